@@ -1,0 +1,31 @@
+"""Thousands of small networks whose behaviour is known, to train interpreters on."""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from muat_exp.compose import load_config
+    from muat_exp.config import Config
+    from muat_exp.dataset.reading import Subject, Subjects, load_subjects
+    from muat_exp.errors import MuatError
+    from muat_exp.generate import Result, generate
+
+__all__ = ["Config", "MuatError", "Result", "Subject", "Subjects", "generate", "load_config", "load_subjects"]
+HOMES = {
+    "Config": "config",
+    "MuatError": "errors",
+    "Result": "generate",
+    "Subject": "dataset.reading",
+    "Subjects": "dataset.reading",
+    "generate": "generate",
+    "load_config": "compose",
+    "load_subjects": "dataset.reading",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Imports a public name on first use, so that a wrong configuration is refused before torch is imported."""
+    from importlib import import_module
+
+    if name not in HOMES:
+        raise AttributeError(f"module 'muat_exp' has no attribute '{name}'")
+    return getattr(import_module(f"muat_exp.{HOMES[name]}"), name)

@@ -1,0 +1,374 @@
+"""The schema of every configuration group: types, ranges, combinations, and the hash of what determines the data.
+
+Imports neither torch nor Numba, so that a wrong configuration is refused at once.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from typing import Any
+
+from muat_exp.errors import ConfigurationError, nearest
+from muat_exp.patterns import DEFAULT_NAMES, DEFINITIONS, Pattern, build_patterns
+
+ACTIVATIONS = ("relu", "gelu")
+CORRUPTION_KINDS = ("flip_target", "flip_any", "random_label")
+METHODS = ("mean", "std", "pca")
+INITS = ("default", "kaiming")
+UNTIL = ("switch", "plateau")
+ENGINES = ("compiled", "torch")
+LOGGERS = ("none", "csv")
+SHORTFALLS = ("error", "accept")
+# What changes neither a subject nor how it is presented: left out of the signature, free to differ when a run continues.
+PRESENTATION = (
+    "task",
+    "workers",
+    "cohort_size",
+    "logger",
+    "progress",
+    "dataset.num_examples",
+    "dataset.on_shortfall",
+    "dataset.max_attempts_per_example",
+    "dataset.examples_per_shard",
+)
+
+
+def require(condition: bool, message: str) -> None:
+    """Raises `ConfigurationError` with the message unless the condition holds."""
+    if not condition:
+        raise ConfigurationError(message)
+
+
+def require_in(name: str, value: str, allowed: tuple[str, ...]) -> None:
+    """Raises `ConfigurationError` unless the value is one of the allowed names."""
+    hint = nearest(value, allowed)
+    require(value in allowed, f"{name} is '{value}'; it must be one of {', '.join(allowed)}.{hint}")
+
+
+def require_between(name: str, value: float, low: float, high: float) -> None:
+    """Raises `ConfigurationError` unless low <= value <= high."""
+    require(low <= value <= high, f"{name} is {value}; it must be between {low} and {high}.")
+
+
+@dataclass(frozen=True)
+class Range:
+    """A closed range of integers from which each subject draws uniformly."""
+
+    min: int
+    max: int
+
+    def check(self, name: str, low: int, high: int) -> None:
+        """Raises `ConfigurationError` where the range is empty or leaves [low, high]."""
+        require(self.min <= self.max, f"{name}.min is {self.min}, but {name}.max is {self.max}; min must not exceed max.")
+        require_between(f"{name}.min", self.min, low, high)
+        require_between(f"{name}.max", self.max, low, high)
+
+
+@dataclass(frozen=True)
+class RealRange:
+    """A closed range of positive reals from which each subject draws log-uniformly."""
+
+    min: float
+    max: float
+
+    def check(self, name: str) -> None:
+        """Raises `ConfigurationError` where the range is empty or not positive."""
+        require(self.min <= self.max, f"{name}.min is {self.min}, but {name}.max is {self.max}; min must not exceed max.")
+        require(self.min > 0, f"{name}.min is {self.min}; it must be above 0.")
+
+
+@dataclass(frozen=True)
+class ArchitectureConfig:
+    """Shapes of the subjects' MLPs: hidden layers of one width, then one logit."""
+
+    num_layers: Range = Range(8, 10)
+    neurons_per_layer: Range = Range(10, 15)
+    activations: tuple[str, ...] = ("relu", "gelu")
+
+    def __post_init__(self) -> None:
+        self.num_layers.check("architecture.num_layers", 1, 64)
+        self.neurons_per_layer.check("architecture.neurons_per_layer", 1, 256)
+        require(len(self.activations) > 0, "architecture.activations is empty; it needs at least one activation.")
+        for activation in self.activations:
+            require_in("architecture.activations", activation, ACTIVATIONS)
+
+
+@dataclass(frozen=True)
+class PatternsConfig:
+    """The sequences and patterns that subjects learn, and how many examples each gets."""
+
+    enabled: tuple[str, ...] = DEFAULT_NAMES
+    definitions: str = "distinct"
+    vocab_size: int = 10
+    sequence_length: int = 5
+    starts_with_token: str = "A"
+    ends_with_token: str = "B"
+    per_subject: Range = Range(1, 1)
+    examples_per_subject: int = 250
+    positive_share: float = 0.5
+    validation_share: float = 0.2
+
+    def __post_init__(self) -> None:
+        require_in("patterns.definitions", self.definitions, DEFINITIONS)
+        require_between("patterns.vocab_size", self.vocab_size, 5, 26)
+        require_between("patterns.sequence_length", self.sequence_length, 4, 20)
+        require(len(self.enabled) > 0, "patterns.enabled is empty; it needs at least one pattern.")
+        self.per_subject.check("patterns.per_subject", 1, len(self.enabled))
+        require_between("patterns.examples_per_subject", self.examples_per_subject, 20, 100_000)
+        require_between("patterns.positive_share", self.positive_share, 0.1, 0.9)
+        require_between("patterns.validation_share", self.validation_share, 0.05, 0.5)
+        for side, (positives, negatives) in (("training", self.sides[0]), ("validation", self.sides[1])):
+            require(
+                min(positives, negatives) >= self.per_subject.max,
+                f"patterns.examples_per_subject={self.examples_per_subject} leaves {min(positives, negatives)} examples of one "
+                f"label for {side}; patterns.per_subject.max={self.per_subject.max} needs at least that many.",
+            )
+        self.build()
+
+    @property
+    def sides(self) -> tuple[tuple[int, int], tuple[int, int]]:
+        """(positives, negatives) of the training side and of the validation side."""
+        positives = round(self.examples_per_subject * self.positive_share)
+        negatives = self.examples_per_subject - positives
+        validation = round(positives * self.validation_share), round(negatives * self.validation_share)
+        return (positives - validation[0], negatives - validation[1]), validation
+
+    def build(self) -> tuple[Pattern, ...]:
+        """The enabled patterns in their sequence space; raises `ConfigurationError` where one does not fit."""
+        return build_patterns(
+            self.enabled,
+            self.definitions,
+            self.vocab_size,
+            self.sequence_length,
+            self.starts_with_token,
+            self.ends_with_token,
+        )
+
+
+@dataclass(frozen=True)
+class CorruptionConfig:
+    """How the training labels of the degraded stage are damaged."""
+
+    rate: float = 0.15
+    kind: str = "flip_target"
+
+    def __post_init__(self) -> None:
+        require_between("corruption.rate", self.rate, 0, 1)
+        require_in("corruption.kind", self.kind, CORRUPTION_KINDS)
+
+
+@dataclass(frozen=True)
+class SignatureConfig:
+    """The activation signature: what is recorded of every neuron on the probe set."""
+
+    methods: tuple[str, ...] = ("pca",)
+    components: int = 10
+    probes: int = 200
+    probe_seed: int = 0
+
+    def __post_init__(self) -> None:
+        require(len(self.methods) > 0, "signature.methods is empty; it needs at least one method.")
+        for method in self.methods:
+            require_in("signature.methods", method, METHODS)
+            require(self.methods.count(method) == 1, f"signature.methods names '{method}' more than once.")
+        require_between("signature.components", self.components, 1, 256)
+        require_between("signature.probes", self.probes, 2, 100_000)
+        require_between("signature.probe_seed", self.probe_seed, 0, 2**63 - 1)
+
+
+@dataclass(frozen=True)
+class StageConfig:
+    """One training stage: at most `max_epochs`, stopped after `patience` epochs without a lower validation loss."""
+
+    max_epochs: int
+    patience: int
+    learning_rate_factor: float = 1.0
+
+    def check(self, name: str) -> None:
+        """Raises `ConfigurationError` where a number is out of range."""
+        require_between(f"{name}.max_epochs", self.max_epochs, 1, 10_000)
+        require_between(f"{name}.patience", self.patience, 1, 10_000)
+        require(
+            self.learning_rate_factor > 0,
+            f"{name}.learning_rate_factor is {self.learning_rate_factor}; it must be above 0.",
+        )
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """The recipe: how subjects start, train, switch from the degraded to the clean stage, and are judged."""
+
+    recipe: str = "robust"
+    init: str = "kaiming"
+    standardize: bool = True
+    learning_rate: RealRange = RealRange(0.003, 0.03)
+    batch_size: int = 128
+    until: str = "switch"
+    switch_threshold: float = 0.05
+    degraded: StageConfig = StageConfig(20, 12)
+    clean: StageConfig = StageConfig(60, 12)
+    min_improvement: float = 0.05
+    min_test_accuracy: float = 0.55
+    test_examples: int = 1000
+    response_examples: int = 200
+
+    def __post_init__(self) -> None:
+        require_in("training.init", self.init, INITS)
+        require_in("training.until", self.until, UNTIL)
+        self.learning_rate.check("training.learning_rate")
+        require_between("training.batch_size", self.batch_size, 1, 1000)
+        require_between("training.switch_threshold", self.switch_threshold, 0, 100)
+        self.degraded.check("training.degraded")
+        self.clean.check("training.clean")
+        require_between("training.min_improvement", self.min_improvement, -1, 1)
+        require_between("training.min_test_accuracy", self.min_test_accuracy, 0, 1)
+        require_between("training.test_examples", self.test_examples, 10, 100_000)
+        require_between("training.response_examples", self.response_examples, 10, 100_000)
+
+
+@dataclass(frozen=True)
+class DatasetConfig:
+    """How many examples, in which shares, and what is written."""
+
+    num_examples: int = 1000
+    balance: bool = True
+    max_attempts_per_example: int = 50
+    on_shortfall: str = "error"
+    examples_per_shard: int = 5000
+
+    def __post_init__(self) -> None:
+        require_between("dataset.num_examples", self.num_examples, 1, 100_000_000)
+        require_between("dataset.max_attempts_per_example", self.max_attempts_per_example, 1, 1_000_000)
+        require_in("dataset.on_shortfall", self.on_shortfall, SHORTFALLS)
+        require_between("dataset.examples_per_shard", self.examples_per_shard, 1, 1_000_000)
+
+
+@dataclass(frozen=True)
+class LoggerConfig:
+    """Where the curves of each cohort go."""
+
+    name: str = "csv"
+
+    def __post_init__(self) -> None:
+        require_in("logger.name", self.name, LOGGERS)
+
+
+@dataclass(frozen=True)
+class Config:
+    """The whole configuration of one run."""
+
+    task: str = "generate"
+    seed: int = 0
+    workers: int | str = "auto"
+    cohort_size: int = 1024
+    engine: str = "compiled"
+    progress: bool = True
+    architecture: ArchitectureConfig = field(default_factory=ArchitectureConfig)
+    patterns: PatternsConfig = field(default_factory=PatternsConfig)
+    corruption: CorruptionConfig = field(default_factory=CorruptionConfig)
+    signature: SignatureConfig = field(default_factory=SignatureConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    dataset: DatasetConfig = field(default_factory=DatasetConfig)
+    logger: LoggerConfig = field(default_factory=LoggerConfig)
+
+    def __post_init__(self) -> None:
+        require_in("task", self.task, ("generate",))
+        require_between("seed", self.seed, 0, 2**63 - 1)
+        require_between("cohort_size", self.cohort_size, 1, 1_000_000)
+        require_in("engine", self.engine, ENGINES)
+        if isinstance(self.workers, str):
+            require(self.workers == "auto", f"workers is '{self.workers}'; it must be 'auto' or a number of threads.")
+        else:
+            require_between("workers", self.workers, 1, 1024)
+        patterns = len(self.patterns.enabled)
+        require(
+            not self.dataset.balance or self.dataset.num_examples >= patterns,
+            f"dataset.num_examples is {self.dataset.num_examples}, fewer than the {patterns} patterns that dataset.balance "
+            f"shares them among; ask for at least {patterns}, or set dataset.balance=false.",
+        )
+        require(
+            self.signature.probes >= patterns,
+            f"signature.probes is {self.signature.probes}; it must be at least the number of enabled patterns, {patterns}.",
+        )
+
+    @property
+    def threads(self) -> int:
+        """Number of worker threads: `workers`, or the processors that this process may use."""
+        return len(os.sched_getaffinity(0)) if isinstance(self.workers, str) else self.workers
+
+    def to_dict(self) -> dict[str, Any]:
+        """Nested plain containers, as YAML and JSON hold them."""
+        return json.loads(json.dumps(asdict(self)))  # type: ignore[no-any-return]
+
+
+def config_signature(config: Config) -> str:
+    """Hash of every key that determines a subject's data: the first 16 hex digits of a SHA-256."""
+    keys = {key: value for key, value in flatten(config.to_dict()) if key.split(".")[0] not in PRESENTATION and key not in PRESENTATION}
+    return hashlib.sha256(json.dumps(keys, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted keys and their values.
+
+    >>> dict(flatten({"a": {"b": 1}}))
+    {'a.b': 1}
+    """
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from flatten(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, value
+
+
+def schema_keys(schema: type = Config, prefix: str = "") -> Iterator[str]:
+    """Every dotted key of the configuration, groups included."""
+    for item in fields(schema):
+        yield prefix + item.name
+        if isinstance(item.type, type) and is_dataclass(item.type):
+            yield from schema_keys(item.type, f"{prefix}{item.name}.")
+
+
+def from_dict(values: Mapping[str, Any], schema: type = Config, prefix: str = "") -> Any:
+    """A checked configuration from nested plain containers; absent keys take their defaults.
+
+    Raises:
+        ConfigurationError: an unknown key, a value of the wrong type, a value out of range, or a bad combination.
+    """
+    known = {item.name: item.type for item in fields(schema)}
+    arguments = {}
+    for key, value in values.items():
+        if key not in known:
+            raise ConfigurationError(unknown_key(prefix + str(key)))
+        arguments[key] = convert(value, known[key], prefix + key)
+    missing = [item.name for item in fields(schema) if item.name not in arguments and _required(item)]
+    require(not missing, f"{prefix}{missing[0] if missing else ''} is missing; it has no default.")
+    return schema(**arguments)
+
+
+def unknown_key(key: str) -> str:
+    """The sentence for a key that no group has."""
+    return f"Unknown configuration key '{key}'.{nearest(key, schema_keys()) or ' See python -m muat_exp --cfg job.'}"
+
+
+def _required(item: Any) -> bool:
+    from dataclasses import MISSING
+
+    return item.default is MISSING and item.default_factory is MISSING
+
+
+def convert(value: Any, kind: Any, name: str) -> Any:
+    """A YAML value as the type of its field; integers pass for reals, nothing else is coerced."""
+    if is_dataclass(kind):
+        require(isinstance(value, Mapping), f"{name} is {value!r}; it must be a group of keys.")
+        return from_dict(value, kind, f"{name}.")  # type: ignore[arg-type]
+    if kind == tuple[str, ...]:
+        listed = isinstance(value, list | tuple) and all(isinstance(item, str) for item in value)
+        require(listed, f"{name} is {value!r}; it must be a list of names.")
+        return tuple(value)
+    allowed = {int: (int,), float: (int, float), str: (str,), bool: (bool,)}.get(kind, (int, str))
+    words = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
+    right = isinstance(value, allowed) and (kind is bool or not isinstance(value, bool))
+    require(right, f"{name} is {value!r}; it must be {words.get(kind, 'a whole number or a text')}.")
+    return float(value) if kind is float else value

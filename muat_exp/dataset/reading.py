@@ -1,0 +1,132 @@
+"""Reads a dataset's `subjects` back as typed networks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, overload
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+from omegaconf import OmegaConf
+
+from muat_exp.config import Config, from_dict
+from muat_exp.errors import DatasetError
+from muat_exp.population import to_module
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One stored network and what is known of it.
+
+    Attributes:
+        example_id: its number; with the configuration it determines everything.
+        target_pattern: the pattern whose labels were corrupted in the degraded stage.
+        selected_patterns: all patterns that it learned to call positive.
+        num_layers, neurons_per_layer, activation: its shape.
+        features: inputs, the sequence length.
+        record: all scalar columns of the `subjects` configuration.
+        weights, degraded_weights: float32 `(parameters,)`, each Linear's weight (out, in) and bias in turn.
+        signature: float32 `(neurons, columns)`, neurons layer by layer, the logit last.
+        config: the configuration that the dataset was made with.
+    """
+
+    example_id: int
+    target_pattern: str
+    selected_patterns: tuple[str, ...]
+    num_layers: int
+    neurons_per_layer: int
+    activation: str
+    features: int
+    record: dict[str, Any]
+    weights: NDArray[np.float32]
+    degraded_weights: NDArray[np.float32]
+    signature: NDArray[np.float32]
+    config: Config
+
+    def to_module(self, degraded: bool = False) -> nn.Sequential:
+        """The network as a plain `nn.Sequential`: float token indices `(batch, L)` to logits `(batch, 1)`."""
+        weights = self.degraded_weights if degraded else self.weights
+        return to_module(weights, self.features, self.num_layers, self.neurons_per_layer, self.activation)
+
+    def validation(self) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+        """Validation tokens `(rows, L)` and labels `(rows,)`: drawn again from configuration, seed and number."""
+        from muat_exp.sequences import space_arrays
+        from muat_exp.subject import draw_data, draw_specs
+
+        specs = draw_specs(self.config, np.array([self.example_id]))
+        data = draw_data(self.config, space_arrays(self.config.patterns.build()), specs)
+        return data.tokens[0, data.training_rows :], data.labels[data.training_rows :]
+
+
+class Subjects(Sequence[Subject]):
+    """All subjects of a dataset, made when they are asked for.
+
+    Attributes:
+        table: the `subjects` configuration, an Arrow table.
+        config: the configuration that the dataset was made with.
+        probes: uint8 `(probes, L)`, the probe set's tokens.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        try:
+            self.config: Config = from_dict(OmegaConf.to_container(OmegaConf.load(folder / "config.yaml")))  # type: ignore[arg-type]
+            files = sorted((folder / "subjects").glob("*.parquet"))
+            self.table = pa.concat_tables([pq.read_table(file) for file in files])
+        except (OSError, pa.ArrowException) as error:
+            raise DatasetError(f"{folder} does not hold a readable dataset: {error}") from error
+
+    @cached_property
+    def probes(self) -> NDArray[np.uint8]:
+        """Tokens of the probe set, uint8 `(probes, L)`."""
+        from muat_exp.signature import read_probe_tokens
+
+        return read_probe_tokens((self.folder / "probe_set.json").read_bytes())
+
+    def __len__(self) -> int:
+        return self.table.num_rows  # type: ignore[no-any-return]
+
+    def __iter__(self) -> Iterator[Subject]:
+        return (self[i] for i in range(len(self)))
+
+    @overload
+    def __getitem__(self, index: int) -> Subject: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Subject]: ...
+    def __getitem__(self, index: int | slice) -> Subject | list[Subject]:
+        """One subject, or a list of them."""
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"subject {index} of {len(self)}")
+        row = self.table.slice(index % len(self), 1)
+        arrays = {name: row[name].chunk(0)[0].values.to_numpy() for name in ("weights", "degraded_weights", "signature")}
+        record = row.drop_columns(list(arrays)).to_pylist()[0]
+        neurons = record["num_layers"] * record["neurons_per_layer"] + 1
+        return Subject(
+            **{name: record[name] for name in ("example_id", "target_pattern", "num_layers", "neurons_per_layer", "activation")},
+            selected_patterns=tuple(record["selected_patterns"]),
+            features=self.config.patterns.sequence_length,
+            record=record,
+            weights=arrays["weights"],
+            degraded_weights=arrays["degraded_weights"],
+            signature=arrays["signature"].reshape(neurons, -1),
+            config=self.config,
+        )
+
+
+def load_subjects(folder: Path | str) -> Subjects:
+    """The subjects of a dataset folder.
+
+    Raises:
+        DatasetError: the folder does not hold a readable dataset.
+    """
+    return Subjects(Path(folder))

@@ -1,0 +1,92 @@
+"""Records: a cohort's arrays as an Arrow table, one row an attempt, and the schema of the `subjects` configuration."""
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from muat_exp.cohort import CohortResult
+from muat_exp.config import Config
+from muat_exp.population import ACTIVATION_NAMES, Population
+
+FLOATS = pa.list_(pa.float32())
+
+
+def subject_schema(config: Config) -> pa.Schema:
+    """Columns of the `subjects` configuration."""
+    scores = ["degraded_accuracy", "improved_accuracy", "improvement", "degraded_test_accuracy", "test_accuracy"]
+    counts = ["switch_epoch", "clean_epoch", "corrupted_labels", "corruption_candidates"]
+    return pa.schema(
+        [
+            ("example_id", pa.int64()),
+            ("target_pattern", pa.string()),
+            ("selected_patterns", pa.list_(pa.string())),
+            ("num_layers", pa.int32()),
+            ("neurons_per_layer", pa.int32()),
+            ("activation", pa.string()),
+            ("learning_rate", pa.float32()),
+            *[(name, pa.float64()) for name in scores],
+            ("response", pa.struct([(name, pa.float32()) for name in config.patterns.enabled])),
+            *[(name, pa.int32()) for name in counts],
+            ("weights", FLOATS),
+            ("degraded_weights", FLOATS),
+            ("signature", FLOATS),
+        ]
+    )
+
+
+def attempt_schema(config: Config) -> pa.Schema:
+    """Columns of a cohort's file: the outcome of every attempt, and its record; rejected ones hold no arrays."""
+    return pa.schema([("outcome", pa.string()), *subject_schema(config)])
+
+
+def list_array(values: NDArray[np.float32], lengths: NDArray[np.int64]) -> pa.Array:
+    """Rows of the given lengths cut from flat values: list<float32>."""
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
+    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(values))
+
+
+def weight_lists(population: Population, accepted: NDArray[np.bool_]) -> pa.Array:
+    """Flat parameters of the accepted subjects, empty lists for the others."""
+    counts = np.diff(population.offsets)
+    return list_array(population.parameters[np.repeat(accepted, counts)], np.where(accepted, counts, 0))
+
+
+def selected_lists(names: tuple[str, ...], selected: NDArray[np.bool_]) -> pa.Array:
+    """Names of each subject's selected patterns: list<string>."""
+    offsets = np.concatenate([[0], np.cumsum(selected.sum(axis=1))]).astype(np.int32)
+    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(np.array(names, object)[np.nonzero(selected)[1]], pa.string()))
+
+
+def attempt_table(config: Config, result: CohortResult) -> pa.Table:
+    """A cohort's outcome, one row an attempt in the order of their numbers."""
+    specs, names = result.specs, config.patterns.enabled
+    accepted = np.isin(np.arange(len(specs)), result.accepted)
+    lengths = np.zeros(len(specs), np.int64)
+    lengths[result.accepted] = np.diff(result.signature_offsets)
+    responses = [pa.array(column.astype(np.float32)) for column in result.responses.T]
+    columns = {
+        "outcome": pa.array(result.outcomes, pa.string()),
+        "example_id": specs.indices,
+        "target_pattern": np.array(names, object)[specs.targets],
+        "selected_patterns": selected_lists(names, specs.selected),
+        "num_layers": specs.depths,
+        "neurons_per_layer": specs.widths,
+        "activation": np.array(ACTIVATION_NAMES, object)[specs.kinds],
+        "learning_rate": specs.rates,
+        "degraded_accuracy": result.degraded_accuracy,
+        "improved_accuracy": result.improved_accuracy,
+        "improvement": result.improved_accuracy - result.degraded_accuracy,
+        "degraded_test_accuracy": result.test_accuracy[:, 0],
+        "test_accuracy": result.test_accuracy[:, 1],
+        "response": pa.StructArray.from_arrays(responses, names=list(names)),
+        "switch_epoch": result.switch_epoch,
+        "clean_epoch": result.clean_epoch,
+        "corrupted_labels": result.data.flips,
+        "corruption_candidates": result.data.candidates,
+        "weights": weight_lists(result.improved, accepted),
+        "degraded_weights": weight_lists(result.degraded, accepted),
+        "signature": list_array(result.signatures, lengths),
+    }
+    schema = attempt_schema(config)
+    arrays = [column if isinstance(column, pa.Array) else pa.array(column, field.type) for field, column in zip(schema, columns.values(), strict=True)]
+    return pa.table([array.cast(field.type) for array, field in zip(arrays, schema, strict=True)], schema=schema)

@@ -1,0 +1,34 @@
+"""Errors that a user can act on. The command line prints their sentence and exits; library callers catch `MuatError`."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class MuatError(Exception):
+    """Base of every error that this package raises on purpose; its text says what, where, and what is allowed."""
+
+
+class ConfigurationError(MuatError, ValueError):
+    """A configuration value is unknown, out of range, or contradicts another."""
+
+
+class ShortfallError(MuatError, RuntimeError):
+    """A pattern could not fill its quota of examples."""
+
+
+class RunFolderError(MuatError, OSError):
+    """A run's folder can't be used: it holds another configuration, or can't be written."""
+
+
+class DatasetError(MuatError, ValueError):
+    """A folder does not hold a readable dataset."""
+
+
+def nearest(name: str, allowed: Iterable[str]) -> str:
+    """The most similar allowed name as a question, or the empty string.
+
+    >>> nearest("palindrom", ["palindrome", "alternating"])
+    " Did you mean 'palindrome'?"
+    """
+    close = difflib.get_close_matches(name, list(allowed), n=1, cutoff=0.5)
+    return f" Did you mean '{close[0]}'?" if close else ""

@@ -1,0 +1,1 @@
+"""Compiled loops (Numba): each computes one subject at a time, so no result depends on its neighbours."""

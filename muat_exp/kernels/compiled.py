@@ -1,0 +1,68 @@
+"""How every kernel is compiled: without the GIL, cached on disk, with vectorisable arithmetic."""
+
+import hashlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numba
+from numba import njit
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+# No `afn`: approximate library functions differ between builds. `nnan`/`ninf` let reductions vectorise; they also mean
+# that a kernel must never test for NaN itself, so callers look for blown-up numbers in what a kernel returns.
+FAST_MATH = {"contract", "reassoc", "nsz", "arcp", "nnan", "ninf"}
+
+
+def source_digest() -> str:
+    """Hash of all kernel sources, the key of the compilation cache."""
+    sources = sorted(Path(__file__).parent.glob("*.py"))
+    return hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:16]
+
+
+def cache_folder() -> Path:
+    """Where compiled kernels are kept: beside the sources, or in the user's cache where that is read-only.
+
+    Numba notices a change in a cached function's own file only, not in the files of the functions that it calls; a
+    folder named after all sources makes every change a miss.
+    """
+    package = Path(__file__).parent
+    user = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "muat_exp"
+    base = package / "__pycache__" if os.access(package, os.W_OK) else user
+    return base / f"kernels-{source_digest()}"
+
+
+def kernels_are_cached() -> bool:
+    """Whether an earlier run left compiled kernels, so that the first call does not compile for seconds."""
+    folder = Path(CACHE_FOLDER)
+    return folder.is_dir() and any(folder.rglob("*.nbi"))
+
+
+CACHE_FOLDER = numba.config.CACHE_DIR or str(cache_folder())
+
+
+def compiled(fast: bool = False, inline: bool = False) -> Callable[[Function], Function]:
+    """Decorator: compile with Numba in nopython mode, GIL released, result cached.
+
+    Args:
+        fast: relax floating-point rules so that reductions vectorise (see `FAST_MATH`).
+        inline: always inline into the caller.
+    """
+
+    def decorate(function: Function) -> Function:
+        outside, numba.config.CACHE_DIR = numba.config.CACHE_DIR, CACHE_FOLDER
+        try:
+            # error_model="numpy": a zero check on every division would stop vectorisation.
+            return njit(  # type: ignore[no-any-return]
+                nogil=True,
+                cache=True,
+                error_model="numpy",
+                fastmath=FAST_MATH if fast else False,
+                inline="always" if inline else "never",
+            )(function)
+        finally:
+            numba.config.CACHE_DIR = outside
+
+    return decorate

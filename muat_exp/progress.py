@@ -1,0 +1,105 @@
+"""What a person sees of a run: a live display or plain lines while it works, a short table at the end."""
+
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+
+class Reporter(Protocol):
+    """Told of a run's progress."""
+
+    def note(self, text: str) -> None:
+        """Says what is being done."""
+
+    def update(self, accepted: int, attempts: int, seconds: float) -> None:
+        """Tells examples found, attempts made, and seconds of work so far."""
+
+
+def progress_text(accepted: int, target: int, attempts: int, seconds: float) -> str:
+    """Attempts a second, acceptance, and time left, as far as they are known."""
+    if not attempts or not seconds:
+        return ""
+    text = f"{attempts / seconds:.0f} attempts/s, acceptance {accepted / attempts:.0%}"
+    if accepted:
+        text += f", {max(0, target - accepted) * seconds / accepted:.0f} s left"
+    return text
+
+
+class Silent:
+    """Says nothing."""
+
+    def note(self, text: str) -> None:
+        """See `Reporter`."""
+
+    def update(self, accepted: int, attempts: int, seconds: float) -> None:
+        """See `Reporter`."""
+
+
+class Lines:
+    """Plain lines, at most one a second, for outputs that are not a terminal."""
+
+    def __init__(self, target: int) -> None:
+        self.target, self.last = target, 0.0
+
+    def note(self, text: str) -> None:
+        """See `Reporter`."""
+        print(text, flush=True)
+
+    def update(self, accepted: int, attempts: int, seconds: float) -> None:
+        """See `Reporter`."""
+        if accepted < self.target and time.monotonic() - self.last < 1:
+            return
+        self.last = time.monotonic()
+        print(f"{accepted}/{self.target} examples, {progress_text(accepted, self.target, attempts, seconds)}", flush=True)
+
+
+class Live:
+    """One live line on a terminal."""
+
+    def __init__(self, target: int, progress: Progress) -> None:
+        self.target, self.progress = target, progress
+        self.task = progress.add_task("starting", total=target, detail="")
+
+    def note(self, text: str) -> None:
+        """See `Reporter`."""
+        self.progress.update(self.task, description=text)
+
+    def update(self, accepted: int, attempts: int, seconds: float) -> None:
+        """See `Reporter`."""
+        self.progress.update(self.task, completed=accepted, detail=progress_text(accepted, self.target, attempts, seconds))
+
+
+@contextmanager
+def reporter(target: int, shown: bool) -> Iterator[Reporter]:
+    """The display that suits the output."""
+    if not shown:
+        yield Silent()
+    elif not sys.stdout.isatty():
+        yield Lines(target)
+    else:
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.fields[detail]}"))
+        with Progress(*columns, transient=True) as progress:
+            yield Live(target, progress)
+
+
+def print_summary(summary: Mapping[str, Any], dataset: str) -> None:
+    """The closing table, where the dataset is, and the line of Python that loads it."""
+    table = Table(title="Run", show_header=False, title_justify="left")
+    accuracy = summary["accuracy"]
+    table.add_row("accepted", f"{summary['accepted']} of {summary['asked']} asked")
+    table.add_row("attempts", f"{summary['attempts']} (acceptance {summary['acceptance']:.1%}) and {summary['surplus']} surplus")
+    table.add_row("rejected", ", ".join(f"{reason} {count}" for reason, count in summary["rejected"].items()))
+    if accuracy["degraded_accuracy"] is not None:
+        table.add_row("validation accuracy", f"degraded {accuracy['degraded_accuracy']:.3f}, improved {accuracy['improved_accuracy']:.3f}")
+        table.add_row("test accuracy", f"degraded {accuracy['degraded_test_accuracy']:.3f}, improved {accuracy['test_accuracy']:.3f}")
+    table.add_row("seconds", f"{summary['seconds']['total']:.1f} ({summary['attempts_per_second']:.0f} attempts/s)")
+    console = Console(soft_wrap=True)
+    console.print(table)
+    print(f"dataset: {dataset}")
+    print(f'load it: datasets.load_dataset("{dataset}", split="train")')

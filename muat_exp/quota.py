@@ -1,0 +1,143 @@
+"""Which attempts a dataset still needs: quotas a pattern, in index order, whatever the cohorts."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from muat_exp.config import Config
+from muat_exp.errors import ShortfallError
+
+EXPECTED = 0.8  # acceptance assumed before anything is known
+SPARE = 1.1  # attempts planned above what the acceptance so far asks for, so that the last cohorts are few
+
+
+@dataclass
+class Queue:
+    """The attempts offset, offset + stride, ... of which the first `quota` accepted ones are taken.
+
+    Attributes:
+        attempts: how many have been recorded, always the first ones of the queue.
+        taken: numbers of the accepted attempts within the quota.
+        needed: attempts up to the one that filled the quota; what came after was surplus.
+    """
+
+    name: str
+    offset: int
+    stride: int
+    quota: int
+    limit: int
+    attempts: int = 0
+    needed: int = 0
+    taken: list[int] = field(default_factory=list)
+
+    @property
+    def open(self) -> bool:
+        """Whether more attempts are wanted and allowed."""
+        return len(self.taken) < self.quota and self.attempts < self.limit
+
+    @property
+    def short(self) -> bool:
+        """Whether the quota could not be filled within the allowed attempts."""
+        return len(self.taken) < self.quota and self.attempts >= self.limit
+
+    @property
+    def wanted(self) -> int:
+        """Attempts to plan next, from the acceptance so far."""
+        if not self.open:
+            return 0
+        rate = (len(self.taken) + 0.5) / (self.needed + 1) if self.needed else EXPECTED
+        return min(self.limit - self.attempts, int((self.quota - len(self.taken)) / rate * SPARE) + 4)
+
+    def plan(self, count: int) -> NDArray[np.int64]:
+        """Numbers of the next `count` attempts."""
+        return self.offset + self.stride * np.arange(self.attempts, self.attempts + count, dtype=np.int64)
+
+    def record(self, index: int, accepted: bool) -> bool:
+        """Takes note of the next attempt; returns whether it was still needed."""
+        self.attempts += 1
+        if len(self.taken) >= self.quota or self.needed >= self.limit:
+            return False
+        self.needed += 1
+        if accepted:
+            self.taken.append(index)
+        return True
+
+
+class Quotas:
+    """All queues of a run: one a pattern with `dataset.balance`, else a single one."""
+
+    def __init__(self, config: Config) -> None:
+        names, total = config.patterns.enabled, config.dataset.num_examples
+        self.stride = len(names) if config.dataset.balance else 1
+        self.on_shortfall = config.dataset.on_shortfall
+        self.queues = [
+            Queue(names[i] if self.stride > 1 else "all patterns", i, self.stride, quota, quota * config.dataset.max_attempts_per_example)
+            for i, quota in enumerate(total // self.stride + (i < total % self.stride) for i in range(self.stride))
+        ]
+
+    @property
+    def taken(self) -> int:
+        """Examples found so far."""
+        return sum(len(queue.taken) for queue in self.queues)
+
+    @property
+    def needed(self) -> int:
+        """Attempts that it took."""
+        return sum(queue.needed for queue in self.queues)
+
+    @property
+    def surplus(self) -> int:
+        """Attempts made in a cohort after their pattern's quota was full."""
+        return sum(queue.attempts - queue.needed for queue in self.queues)
+
+    def plan(self, size: int) -> NDArray[np.int64]:
+        """The next cohort's attempt numbers, ascending; empty when nothing more is wanted.
+
+        Raises:
+            ShortfallError: a pattern could not fill its quota and `dataset.on_shortfall` is "error".
+        """
+        self.check_shortfall()
+        wanted = np.array([queue.wanted for queue in self.queues])
+        if wanted.sum() > size:
+            wanted = allot(wanted, size)
+        return np.sort(np.concatenate([queue.plan(count) for queue, count in zip(self.queues, wanted, strict=True)]))
+
+    def record(self, indices: NDArray[np.int64], accepted: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Takes note of a cohort's outcomes; bool `(S,)`, which of the attempts were still needed."""
+        return np.array([self.queues[i % self.stride].record(int(i), bool(a)) for i, a in zip(indices, accepted, strict=True)])
+
+    def check_shortfall(self) -> None:
+        """Raises `ShortfallError` where a quota can't be filled and that is an error."""
+        short = [queue for queue in self.queues if queue.short]
+        if short and self.on_shortfall == "error":
+            raise ShortfallError("; ".join(describe(short)) + ADVICE)
+
+
+ADVICE = (
+    ". Finished work is kept: run the same command with the same hydra.run.dir and dataset.on_shortfall=accept to finish "
+    "with fewer, or raise dataset.max_attempts_per_example."
+)
+
+
+def describe(queues: list[Queue]) -> Iterator[str]:
+    """One clause a pattern that fell short."""
+    for queue in queues:
+        share = len(queue.taken) / max(1, queue.needed)
+        yield (
+            f"{queue.name} filled {len(queue.taken)} of its {queue.quota} examples in {queue.needed} attempts "
+            f"(acceptance {share:.1%})"
+        )
+
+
+def allot(wanted: NDArray[np.int64], size: int) -> NDArray[np.int64]:
+    """Scales wishes down to `size` in all, in proportion, the remainder to the largest fractions.
+
+    >>> allot(np.array([6, 3, 0]), 3).tolist()
+    [2, 1, 0]
+    """
+    exact = wanted * size / wanted.sum()
+    shares = np.floor(exact).astype(np.int64)
+    shares[np.argsort(shares - exact, kind="stable")[: size - shares.sum()]] += 1
+    return shares

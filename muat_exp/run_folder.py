@@ -1,0 +1,125 @@
+"""A run's folder: whose it is, its finished cohorts, atomic files, and one run in it at a time."""
+
+import fcntl
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import orjson
+import pyarrow as pa
+from omegaconf import OmegaConf
+
+from muat_exp.config import PRESENTATION, Config, config_signature, flatten
+from muat_exp.errors import RunFolderError
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Writes a whole file or nothing: to a temporary name beside it, flushed to the disk, then renamed."""
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(content)
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """A temporary path that becomes `path` when the block ends well, and vanishes otherwise."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        temporary.chmod(0o644)
+        yield temporary
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+class RunFolder:
+    """The folder of one run.
+
+    Attributes:
+        path: the folder.
+        dataset: where the dataset goes.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.dataset = path / "dataset"
+
+    @classmethod
+    @contextmanager
+    def open(cls, path: Path, config: Config) -> Iterator["RunFolder"]:
+        """Creates or continues a run's folder and holds its lock.
+
+        Raises:
+            RunFolderError: another run is at work there, it holds another configuration, or it can't be written.
+        """
+        folder = cls(path)
+        try:
+            (path / "cohorts").mkdir(parents=True, exist_ok=True)
+            lock = (path / ".lock").open("w")
+        except OSError as error:
+            raise RunFolderError(f"The run folder {path} can't be written: {error.strerror}.") from error
+        with lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                raise RunFolderError(f"Another run is at work in {path}; wait for it or choose another hydra.run.dir.") from error
+            folder.claim(config)
+            yield folder
+
+    def claim(self, config: Config) -> None:
+        """Stores the configuration, or refuses a folder that holds another one."""
+        path = self.path / "config.json"
+        values = config.to_dict()
+        if path.exists():
+            differing = differing_keys(orjson.loads(path.read_bytes())["config"], values)
+            if differing:
+                shown = ", ".join(f"{key} ({before!r} there, {here!r} here)" for key, before, here in differing[:5])
+                raise RunFolderError(
+                    f"{self.path} already holds a run of another configuration; these keys differ: {shown}. "
+                    f"Choose another hydra.run.dir, or the same configuration to continue it."
+                )
+        content = {"config_signature": config_signature(config), "config": values}
+        write_atomically(path, orjson.dumps(content, option=orjson.OPT_INDENT_2))
+
+    def cohort_paths(self) -> list[Path]:
+        """Files of the finished cohorts, in the order they were made."""
+        return sorted((self.path / "cohorts").glob("cohort-*.arrow"))
+
+    def write_cohort(self, number: int, table: pa.Table) -> None:
+        """Writes one cohort's attempts atomically."""
+        with atomic_path(self.cohort_path(number)) as temporary, pa.OSFile(str(temporary), "wb") as sink:
+            with pa.ipc.new_file(sink, table.schema) as writer:
+                writer.write_table(table)
+
+    def cohort_path(self, number: int) -> Path:
+        """File of one cohort."""
+        return self.path / "cohorts" / f"cohort-{number:06d}.arrow"
+
+
+def read_cohort(path: Path) -> pa.Table:
+    """A cohort's attempts, memory-mapped.
+
+    Raises:
+        RunFolderError: the file is damaged.
+    """
+    try:
+        return pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+    except pa.ArrowException as error:
+        raise RunFolderError(f"The cohort file {path} is damaged; delete it and run again to redo its attempts.") from error
+
+
+def differing_keys(before: dict[str, object], here: dict[str, object]) -> list[tuple[str, object, object]]:
+    """Keys that determine the data and differ: (key, value there, value here)."""
+    old, new = dict(flatten(before)), dict(flatten(here))
+    keys = [key for key in {**old, **new} if key not in PRESENTATION and key.split(".")[0] not in PRESENTATION]
+    return [(key, old.get(key), new.get(key)) for key in keys if old.get(key) != new.get(key)]
+
+
+def to_yaml(config: Config) -> str:
+    """The resolved configuration with its signature, as stored beside the data."""
+    return f"# config_signature: {config_signature(config)}\n" + OmegaConf.to_yaml(OmegaConf.create(config.to_dict()))
