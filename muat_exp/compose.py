@@ -1,0 +1,164 @@
+"""Configurations from the YAML files and overrides, and Hydra's errors as sentences."""
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+from hydra.errors import (
+    ConfigCompositionException,
+    HydraException,
+    MissingConfigException,
+    OverrideParseException,
+)
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import (
+    InterpolationKeyError,
+    InterpolationResolutionError,
+    MissingMandatoryValue,
+    OmegaConfBaseException,
+)
+
+from muat_exp.config import Config, from_dict, schema_keys, unknown_key
+from muat_exp.errors import ConfigurationError, nearest
+
+ADDED_GROUP = re.compile(r"^\+(?=experiment=)")
+HYDRA_ERRORS = (HydraException, OmegaConfBaseException, MissingConfigException)
+SYNTAX = "an override is written key=value or group=option, quoted for the shell where it has spaces or brackets."
+
+
+def conf_folder() -> Path:
+    """The folder of the YAML files: inside an installed package, else at the top of the repository."""
+    package = Path(__file__).resolve().parent
+    packaged = package / "conf"
+    return packaged if packaged.is_dir() else package.parent / "conf"
+
+
+def load_config(overrides: Sequence[str] = ()) -> Config:
+    """The configuration that the command line would compose from these overrides.
+
+    Args:
+        overrides: as on the command line, such as `["signature=pca_15", "dataset.num_examples=200"]`.
+
+    Raises:
+        ConfigurationError: a sentence about what is wrong, where, and what is allowed.
+
+    >>> load_config(["signature=pca_15"]).signature.components
+    15
+    """
+    with sentences(), initialize_config_dir(str(conf_folder()), version_base="1.3"):
+        return to_config(compose("config", normalise(overrides)))
+
+
+def to_config(composed: DictConfig) -> Config:
+    """The checked configuration that a composed one holds.
+
+    Raises:
+        ConfigurationError: an unknown key, a value that can't be resolved, or a wrong one.
+    """
+    with sentences():
+        values = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
+    config: Config = from_dict(values)  # type: ignore[arg-type]
+    return config
+
+
+def normalise(overrides: Sequence[str]) -> list[str]:
+    """The overrides with `+experiment=` as `experiment=`, so that both spellings work.
+
+    >>> normalise(["+experiment=smoke", "seed=1"])
+    ['experiment=smoke', 'seed=1']
+    """
+    return [ADDED_GROUP.sub("", override) for override in overrides]
+
+
+@contextmanager
+def sentences() -> Iterator[None]:
+    """Turns Hydra's and OmegaConf's errors into `ConfigurationError`."""
+    try:
+        yield
+    except HYDRA_ERRORS as error:
+        raise ConfigurationError(explain(error)) from error
+    except ValueError as error:
+        if "Config group override must be" not in str(error):
+            raise
+        raise ConfigurationError(f"A configuration group got a value that names no option; {group_list()}") from error
+
+
+def explain(error: Exception) -> str:
+    """One or two sentences for an error of Hydra or OmegaConf."""
+    if isinstance(error, MissingConfigException):
+        return missing_option(error)
+    if isinstance(error, OverrideParseException):
+        return f"The override '{error.override}' can't be read; {SYNTAX}"
+    if isinstance(error, ConfigCompositionException):
+        return composition(str(error))
+    if isinstance(error, OmegaConfBaseException):
+        return unresolved(error)
+    return first_line(error)
+
+
+def missing_option(error: MissingConfigException) -> str:
+    """The sentence for an option that a group lacks, or for a group that does not exist."""
+    group, _, option = (error.missing_cfg_file or "").rpartition("/")
+    options = sorted(error.options or ())
+    if group and options:
+        return f"Group '{group}' has no option '{option}'; it has {', '.join(options)}.{nearest(option, options)}"
+    if group:
+        return f"There is no configuration group '{group}'; {group_list()}{nearest(group, groups())}"
+    return first_line(error)
+
+
+def composition(text: str) -> str:
+    """The sentence for an override that does not fit what was composed."""
+    key = next(iter(re.findall(r"'([^']*)'", text)), "")
+    if text.startswith(("Could not override", "Could not delete")):
+        return absent_key(key)
+    if text.startswith("Could not append"):
+        return f"'+{key}' adds a key that is already there; leave out the plus sign: {key}=value."
+    if text.startswith("Ambiguous value"):
+        return f"'{key}' has several values; add -m to run one job for each, or write a list as key=[value1,value2]."
+    return first_line(text)
+
+
+def absent_key(key: str) -> str:
+    """The sentence for a key or group that the composed configuration lacks."""
+    if key.startswith("hydra."):
+        return f"Hydra has no key '{key}'; python -m muat_exp --cfg hydra shows all of them."
+    head, dot, rest = key.partition(".")
+    if not dot and not nearest(head, schema_keys()):
+        return f"There is no configuration key or group '{key}'; {group_list()}"
+    matching = nearest(head, groups()).partition("'")[2].partition("'")[0]
+    if dot and matching and head != matching and f"{matching}.{rest}" in schema_keys():
+        return f"Unknown configuration key '{key}'. Did you mean '{matching}.{rest}'?"
+    return unknown_key(key)
+
+
+def unresolved(error: OmegaConfBaseException) -> str:
+    """The sentence for a value that OmegaConf can't compute."""
+    place = error.full_key or "A value"
+    if isinstance(error, MissingMandatoryValue):
+        return f"{place} is '???', which stands for a missing value; give it one."
+    if isinstance(error, InterpolationKeyError):
+        missing = next(iter(re.findall(r"'([^']*)'", str(error))), "")
+        return f"{place} refers to '${{{missing}}}', which the configuration does not have.{nearest(missing, schema_keys())}"
+    if isinstance(error, InterpolationResolutionError):
+        return f"{place} refers to something that can't be computed: {first_line(error)}"
+    return first_line(error)
+
+
+def groups() -> list[str]:
+    """Names of the configuration groups."""
+    return sorted(path.name for path in conf_folder().iterdir() if path.is_dir() and any(path.glob("*.yaml")))
+
+
+def group_list() -> str:
+    """The groups as the end of a sentence."""
+    return f"the groups are {', '.join(groups())}."
+
+
+def first_line(error: Any) -> str:
+    """The first line of an error's text, as a sentence."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return f"{lines[0].rstrip('.')}."

@@ -1,0 +1,110 @@
+"""The compiled engine against plain PyTorch, finite differences, and itself alone."""
+
+import numpy as np
+import pytest
+import torch
+
+from muat_exp.config import ArchitectureConfig, Config, Range, TrainingConfig
+from muat_exp.engine import CompiledEngine, TorchEngine, folded, stage_problem
+from muat_exp.kernels.network import fast_exp
+from muat_exp.kernels.training import backward, forward, parameter_count
+from muat_exp.population import from_module
+from muat_exp.subject import draw_data, draw_population, draw_specs
+
+CONFIG = Config(architecture=ArchitectureConfig(Range(1, 9), Range(4, 32)))
+EVERYONE = np.arange(24)
+
+
+def problem(config, space, indices=EVERYONE, stage=0):
+    specs = draw_specs(config, indices)
+    return stage_problem(config, specs, draw_data(config, space, specs), draw_population(config, specs), stage)
+
+
+@pytest.mark.parametrize("standardize", [True, False])
+def test_weights_agree_with_torch_in_float64_as_closely_as_float32_does(space, workers, standardize):
+    config = Config(architecture=CONFIG.architecture, training=TrainingConfig(standardize=standardize))
+    ours, single, double = (problem(config, space) for _ in range(3))
+    engines = CompiledEngine(ours, workers), TorchEngine(single), TorchEngine(double, dtype="float64")
+    for epoch in range(2):
+        (loss, accuracy), _, (reference, right) = (engine.train_epoch(EVERYONE, epoch) for engine in engines)
+        assert np.allclose(loss, reference, rtol=1e-3)
+        assert np.mean(accuracy == right) > 0.9
+    exact = [from_module(module) for module in engines[2].modules]
+    gap = [np.abs(ours.population.subject(i) - exact[i]).max() for i in EVERYONE]
+    usual = [np.abs(single.population.subject(i) - exact[i]).max() for i in EVERYONE]
+    assert np.median(gap) < 1e-4
+    assert np.median(gap) < 10 * np.median(usual) + 1e-6
+
+
+def test_gradients_agree_with_finite_differences():
+    generator = np.random.default_rng(0)
+    for kind in (0, 1):
+        depth, width, features, batch = 3, 6, 5, 16
+        subject = (generator.random(parameter_count(depth, width, features)) - 0.5).astype(np.float32)
+        x = generator.normal(size=(features, batch)).astype(np.float32)
+
+        def scratch(*shape):
+            return np.zeros(shape, np.float32)
+
+        def total(parameters, keep=None):
+            h, slope, out = scratch(depth + 1, 6, batch), scratch(depth, width, batch), scratch(1, batch)
+            h[0, :features] = x
+            forward(parameters, depth, width, kind, features, h, scratch(width, batch), slope, out, batch)  # noqa: B023
+            return (h, slope) if keep else float(out.astype(np.float64).sum())
+
+        h, slope = total(subject, keep=True)
+        gradient = np.zeros_like(subject)
+        dout = np.ones((1, batch), np.float32)
+        backward(
+            subject, depth, width, h, slope, scratch(width, batch), scratch(6, batch), dout, gradient, batch, features
+        )
+        for j in range(0, len(subject), 7):
+            step = np.zeros_like(subject)
+            step[j] = 1e-2
+            slope_there = (total(subject + step) - total(subject - step)) / 2e-2
+            assert slope_there == pytest.approx(gradient[j], rel=0.05, abs=0.02)
+
+
+def test_exp_is_accurate():
+    x = np.linspace(-80, 80, 2001, dtype=np.float32)
+    ours = np.array([fast_exp(value) for value in x])
+    assert np.abs(ours / np.exp(x.astype(np.float64)) - 1).max() < 1e-6
+
+
+def test_a_subject_trains_to_the_same_bits_alone_and_among_others(space, workers):
+    together = problem(CONFIG, space)
+    engine = CompiledEngine(together, workers)
+    for epoch in range(3):
+        engine.train_epoch(EVERYONE, epoch)
+    for number in (0, 7, 23):
+        alone = problem(CONFIG, space, np.array([number]))
+        single = CompiledEngine(alone, workers)
+        for epoch in range(3):
+            single.train_epoch(np.array([0]), epoch)
+        assert np.array_equal(alone.population.parameters, together.population.subject(number))
+
+
+def test_folded_subjects_compute_the_same_on_raw_tokens(space):
+    scaled = problem(CONFIG, space)
+    raw = folded(scaled)
+    tokens = scaled.data.tokens[3]
+    inputs = torch.from_numpy((tokens.astype(np.float32) - scaled.shift) * scaled.scale)
+    before = scaled.population.to_module(3)(inputs)
+    after = raw.to_module(3)(torch.from_numpy(tokens).float())
+    assert torch.allclose(before, after, atol=1e-4)
+
+
+def test_modules_round_trip(space):
+    population = problem(CONFIG, space).population
+    for i in range(len(population)):
+        assert np.array_equal(from_module(population.to_module(i)), population.subject(i))
+
+
+def test_initial_weights_stay_within_their_bounds(space):
+    config = Config(training=TrainingConfig(init="default"))
+    module = problem(config, space).population.to_module(0)
+    for layer in module[::2]:
+        bound = layer.in_features**-0.5
+        assert layer.weight.abs().max() <= bound
+        assert layer.bias.abs().max() <= bound
+        assert layer.weight.std() > 0.4 * bound or layer.weight.numel() < 20

@@ -1,0 +1,62 @@
+"""Quotas: the first accepted of each pattern in index order, whatever the cohorts."""
+
+import numpy as np
+import pytest
+from conftest import small_config
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from muat_exp.config import DatasetConfig
+from muat_exp.errors import ShortfallError
+from muat_exp.quota import Quotas
+
+
+def accepted(index):
+    return (index * 2654435761 % 97) < 40
+
+
+def filled(config, size):
+    quotas = Quotas(config)
+    while len(indices := quotas.plan(size)):
+        quotas.record(indices, np.array([accepted(i) for i in indices]))
+    return quotas
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(14, 120), st.integers(1, 300), st.booleans())
+def test_the_same_examples_are_taken_whatever_the_cohort_size(examples, size, balance):
+    config = small_config(dataset=DatasetConfig(num_examples=examples, balance=balance))
+    ours, reference = filled(config, size), filled(config, 64)
+    assert [q.taken for q in ours.queues] == [q.taken for q in reference.queues]
+    assert ours.needed == reference.needed
+    assert ours.taken == examples
+    counts = [len(q.taken) for q in ours.queues]
+    assert max(counts) - min(counts) <= 1
+
+
+def test_no_attempt_is_planned_twice_or_left_out():
+    quotas, seen = Quotas(small_config()), []
+    while len(indices := quotas.plan(10)):
+        seen += indices.tolist()
+        quotas.record(indices, np.array([accepted(i) for i in indices]))
+    assert len(seen) == len(set(seen))
+    for queue in quotas.queues:
+        assert [i for i in sorted(seen) if i % 14 == queue.offset] == queue.plan(0).tolist() or queue.attempts == sum(
+            i % 14 == queue.offset for i in seen
+        )
+
+
+def test_a_pattern_that_cannot_fill_its_quota_is_named_with_its_acceptance():
+    config = small_config(dataset=DatasetConfig(num_examples=28, max_attempts_per_example=3))
+    quotas = Quotas(config)
+    with pytest.raises(ShortfallError, match=r"palindrome filled 0 of its 2 examples in 6 attempts"):
+        while len(indices := quotas.plan(64)):
+            quotas.record(indices, indices % 14 != 0)
+
+
+def test_a_shortfall_can_be_accepted():
+    config = small_config(dataset=DatasetConfig(num_examples=28, max_attempts_per_example=3, on_shortfall="accept"))
+    quotas = Quotas(config)
+    while len(indices := quotas.plan(64)):
+        quotas.record(indices, indices % 14 != 0)
+    assert quotas.taken == 26

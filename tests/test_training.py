@@ -1,0 +1,84 @@
+"""The rules of the stages, on both engines."""
+
+from collections import Counter
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from conftest import small_config
+
+from muat_exp.cohort import REASONS, Task, run_cohort
+from muat_exp.config import RealRange, StageConfig, TrainingConfig
+from muat_exp.engine import CompiledEngine, stage_problem
+from muat_exp.subject import draw_population
+
+PUBLISHED = TrainingConfig(
+    recipe="published", init="default", standardize=False, learning_rate=RealRange(0.01, 0.1),
+    degraded=StageConfig(5, 3), clean=StageConfig(10, 3), min_test_accuracy=0.0,
+)  # fmt: skip
+
+
+def test_a_subject_switches_at_the_first_epoch_that_is_better_by_the_threshold(workers):
+    config = small_config()
+    result = run_cohort(Task.build(config), np.arange(28), workers, [])
+    problem = stage_problem(config, result.specs, result.data, draw_population(config, result.specs), 0)
+    engine, history = CompiledEngine(problem, workers), []
+    for epoch in range(config.training.degraded.max_epochs):
+        engine.train_epoch(np.arange(28), epoch)
+        history.append(engine.evaluate(np.arange(28))[0])
+    drop = history[0] - np.array(history)  # (epochs, subjects)
+    for s in range(28):
+        reached = np.flatnonzero(drop[:, s] >= config.training.switch_threshold)
+        waited = np.array([e - np.argmin(np.array(history)[: e + 1, s]) for e in range(len(history))])
+        stopped = np.flatnonzero(waited >= config.training.degraded.patience)
+        limit = stopped[0] if len(stopped) else len(history)
+        expected = reached[0] + 1 if len(reached) and reached[0] <= limit else 0
+        assert result.switch_epoch[s] == expected
+        assert (result.outcomes[s] == "never_learned") == (expected == 0)
+
+
+def test_engines_agree_on_all_but_a_few_subjects(workers):
+    config = small_config(training=replace(TrainingConfig(), degraded=StageConfig(8, 8), clean=StageConfig(4, 4)))
+    indices = np.arange(42)
+    ours = run_cohort(Task.build(config), indices, workers, [])
+    reference = run_cohort(Task.build(replace(config, engine="torch")), indices, workers, [])
+    apart = (ours.switch_epoch != reference.switch_epoch) | (ours.outcomes != reference.outcomes)
+    assert apart.sum() <= 4
+    assert np.median(np.abs(ours.degraded_accuracy - reference.degraded_accuracy)[~apart]) == 0
+    assert np.abs(ours.improved_accuracy - reference.improved_accuracy)[~apart].mean() < 0.02
+
+
+def test_plateau_trains_longer_than_the_switch(workers):
+    switch = run_cohort(Task.build(small_config()), np.arange(28), workers, [])
+    config = small_config(training=TrainingConfig(until="plateau", min_improvement=-1.0))
+    plateau = run_cohort(Task.build(config), np.arange(28), workers, [])
+    assert plateau.switch_epoch.mean() > switch.switch_epoch.mean()
+    assert plateau.degraded_accuracy.mean() > switch.degraded_accuracy[switch.accepted].mean()
+
+
+def test_the_published_recipe_accepts_about_a_third_and_the_robust_one_most(workers):
+    shares = []
+    for recipe in (PUBLISHED, replace(TrainingConfig(), min_test_accuracy=0.0)):
+        config = replace(small_config(training=recipe), architecture=type(small_config().architecture)())
+        result = run_cohort(Task.build(config), np.arange(280), workers, [])
+        assert set(Counter(result.outcomes)) <= {"accepted", *REASONS}
+        shares.append(len(result.accepted) / 280)
+    assert 0.15 < shares[0] < 0.55
+    assert 0.7 < shares[1] < 0.9
+
+
+@pytest.mark.filterwarnings("ignore:overflow")
+def test_subjects_that_blow_up_are_rejected_as_diverged(workers):
+    recipe = replace(PUBLISHED, learning_rate=RealRange(1e12, 1e13))
+    result = run_cohort(Task.build(small_config(training=recipe)), np.arange(14), workers, [])
+    assert "diverged" in set(result.outcomes)
+    assert "accepted" not in set(result.outcomes)
+
+
+def test_accepted_subjects_pass_every_gate(workers):
+    config = small_config()
+    result = run_cohort(Task.build(config), np.arange(140), workers, [])
+    improvement = (result.improved_accuracy - result.degraded_accuracy)[result.accepted]
+    assert (improvement >= config.training.min_improvement - 1e-9).all()
+    assert (result.test_accuracy[result.accepted, 1] >= config.training.min_test_accuracy).all()
+    assert ((result.responses[result.accepted] >= 0) & (result.responses[result.accepted] <= 1)).all()
