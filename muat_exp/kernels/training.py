@@ -87,12 +87,12 @@ def train_subject(subject, m, v, depth, width, kind, rate, tokens, labels, order
     """One epoch of one subject: tokens (rows, features), labels and order (rows,). Returns summed loss, right answers."""
     rows, features = order.shape[0], tokens.shape[1]
     tall = max(width, features)
-    h = np.zeros((depth + 1, tall, batch_size), f4)
-    slope = np.zeros((depth, width, batch_size), f4)
-    z, dz = np.zeros((width, batch_size), f4), np.zeros((width, batch_size), f4)
-    dx = np.zeros((tall, batch_size), f4)
-    out, dout, y = np.zeros((1, batch_size), f4), np.zeros((1, batch_size), f4), np.zeros(batch_size, f4)
-    gradient = np.zeros(subject.shape[0], f4)
+    h = np.empty((depth + 1, tall, batch_size), f4)
+    slope = np.empty((depth, width, batch_size), f4)
+    z, dz = np.empty((width, batch_size), f4), np.empty((width, batch_size), f4)
+    dx = np.empty((tall, batch_size), f4)
+    out, dout, y = np.empty((1, batch_size), f4), np.empty((1, batch_size), f4), np.empty(batch_size, f4)
+    gradient = np.empty(subject.shape[0], f4)
     loss, right, step, start = 0.0, 0, epoch * ((rows + batch_size - 1) // batch_size), 0
     while start < rows:
         batch = min(batch_size, rows - start)
@@ -134,17 +134,25 @@ def train_epoch(
 
 @compiled(fast=True)
 def logits(subject, depth, width, kind, tokens, shift, scale, result):
-    """Logits of sequences (n, features) into `result` (n,), float32."""
+    """Logits of sequences (n, features) into `result` (n,), float32; keeps one layer at a time."""
     features = tokens.shape[1]
-    h = np.zeros((depth + 1, max(width, features), CHUNK), f4)
-    slope = np.zeros((depth, width, CHUNK), f4)
-    z, out = np.zeros((width, CHUNK), f4), np.zeros((1, CHUNK), f4)
+    size = min(CHUNK, tokens.shape[0])
+    x, z, h = np.empty((features, size), f4), np.empty((width, size), f4), np.empty((width, size), f4)
+    slope, out = np.empty((width, size), f4), np.empty((1, size), f4)
     for start in range(0, tokens.shape[0], CHUNK):
         batch = min(CHUNK, tokens.shape[0] - start)
         for k in range(batch):
             for i in range(features):
-                h[0, i, k] = (f4(tokens[start + k, i]) - shift) * scale
-        forward(subject, depth, width, kind, features, h, z, slope, out, batch)
+                x[i, k] = (f4(tokens[start + k, i]) - shift) * scale
+        w, b, at = layer(subject, 0, features, width)
+        linear(w, b, x, z, batch)
+        for _ in range(1, depth):
+            activate(kind, z, h, slope, width, batch)
+            w, b, at = layer(subject, at, width, width)
+            linear(w, b, h, z, batch)
+        activate(kind, z, h, slope, width, batch)
+        w, b, at = layer(subject, at, width, 1)
+        linear(w, b, h, out, batch)
         result[start : start + batch] = out[0, :batch]
 
 

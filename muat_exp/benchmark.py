@@ -1,0 +1,228 @@
+"""`make bench`: the whole pipeline against training one subject at a time, on the same subjects, in one run.
+
+Every case runs in a process of its own, so that its peak memory is its own. Results go to a table, to JSON, and, where
+an earlier result lies there, beside the change since then.
+"""
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from muat_exp.compose import load_config
+from muat_exp.config import Config
+
+RECIPES = ("robust", "published")
+CASES = ("plain", "lightning", "pipeline-1", "pipeline-2")
+SUBJECTS = {"plain": 28, "lightning": 14, "pipeline-1": 2044, "pipeline-2": 2044}  # the first ones of the same attempts
+LABELS = {
+    "plain": "one PyTorch loop a subject, DataLoaders",
+    "lightning": "one Lightning fit pair a subject",
+    "pipeline-1": "this pipeline, 1 worker",
+    "pipeline-2": "this pipeline, 2 workers",
+}
+
+
+@dataclass
+class Rules:
+    """The stage rules for one subject, told of each epoch: `done` ends the stage."""
+
+    threshold: float | None
+    patience: int
+    first: float = np.nan
+    best: float = np.inf
+    waited: int = 0
+    switched: bool = False
+
+    def done(self, loss: float) -> bool:
+        """Takes an epoch's validation loss."""
+        self.first = loss if np.isnan(self.first) else self.first
+        self.waited = 0 if loss < self.best else self.waited + 1
+        self.best = min(self.best, loss)
+        self.switched = self.threshold is not None and self.first - loss >= self.threshold
+        return self.switched or self.waited >= self.patience
+
+
+def plain_stage(module: Any, loaders: tuple[Any, Any], rate: float, epochs: int, rules: Rules) -> Any:
+    """One stage as most people write it; returns the state with the best validation accuracy."""
+    import torch
+
+    loss_function, optimizer = torch.nn.BCEWithLogitsLoss(), torch.optim.Adam(module.parameters(), lr=rate)
+    best, best_accuracy = None, -1.0
+    for _ in range(epochs):
+        for x, y in loaders[0]:
+            optimizer.zero_grad()
+            loss_function(module(x).squeeze(-1), y).backward()
+            optimizer.step()
+        with torch.no_grad():
+            outputs = [(module(x).squeeze(-1), y) for x, y in loaders[1]]
+        logits, labels = (torch.cat(parts) for parts in zip(*outputs, strict=True))
+        accuracy = float(((logits > 0) == (labels > 0.5)).float().mean())
+        if accuracy > best_accuracy:
+            best, best_accuracy = {name: value.clone() for name, value in module.state_dict().items()}, accuracy
+        if rules.done(float(loss_function(logits, labels))):
+            break
+    return best
+
+
+def lightning_stage(module: Any, loaders: tuple[Any, Any], rate: float, epochs: int, rules: Rules) -> Any:
+    """The same stage as one Lightning fit."""
+    import pytorch_lightning as pl
+    import torch
+
+    class Lit(pl.LightningModule):
+        def __init__(self) -> None:
+            super().__init__()
+            self.module, self.best, self.best_accuracy = module, None, -1.0
+
+        def training_step(self, batch: Any, index: int) -> Any:
+            return torch.nn.functional.binary_cross_entropy_with_logits(self.module(batch[0]).squeeze(-1), batch[1])
+
+        def validation_step(self, batch: Any, index: int) -> None:
+            logits = self.module(batch[0]).squeeze(-1)
+            accuracy = float(((logits > 0) == (batch[1] > 0.5)).float().mean())
+            if accuracy > self.best_accuracy:
+                self.best, self.best_accuracy = {k: v.clone() for k, v in self.module.state_dict().items()}, accuracy
+            if rules.done(float(torch.nn.functional.binary_cross_entropy_with_logits(logits, batch[1]))):
+                self.trainer.should_stop = True
+
+        def configure_optimizers(self) -> Any:
+            return torch.optim.Adam(self.module.parameters(), lr=rate)
+
+    quiet = {"enable_progress_bar": False, "enable_model_summary": False, "enable_checkpointing": False, "logger": False}
+    lit = Lit()
+    trainer = pl.Trainer(max_epochs=epochs, accelerator="cpu", devices=1, num_sanity_val_steps=0, **quiet)
+    trainer.fit(lit, *loaders)
+    return lit.best
+
+
+def one_at_a_time(config: Config, count: int, stage: Callable[..., Any]) -> None:
+    """Attempts 0 to `count` - 1, each from its data to its prompt, by loops over single subjects."""
+    import torch
+    from sklearn.decomposition import PCA
+    from torch.utils.data import DataLoader, TensorDataset
+
+    from muat_exp.cohort import Task
+    from muat_exp.engine import input_scaling
+    from muat_exp.subject import draw_data, draw_population, draw_specs
+
+    torch.set_num_threads(1)
+    task, recipe = Task.build(config), config.training
+    shift, scale = input_scaling(config)
+    probes = torch.from_numpy(task.probes.tokens).float()
+    for index in range(count):
+        specs = draw_specs(config, np.array([index]))
+        data, module = draw_data(config, task.space, specs), draw_population(config, specs).to_module(0)
+        x = torch.from_numpy((data.tokens[0].astype(np.float32) - shift) * scale)
+        labels = [torch.from_numpy(data.corrupted[0]), torch.from_numpy(data.labels[: data.training_rows])]
+        held_out = TensorDataset(x[data.training_rows :], torch.from_numpy(data.labels[data.training_rows :]))
+        for number, (name, y) in enumerate(zip(("degraded", "clean"), labels, strict=True)):
+            settings = getattr(recipe, name)
+            training = DataLoader(TensorDataset(x[: data.training_rows], y), recipe.batch_size, shuffle=True)
+            rules = Rules(recipe.switch_threshold if number == 0 else None, settings.patience)
+            rate = float(specs.rates[0]) * settings.learning_rate_factor
+            best = stage(module, (training, DataLoader(held_out, 64)), rate, settings.max_epochs, rules)
+            if number == 0 and not rules.switched:
+                break
+            if number == 1:
+                module.load_state_dict(best)
+                with torch.no_grad():
+                    module((torch.from_numpy(task.responses).float() - shift) * scale)
+                    h, signature = (probes - shift) * scale, []
+                    for layer in module:
+                        h = layer(h)
+                        if isinstance(layer, torch.nn.Linear):
+                            components = min(config.signature.components, h.shape[1])
+                            signature.append(PCA(components).fit(h.double().numpy()).components_.T.tolist())
+                weights = {key: value.tolist() for key, value in module.state_dict().items()}
+                json.dumps({"weights": weights, "signature": signature}, indent=2)
+
+
+def measure(case: str, recipe: str) -> dict[str, Any]:
+    """Times one case in this process: subjects, seconds, subjects a second, peak memory in MiB."""
+    import logging
+    import warnings
+
+    warnings.filterwarnings("ignore")
+    config, count = load_config([f"training={recipe}"]), SUBJECTS[case]
+    if case.startswith("pipeline"):
+        from muat_exp.generate import generate
+
+        logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+        # One attempt an example: exactly the attempts 0 to count - 1, as the other cases train them.
+        dataset = replace(config.dataset, num_examples=count, max_attempts_per_example=1, on_shortfall="accept")
+        config = replace(config, workers=int(case[-1]), dataset=dataset)
+        with tempfile.TemporaryDirectory() as folder:
+            few = replace(config, dataset=replace(dataset, num_examples=14))
+            generate(few, Path(folder) / "warm")  # loads the compiled kernels
+            begin = time.perf_counter()
+            generate(config, Path(folder) / "timed")
+            seconds = time.perf_counter() - begin
+    else:
+        import pytorch_lightning  # noqa: F401 - its import is not what is measured
+
+        logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+        stage = plain_stage if case == "plain" else lightning_stage
+        one_at_a_time(config, 2, stage)
+        begin = time.perf_counter()
+        one_at_a_time(config, count, stage)
+        seconds = time.perf_counter() - begin
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return {"subjects": count, "seconds": seconds, "subjects_per_second": count / seconds, "peak_memory_mib": memory}
+
+
+def run_case(case: str, recipe: str) -> dict[str, Any]:
+    """`measure` in a process of its own."""
+    command = [sys.executable, "-m", "muat_exp.benchmark", "--case", case, "--recipe", recipe]
+    finished = subprocess.run(command, capture_output=True, text=True, check=False)
+    if finished.returncode:
+        raise SystemExit(f"{case} failed:\n{finished.stderr}")
+    return json.loads(finished.stdout.splitlines()[-1])  # type: ignore[no-any-return]
+
+
+def show(results: dict[str, dict[str, dict[str, Any]]], before: dict[str, Any]) -> None:
+    """Prints the table."""
+    table = Table(title="Whole pipeline, medium architecture")
+    for column in ("recipe", "way", "subjects/s", "ratio", "peak MiB", "change"):
+        table.add_column(column, justify="left" if column in ("recipe", "way") else "right")
+    for recipe, cases in results.items():
+        for case, row in cases.items():
+            ratio = row["subjects_per_second"] / cases["plain"]["subjects_per_second"]
+            old = before.get(recipe, {}).get(case, {}).get("subjects_per_second")
+            change = f"{row['subjects_per_second'] / old - 1:+.0%}" if old else ""
+            cells = (f"{row['subjects_per_second']:.1f}", f"{ratio:.1f}x", f"{row['peak_memory_mib']:.0f}", change)
+            table.add_row(recipe, LABELS[case], *cells)
+    Console(width=110).print(table)
+
+
+def main() -> None:
+    """Runs all cases, or one where asked to."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--case", choices=CASES)
+    parser.add_argument("--recipe", choices=RECIPES, default="robust")
+    parser.add_argument("--json", type=Path, default=Path("outputs/bench.json"))
+    arguments = parser.parse_args()
+    if arguments.case:
+        print(json.dumps(measure(arguments.case, arguments.recipe)))
+        return
+    before = json.loads(arguments.json.read_text()) if arguments.json.exists() else {}
+    results = {recipe: {case: run_case(case, recipe) for case in CASES} for recipe in RECIPES}
+    show(results, before)
+    arguments.json.parent.mkdir(parents=True, exist_ok=True)
+    arguments.json.write_text(json.dumps(results, indent=2))
+    print(f"written to {arguments.json}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,180 @@
+"""The dataset card: the published tables, filled from what was run. Nothing in it depends on time, place or speed."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from muat_exp.config import Config
+from muat_exp.dataset.tokens import TokenStatistics
+
+FRONT_MATTER = """---
+language: en
+task_categories: [text-generation]
+tags: [interpretability, weight-space-learning, mechanistic-interpretability]
+size_categories: [{size}]
+configs:
+  - config_name: prompts
+    default: true
+    data_files: [{{split: train, path: prompts/train-*.parquet}}]
+  - config_name: subjects
+    data_files: [{{split: train, path: subjects/train-*.parquet}}]
+---
+"""
+PURPOSE = """# Subject Models for Interpretability Training
+
+Examples for training an *interpreter* to identify what patterns a model classifies as positive, based on an activation
+signature: trained model + signature -> pattern identification. Each example is one small MLP, trained first on partly
+mislabelled data (degraded), then on clean data (improved).
+"""
+FIELDS = [
+    ("example_id", "unique identifier of the example, the subject's number"),
+    ("metadata", "JSON: target_pattern, accuracies, model_config, corruption_stats, selected_patterns, precision, quantization, config_signature, test_accuracy, response"),
+    ("classification_prompt", "input prompt with the improved model's weights and signature"),
+    ("classification_completion", "target completion identifying the pattern"),
+    ("classification_text", "prompt + completion"),
+]
+SUBJECT_FIELDS = [
+    ("example_id", "as above"),
+    ("target_pattern, selected_patterns", "the pattern whose labels were corrupted; all patterns that the subject learned"),
+    ("num_layers, neurons_per_layer, activation, learning_rate", "hidden layers, their width, activation, Adam's rate"),
+    ("degraded_accuracy, improved_accuracy, improvement", "on clean validation data, before and after the clean stage"),
+    ("degraded_test_accuracy, test_accuracy", "balanced accuracy on fresh sequences, degraded and improved"),
+    ("response", "share of each enabled pattern's members that the network calls positive"),
+    ("switch_epoch, clean_epoch", "epochs that the degraded and the improved weights are from"),
+    ("corrupted_labels, corruption_candidates", "labels changed, and labels that could have been"),
+    ("weights, degraded_weights", "float32, each Linear layer's weight (out x in) and bias in turn"),
+    ("signature", "float32, neurons x columns row by row, neurons layer by layer, the logit last"),
+]
+LOADING = """## Loading
+
+```python
+from datasets import load_dataset
+
+prompts = load_dataset("path/to/this/folder", split="train")
+subjects = load_dataset("path/to/this/folder", "subjects", split="train")
+
+import muat_exp
+
+network = muat_exp.load_subjects("path/to/this/folder")[0].to_module()  # a plain nn.Sequential
+```
+"""
+CAVEATS = """## What the accuracies mean
+
+The validation accuracies are the best of many epochs on few examples and flatter. `test_accuracy` is measured once, on
+sequences that the subject never trained or validated on. Some patterns are hard at this size: filter by `test_accuracy`
+or `response` where it matters.
+"""
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """A Markdown table."""
+    lines = ["| " + " | ".join(map(str, cells)) + " |" for cells in (header, ["---"] * len(header), *rows)]
+    return "\n".join(lines) + "\n"
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """A figure with fixed digits, or a dash."""
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+def size_category(count: int) -> str:
+    """The Hub's name of a size class.
+
+    >>> size_category(1000)
+    '1K<n<10K'
+    """
+    bounds = [(1000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (10**6, "100K<n<1M")]
+    return next((name for bound, name in bounds if count < bound), "1M<n<10M")
+
+
+def render_card(config: Config, summary: Mapping[str, Any], tokens: TokenStatistics | None) -> str:
+    """The card of a dataset as Markdown with YAML front matter.
+
+    Args:
+        config: the run's configuration.
+        summary: what `generate.describe` returns.
+        tokens: counts of the prompts, None where no tokenizer is installed.
+    """
+    sections = [
+        FRONT_MATTER.format(size=size_category(summary["accepted"])) + PURPOSE,
+        shortfall(summary),
+        "## Configuration\n\n" + configuration_tables(config),
+        "## Token counts\n\n" + token_table(tokens),
+        "## Acceptance by pattern\n\n" + acceptance_tables(config, summary),
+        CAVEATS,
+        "## Fields\n\nConfiguration `prompts` (default):\n\n" + table(("Field", "Meaning"), FIELDS)
+        + "\nConfiguration `subjects`:\n\n" + table(("Field", "Meaning"), SUBJECT_FIELDS),
+        LOADING,
+        f"Made with muat_exp {summary['versions']['muat_exp']}; config_signature `{summary['config_signature']}`; "
+        "the resolved configuration is in `config.yaml`, the probe sequences in `probe_set.json`.\n",
+    ]  # fmt: skip
+    return "\n".join(section for section in sections if section)
+
+
+def shortfall(summary: Mapping[str, Any]) -> str:
+    """A warning where there are fewer examples than asked for."""
+    if summary["accepted"] >= summary["asked"]:
+        return ""
+    return f"> **Fewer examples than asked for:** {summary['accepted']} of {summary['asked']}; see the acceptance by pattern.\n"
+
+
+def span(values: Any) -> str:
+    """A range in words."""
+    return f"{values.min} to {values.max}"
+
+
+def configuration_tables(config: Config) -> str:
+    """The published card's four tables of settings."""
+    patterns, recipe, rate = config.patterns, config.training, config.corruption.rate
+    methods = [f"{name} ({config.signature.components})" if name == "pca" else name for name in config.signature.methods]
+    groups = {
+        "Signature extraction": [
+            ("Neuron profile methods", ", ".join(methods)),
+            ("Prompt format", "separate"),
+            ("Signature dataset", f"`probe_set.json`, {config.signature.probes} fixed sequences"),
+        ],
+        "Model architecture": [
+            ("Number of layers", span(config.architecture.num_layers)),
+            ("Neurons per layer", span(config.architecture.neurons_per_layer)),
+            ("Activation types", ", ".join(config.architecture.activations)),
+            ("Pattern vocab size", patterns.vocab_size),
+            ("Pattern sequence length", patterns.sequence_length),
+        ],
+        "Training datasets": [
+            ("Enabled patterns", ", ".join(patterns.enabled)),
+            ("Pattern definitions", patterns.definitions),
+            ("Patterns per batch (target patterns per subject)", f"{patterns.per_subject.min}-{patterns.per_subject.max}"),
+            ("Pos/neg ratio", f"1:{(1 - patterns.positive_share) / patterns.positive_share:.3g}"),
+            ("Target total examples per subject model", patterns.examples_per_subject),
+        ],
+        "Staged training": [
+            ("Recipe", recipe.recipe),
+            ("Min improvement threshold", f"{recipe.min_improvement} ({recipe.min_improvement:.1%})"),
+            ("Min test accuracy", recipe.min_test_accuracy),
+            ("Corruption rate", f"{rate} ({rate:.1%}), {config.corruption.kind}"),
+            ("Degraded stage until", recipe.until),
+        ],
+    }
+    return "\n".join(table((name, ""), rows) for name, rows in groups.items())
+
+
+def token_table(tokens: TokenStatistics | None) -> str:
+    """Token counts by task type, or how to get them."""
+    if tokens is None:
+        return 'Not counted: the optional tokenizer is not installed (`pip install "muat_exp[tokenizer]"`).\n'
+    row = (tokens.name, tokens.min, tokens.max, f"{tokens.mean:.1f}")
+    return "Llama-3 tokenizer, prompt and completion:\n\n" + table(("Task type", "Min tokens", "Max tokens", "Avg tokens"), [row])
+
+
+def acceptance_tables(config: Config, summary: Mapping[str, Any]) -> str:
+    """Attempts, rejections by reason and mean accuracies, by pattern and in all."""
+    reasons = list(summary["rejected"])
+    rows, scores = [], []
+    everything = {**summary, **summary["accuracy"]}
+    for name, row in [*((name, summary["patterns"][name]) for name in config.patterns.enabled), ("**all**", everything)]:
+        share = f"{row['accepted'] / row['attempts']:.1%}" if row["attempts"] else "-"
+        rows.append((name, row["attempts"], row["accepted"], share, *(row["rejected"][reason] for reason in reasons)))
+        keys = ("degraded_accuracy", "improved_accuracy", "improvement", "degraded_test_accuracy", "test_accuracy")
+        scores.append((name, *(number(row[key]) for key in keys)))
+    counts = table(("Pattern", "Attempts", "Accepted", "Acceptance", *reasons), rows)
+    header = ("Pattern", "Degraded", "Improved", "Improvement", "Degraded, test", "Improved, test")
+    return counts + "\nMean accuracies of the accepted subjects:\n\n" + table(header, scores)
