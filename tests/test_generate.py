@@ -70,7 +70,7 @@ def test_the_summary_adds_up(run):
 
 
 def test_the_curves_have_a_row_a_stage_and_epoch(run):
-    rows = list(csv.DictReader((run.folder / "metrics.csv").open()))
+    rows = list(csv.DictReader((run.folder / "metrics.csv").read_text().splitlines()))
     assert {row["stage"] for row in rows} == {"degraded", "clean"}
     assert all(0 <= float(row["validation_accuracy_mean"]) <= 1 for row in rows)
     assert float(rows[0]["training"]) > 0
