@@ -23,7 +23,7 @@ lint: setup-dev ## check style and types
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-bench: setup ## measure the speed of training
+bench: setup-dev ## measure the speed beside training one subject at a time (minutes)
 	$(BIN)/python -m muat_exp.benchmark
 
 clean: ## remove caches and builds; datasets stay

@@ -5,6 +5,7 @@ an earlier result lies there, beside the change since then.
 """
 
 import argparse
+import importlib
 import json
 import resource
 import subprocess
@@ -84,7 +85,8 @@ def lightning_stage(module: Any, loaders: tuple[Any, Any], rate: float, epochs: 
     class Lit(pl.LightningModule):
         def __init__(self) -> None:
             super().__init__()
-            self.module, self.best, self.best_accuracy = module, None, -1.0
+            self.module, self.best_accuracy = module, -1.0
+            self.best: Any = None
 
         def training_step(self, batch: Any, index: int) -> Any:
             return torch.nn.functional.binary_cross_entropy_with_logits(self.module(batch[0]).squeeze(-1), batch[1])
@@ -100,7 +102,7 @@ def lightning_stage(module: Any, loaders: tuple[Any, Any], rate: float, epochs: 
         def configure_optimizers(self) -> Any:
             return torch.optim.Adam(self.module.parameters(), lr=rate)
 
-    quiet = {"enable_progress_bar": False, "enable_model_summary": False, "enable_checkpointing": False, "logger": False}
+    quiet: dict[str, Any] = dict.fromkeys(("enable_progress_bar", "enable_model_summary", "enable_checkpointing", "logger"), False)
     lit = Lit()
     trainer = pl.Trainer(max_epochs=epochs, accelerator="cpu", devices=1, num_sanity_val_steps=0, **quiet)
     trainer.fit(lit, *loaders)
@@ -119,7 +121,7 @@ def one_at_a_time(config: Config, count: int, stage: Callable[..., Any]) -> None
 
     torch.set_num_threads(1)
     task, recipe = Task.build(config), config.training
-    shift, scale = input_scaling(config)
+    shift, scale = map(float, input_scaling(config))
     probes = torch.from_numpy(task.probes.tokens).float()
     for index in range(count):
         specs = draw_specs(config, np.array([index]))
@@ -170,8 +172,7 @@ def measure(case: str, recipe: str) -> dict[str, Any]:
             generate(config, Path(folder) / "timed")
             seconds = time.perf_counter() - begin
     else:
-        import pytorch_lightning  # noqa: F401 - its import is not what is measured
-
+        importlib.import_module("pytorch_lightning")  # its import is not what is measured
         logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
         stage = plain_stage if case == "plain" else lightning_stage
         one_at_a_time(config, 2, stage)

@@ -303,9 +303,14 @@ class Config:
         return json.loads(json.dumps(asdict(self)))  # type: ignore[no-any-return]
 
 
+def determines_data(key: str) -> bool:
+    """Whether a dotted key changes a subject or its text."""
+    return key not in PRESENTATION and key.split(".")[0] not in PRESENTATION
+
+
 def config_signature(config: Config) -> str:
     """Hash of every key that determines a subject's data: the first 16 hex digits of a SHA-256."""
-    keys = {key: value for key, value in flatten(config.to_dict()) if key.split(".")[0] not in PRESENTATION and key not in PRESENTATION}
+    keys = {key: value for key, value in flatten(config.to_dict()) if determines_data(key)}
     return hashlib.sha256(json.dumps(keys, sort_keys=True).encode()).hexdigest()[:16]
 
 

@@ -31,7 +31,7 @@ from muat_exp.run_folder import RunFolder, read_cohort, to_yaml, write_atomicall
 from muat_exp.tracking import build_loggers
 
 SCORES = ["degraded_accuracy", "improved_accuracy", "improvement", "degraded_test_accuracy", "test_accuracy"]
-PACKAGES = ("torch", "pytorch-lightning", "numba", "numpy", "scipy", "pyarrow", "hydra-core")
+PACKAGES = ("muat_exp", "torch", "pytorch-lightning", "numba", "numpy", "scipy", "pyarrow", "hydra-core")
 
 
 @dataclass(frozen=True)
@@ -189,7 +189,8 @@ def describe(config: Config, ledger: Ledger, means: Means) -> dict[str, Any]:
     def row(name: str) -> dict[str, Any]:
         attempts = ledger.attempts[name]
         rejected = {reason: ledger.rejected[name, reason] for reason in REASONS}
-        return {"attempts": attempts, "accepted": attempts - sum(rejected.values()), "rejected": rejected} | means.by_pattern(name)
+        accepted = attempts - sum(rejected.values())
+        return {"attempts": attempts, "accepted": accepted, "rejected": rejected} | means.by_pattern(name)
 
     quotas = ledger.quotas
     return {
@@ -201,7 +202,7 @@ def describe(config: Config, ledger: Ledger, means: Means) -> dict[str, Any]:
         "rejected": {reason: sum(ledger.rejected[name, reason] for name in config.patterns.enabled) for reason in REASONS},
         "accuracy": means.overall(),
         "patterns": {name: row(name) for name in config.patterns.enabled},
-        "versions": {"python": sys.version.split()[0], "muat_exp": version("muat_exp")} | {name: version(name) for name in PACKAGES},
+        "versions": {"python": sys.version.split()[0]} | {name: version(name) for name in PACKAGES},
         "surplus": quotas.surplus,
     }
 

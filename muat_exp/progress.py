@@ -10,6 +10,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+ACCURACIES = (
+    ("validation accuracy", "degraded_accuracy", "improved_accuracy"),
+    ("test accuracy", "degraded_test_accuracy", "test_accuracy"),
+)
+
 
 class Reporter(Protocol):
     """Told of a run's progress."""
@@ -83,7 +88,8 @@ def reporter(target: int, shown: bool) -> Iterator[Reporter]:
     elif not sys.stdout.isatty():
         yield Lines(target)
     else:
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.fields[detail]}"))
+        description, detail = TextColumn("{task.description}"), TextColumn("{task.fields[detail]}")
+        columns = (description, BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), detail)
         with Progress(*columns, transient=True) as progress:
             yield Live(target, progress)
 
@@ -91,13 +97,14 @@ def reporter(target: int, shown: bool) -> Iterator[Reporter]:
 def print_summary(summary: Mapping[str, Any], dataset: str) -> None:
     """The closing table, where the dataset is, and the line of Python that loads it."""
     table = Table(title="Run", show_header=False, title_justify="left")
-    accuracy = summary["accuracy"]
     table.add_row("accepted", f"{summary['accepted']} of {summary['asked']} asked")
-    table.add_row("attempts", f"{summary['attempts']} (acceptance {summary['acceptance']:.1%}) and {summary['surplus']} surplus")
+    surplus = f", and {summary['surplus']} surplus" if summary["surplus"] else ""
+    table.add_row("attempts", f"{summary['attempts']} (acceptance {summary['acceptance']:.1%}){surplus}")
     table.add_row("rejected", ", ".join(f"{reason} {count}" for reason, count in summary["rejected"].items()))
-    if accuracy["degraded_accuracy"] is not None:
-        table.add_row("validation accuracy", f"degraded {accuracy['degraded_accuracy']:.3f}, improved {accuracy['improved_accuracy']:.3f}")
-        table.add_row("test accuracy", f"degraded {accuracy['degraded_test_accuracy']:.3f}, improved {accuracy['test_accuracy']:.3f}")
+    for name, degraded, improved in ACCURACIES:
+        before, after = summary["accuracy"][degraded], summary["accuracy"][improved]
+        if before is not None:
+            table.add_row(name, f"degraded {before:.3f}, improved {after:.3f}")
     table.add_row("seconds", f"{summary['seconds']['total']:.1f} ({summary['attempts_per_second']:.0f} attempts/s)")
     console = Console(soft_wrap=True)
     console.print(table)

@@ -72,10 +72,11 @@ class Quotas:
         names, total = config.patterns.enabled, config.dataset.num_examples
         self.stride = len(names) if config.dataset.balance else 1
         self.on_shortfall = config.dataset.on_shortfall
-        self.queues = [
-            Queue(names[i] if self.stride > 1 else "all patterns", i, self.stride, quota, quota * config.dataset.max_attempts_per_example)
-            for i, quota in enumerate(total // self.stride + (i < total % self.stride) for i in range(self.stride))
-        ]
+        self.queues = []
+        for i, name in enumerate(names if config.dataset.balance else ["all patterns"]):
+            quota = total // self.stride + (i < total % self.stride)
+            limit = quota * config.dataset.max_attempts_per_example
+            self.queues.append(Queue(name, i, self.stride, quota, limit))
 
     @property
     def taken(self) -> int:

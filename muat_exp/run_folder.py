@@ -67,7 +67,8 @@ class RunFolder:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:
-                raise RunFolderError(f"Another run is at work in {path}; wait for it or choose another hydra.run.dir.") from error
+                busy = f"Another run is at work in {path}; wait for it or choose another hydra.run.dir."
+                raise RunFolderError(busy) from error
             folder.claim(config)
             yield folder
 
@@ -92,9 +93,12 @@ class RunFolder:
 
     def write_cohort(self, number: int, table: pa.Table) -> None:
         """Writes one cohort's attempts atomically."""
-        with atomic_path(self.cohort_path(number)) as temporary, pa.OSFile(str(temporary), "wb") as sink:
-            with pa.ipc.new_file(sink, table.schema) as writer:
-                writer.write_table(table)
+        with (
+            atomic_path(self.cohort_path(number)) as temporary,
+            pa.OSFile(str(temporary), "wb") as sink,
+            pa.ipc.new_file(sink, table.schema) as writer,
+        ):
+            writer.write_table(table)
 
     def cohort_path(self, number: int) -> Path:
         """File of one cohort."""

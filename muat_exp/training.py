@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from numpy.typing import NDArray
 from pytorch_lightning.loggers import Logger
-from pytorch_lightning.plugins.environments import LightningEnvironment
 
 from muat_exp.config import Config
 from muat_exp.engine import Engine, Problem, Workers, build_engine, evaluate_stored, folded, stage_problem

@@ -36,33 +36,34 @@ def test_weights_agree_with_torch_in_float64_as_closely_as_float32_does(space, w
     assert np.median(gap) < 10 * np.median(usual) + 1e-6
 
 
-def test_gradients_agree_with_finite_differences():
+DEPTH, WIDTH, FEATURES, BATCH = 3, 6, 5, 16
+
+
+def scratch(*shape):
+    return np.zeros(shape, np.float32)
+
+
+def run_forward(parameters, kind, x):
+    h, slope, out = scratch(DEPTH + 1, WIDTH, BATCH), scratch(DEPTH, WIDTH, BATCH), scratch(1, BATCH)
+    h[0, :FEATURES] = x
+    forward(parameters, DEPTH, WIDTH, kind, FEATURES, h, scratch(WIDTH, BATCH), slope, out, BATCH)
+    return h, slope, float(out.astype(np.float64).sum())
+
+
+@pytest.mark.parametrize("kind", [0, 1])
+def test_gradients_agree_with_finite_differences(kind):
     generator = np.random.default_rng(0)
-    for kind in (0, 1):
-        depth, width, features, batch = 3, 6, 5, 16
-        subject = (generator.random(parameter_count(depth, width, features)) - 0.5).astype(np.float32)
-        x = generator.normal(size=(features, batch)).astype(np.float32)
-
-        def scratch(*shape):
-            return np.zeros(shape, np.float32)
-
-        def total(parameters, keep=None):
-            h, slope, out = scratch(depth + 1, 6, batch), scratch(depth, width, batch), scratch(1, batch)
-            h[0, :features] = x
-            forward(parameters, depth, width, kind, features, h, scratch(width, batch), slope, out, batch)  # noqa: B023
-            return (h, slope) if keep else float(out.astype(np.float64).sum())
-
-        h, slope = total(subject, keep=True)
-        gradient = np.zeros_like(subject)
-        dout = np.ones((1, batch), np.float32)
-        backward(
-            subject, depth, width, h, slope, scratch(width, batch), scratch(6, batch), dout, gradient, batch, features
-        )
-        for j in range(0, len(subject), 7):
-            step = np.zeros_like(subject)
-            step[j] = 1e-2
-            slope_there = (total(subject + step) - total(subject - step)) / 2e-2
-            assert slope_there == pytest.approx(gradient[j], rel=0.05, abs=0.02)
+    subject = (generator.random(parameter_count(DEPTH, WIDTH, FEATURES)) - 0.5).astype(np.float32)
+    x = generator.normal(size=(FEATURES, BATCH)).astype(np.float32)
+    h, slope, _ = run_forward(subject, kind, x)
+    gradient, dout = np.zeros_like(subject), np.ones((1, BATCH), np.float32)
+    dz, dx = scratch(WIDTH, BATCH), scratch(WIDTH, BATCH)
+    backward(subject, DEPTH, WIDTH, h, slope, dz, dx, dout, gradient, BATCH, FEATURES)
+    for j in range(0, len(subject), 7):
+        step = np.zeros_like(subject)
+        step[j] = 1e-2
+        difference = (run_forward(subject + step, kind, x)[2] - run_forward(subject - step, kind, x)[2]) / 2e-2
+        assert difference == pytest.approx(gradient[j], rel=0.05, abs=0.02)
 
 
 def test_exp_is_accurate():

@@ -124,6 +124,7 @@ def test_several_patterns_a_subject_and_no_balance(tmp_path):
 
 
 def test_the_torch_engine_makes_a_dataset_too(tmp_path):
-    config = replace(small_config(engine="torch"), patterns=replace(small_config().patterns, enabled=("starts_with", "contains_abc")))
+    config = small_config(engine="torch")
+    config = replace(config, patterns=replace(config.patterns, enabled=("starts_with", "contains_abc")))
     result = generate(replace(config, dataset=DatasetConfig(num_examples=4), cohort_size=6), tmp_path)
     assert subjects_table(result).num_rows == 4

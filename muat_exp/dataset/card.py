@@ -27,7 +27,12 @@ mislabelled data (degraded), then on clean data (improved).
 """
 FIELDS = [
     ("example_id", "unique identifier of the example, the subject's number"),
-    ("metadata", "JSON: target_pattern, accuracies, model_config, corruption_stats, selected_patterns, precision, quantization, config_signature, test_accuracy, response"),
+    (
+        "metadata",
+        "JSON: target_pattern (whose labels were corrupted), degraded_accuracy, improved_accuracy, improvement, model_config, "
+        "corruption_stats, selected_patterns, precision, quantization, config_signature; and test_accuracy, response, seed, "
+        "subject_index",
+    ),
     ("classification_prompt", "input prompt with the improved model's weights and signature"),
     ("classification_completion", "target completion identifying the pattern"),
     ("classification_text", "prompt + completion"),
@@ -126,7 +131,7 @@ def configuration_tables(config: Config) -> str:
     """The published card's four tables of settings."""
     patterns, recipe, rate = config.patterns, config.training, config.corruption.rate
     methods = [f"{name} ({config.signature.components})" if name == "pca" else name for name in config.signature.methods]
-    groups = {
+    groups: dict[str, list[tuple[str, Any]]] = {
         "Signature extraction": [
             ("Neuron profile methods", ", ".join(methods)),
             ("Prompt format", "separate"),
@@ -162,7 +167,8 @@ def token_table(tokens: TokenStatistics | None) -> str:
     if tokens is None:
         return 'Not counted: the optional tokenizer is not installed (`pip install "muat_exp[tokenizer]"`).\n'
     row = (tokens.name, tokens.min, tokens.max, f"{tokens.mean:.1f}")
-    return "Llama-3 tokenizer, prompt and completion:\n\n" + table(("Task type", "Min tokens", "Max tokens", "Avg tokens"), [row])
+    counts = table(("Task type", "Min tokens", "Max tokens", "Avg tokens"), [row])
+    return "Llama-3 tokenizer, prompt and completion:\n\n" + counts
 
 
 def acceptance_tables(config: Config, summary: Mapping[str, Any]) -> str:

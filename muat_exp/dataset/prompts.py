@@ -103,7 +103,7 @@ class PromptRenderer:
 
 def render_metadata(record: Mapping[str, Any], config: Config, signature: str) -> str:
     """The `metadata` column: a JSON object of what is known of a subject."""
-    keys = ("target_pattern", "degraded_accuracy", "improved_accuracy", "improvement", "degraded_test_accuracy", "test_accuracy")
+    keys = ("degraded_accuracy", "improved_accuracy", "improvement", "degraded_test_accuracy", "test_accuracy")
     shape = {
         "vocab_size": config.patterns.vocab_size,
         "sequence_length": config.patterns.sequence_length,
@@ -120,7 +120,7 @@ def render_metadata(record: Mapping[str, Any], config: Config, signature: str) -
         "candidates": record["corruption_candidates"],
         "corrupted": record["corrupted_labels"],
     }
-    content = {key: record[key] if key == "target_pattern" else round(record[key], 6) for key in keys} | {
+    content = {"target_pattern": record["target_pattern"]} | {key: round(record[key], 6) for key in keys} | {
         "response": {name: round(share, 6) for name, share in record["response"].items()},
         "model_config": shape,
         "corruption_stats": corruption,

@@ -111,8 +111,9 @@ class Subjects(Sequence[Subject]):
         arrays = {name: row[name].chunk(0)[0].values.to_numpy() for name in ("weights", "degraded_weights", "signature")}
         record = row.drop_columns(list(arrays)).to_pylist()[0]
         neurons = record["num_layers"] * record["neurons_per_layer"] + 1
+        scalars = ("example_id", "target_pattern", "num_layers", "neurons_per_layer", "activation")
         return Subject(
-            **{name: record[name] for name in ("example_id", "target_pattern", "num_layers", "neurons_per_layer", "activation")},
+            **{name: record[name] for name in scalars},
             selected_patterns=tuple(record["selected_patterns"]),
             features=self.config.patterns.sequence_length,
             record=record,

@@ -88,5 +88,5 @@ def attempt_table(config: Config, result: CohortResult) -> pa.Table:
         "signature": list_array(result.signatures, lengths),
     }
     schema = attempt_schema(config)
-    arrays = [column if isinstance(column, pa.Array) else pa.array(column, field.type) for field, column in zip(schema, columns.values(), strict=True)]
+    arrays = [column if isinstance(column, pa.Array) else pa.array(column) for column in columns.values()]
     return pa.table([array.cast(field.type) for array, field in zip(arrays, schema, strict=True)], schema=schema)

@@ -22,9 +22,8 @@ from muat_exp.signature import method_columns
 
 ROW_GROUP = 100
 TASK = "classification"
-PROMPT_SCHEMA = pa.schema(
-    [("example_id", pa.int64())] + [(name, pa.string()) for name in ("metadata", *(f"{TASK}_{part}" for part in ("prompt", "completion", "text")))]
-)
+TEXTS = ("metadata", f"{TASK}_prompt", f"{TASK}_completion", f"{TASK}_text")
+PROMPT_SCHEMA = pa.schema([("example_id", pa.int64())] + [(name, pa.string()) for name in TEXTS])
 
 
 @dataclass(frozen=True)
@@ -80,7 +79,8 @@ class Renderer:
                 signatures[i].values.to_numpy().reshape(-1, columns),
             )
             completion = self.prompts.complete([self.patterns[name] for name in record["selected_patterns"]])
-            rows.append((record["example_id"], render_metadata(record, self.config, self.identity), prompt, completion, prompt + completion))
+            metadata = render_metadata(record, self.config, self.identity)
+            rows.append((record["example_id"], metadata, prompt, completion, prompt + completion))
             if self.counter and self.tokens:
                 self.tokens.add(self.counter.count(prompt + completion))
         return pa.Table.from_arrays([pa.array(column) for column in zip(*rows, strict=True)], schema=PROMPT_SCHEMA)
@@ -101,7 +101,12 @@ class ShardWriter:
     def write(self, tables: dict[str, pa.Table]) -> None:
         """Queues one row group of each; at most one is under way, so memory stays flat and a failure stops the run."""
         self.wait()
-        self.pending = self.pool.submit(lambda: [self.writers[part].write_table(table) for part, table in tables.items()] and None)
+        self.pending = self.pool.submit(self.write_now, tables)
+
+    def write_now(self, tables: dict[str, pa.Table]) -> None:
+        """Writes one row group of each, in the calling thread."""
+        for part, table in tables.items():
+            self.writers[part].write_table(table)
 
     def wait(self) -> None:
         """Waits for what is queued; raises what the writer raised."""

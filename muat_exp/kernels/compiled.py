@@ -40,7 +40,8 @@ def kernels_are_cached() -> bool:
     return folder.is_dir() and any(folder.rglob("*.nbi"))
 
 
-CACHE_FOLDER = numba.config.CACHE_DIR or str(cache_folder())
+settings: Any = numba.config
+CACHE_FOLDER = settings.CACHE_DIR or str(cache_folder())
 
 
 def compiled(fast: bool = False, inline: bool = False) -> Callable[[Function], Function]:
@@ -52,10 +53,10 @@ def compiled(fast: bool = False, inline: bool = False) -> Callable[[Function], F
     """
 
     def decorate(function: Function) -> Function:
-        outside, numba.config.CACHE_DIR = numba.config.CACHE_DIR, CACHE_FOLDER
+        outside, settings.CACHE_DIR = settings.CACHE_DIR, CACHE_FOLDER
         try:
             # error_model="numpy": a zero check on every division would stop vectorisation.
-            return njit(  # type: ignore[no-any-return]
+            return njit(  # type: ignore[no-any-return, return-value]
                 nogil=True,
                 cache=True,
                 error_model="numpy",
@@ -63,6 +64,6 @@ def compiled(fast: bool = False, inline: bool = False) -> Callable[[Function], F
                 inline="always" if inline else "never",
             )(function)
         finally:
-            numba.config.CACHE_DIR = outside
+            settings.CACHE_DIR = outside
 
     return decorate

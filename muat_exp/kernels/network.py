@@ -30,7 +30,7 @@ def float_from_bits(typing_context, bits):
 
 @compiled(fast=True, inline=True)
 def fast_exp(x):
-    """exp in float32, about 1e-7 relative: range reduction and a degree-5 polynomial (Cephes `expf`); vectorises."""
+    """Exp in float32, about 1e-7 relative: range reduction and a degree-5 polynomial (Cephes `expf`); vectorises."""
     x = min(max(x, f4(-87)), f4(88))
     y = x * f4(1.44269504)
     n = np.int32(y + (f4(0.5) if y >= 0 else f4(-0.5)))

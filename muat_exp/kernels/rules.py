@@ -119,7 +119,7 @@ def is_palindrome(row):
 
 
 @compiled()
-def satisfies(rule, token, row):  # noqa: C901 - one flat choice, the index of this module
+def satisfies(rule, token, row):
     """Whether the row satisfies the rule; `token` is the parameter of the rules that have one."""
     last = row.shape[0] - 1
     if rule == ALL_SAME:
