@@ -102,7 +102,8 @@ def lightning_stage(module: Any, loaders: tuple[Any, Any], rate: float, epochs: 
         def configure_optimizers(self) -> Any:
             return torch.optim.Adam(self.module.parameters(), lr=rate)
 
-    quiet: dict[str, Any] = dict.fromkeys(("enable_progress_bar", "enable_model_summary", "enable_checkpointing", "logger"), False)
+    disabled = ("enable_progress_bar", "enable_model_summary", "enable_checkpointing", "logger")
+    quiet: dict[str, Any] = dict.fromkeys(disabled, False)
     lit = Lit()
     trainer = pl.Trainer(max_epochs=epochs, accelerator="cpu", devices=1, num_sanity_val_steps=0, **quiet)
     trainer.fit(lit, *loaders)
