@@ -3,38 +3,37 @@
 import numpy as np
 
 from muat_exp.kernels.compiled import compiled
-from muat_exp.kernels.network import activate, f4, layer, linear
+from muat_exp.kernels.network import activate_only, f4, linear, padded
 
 MEAN, STD, PCA = range(3)
 NEGLIGIBLE = 1e-10  # components below this share of the first eigenvalue are rounding
 
 
 @compiled(fast=True)
-def pre_activations(subject, depth, width, kind, inputs, outputs):
-    """Output of every Linear layer: inputs (features, probes) -> outputs (depth * width + 1, probes), float32."""
-    probes = inputs.shape[1]
-    h, slope = np.empty((width, probes), f4), np.empty((width, probes), f4)
-    w, b, at = layer(subject, 0, inputs.shape[0], width)
-    linear(w, b, inputs, outputs[:width], probes)
+def pre_activations(subject, depth, width, kind, inputs, batch, z, h):
+    """Output of every Linear layer: inputs (1, features, batch) -> z (depth + 1, width, batch); h (1, width, batch)."""
+    features = inputs.shape[1]
+    linear(subject, 0, features, width, inputs, 0, z, 0, batch)
+    at = features * width + width
     for index in range(1, depth + 1):
-        activate(kind, outputs[(index - 1) * width : index * width], h, slope, width, probes)
-        w, b, at = layer(subject, at, width, width if index < depth else 1)
-        linear(w, b, h, outputs[index * width : index * width + w.shape[0]], probes)
+        activate_only(kind, z, index - 1, h, 0, width, batch)
+        linear(subject, at, width, width if index < depth else 1, h, 0, z, index, batch)
+        at += width * width + width
 
 
 @compiled(fast=True)
-def centre(activations):
-    """Float64 activations (neurons, probes) with each neuron's mean taken off, and the means (neurons,)."""
-    centred = activations.astype(np.float64)
-    means = np.empty(activations.shape[0])
-    for j in range(activations.shape[0]):
+def centre(activations, centred):
+    """Float64 activations (neurons, probes) with each neuron's mean taken off; returns the means (neurons,)."""
+    neurons, probes = centred.shape
+    means = np.empty(neurons)
+    for j in range(neurons):
         total = 0.0
-        for k in range(activations.shape[1]):
-            total += centred[j, k]
-        means[j] = total / activations.shape[1]
-        for k in range(activations.shape[1]):
-            centred[j, k] -= means[j]
-    return centred, means
+        for k in range(probes):
+            total += np.float64(activations[j, k])
+        means[j] = total / probes
+        for k in range(probes):
+            centred[j, k] = np.float64(activations[j, k]) - means[j]
+    return means
 
 
 @compiled(fast=True)
@@ -76,9 +75,10 @@ def principal_loadings(matrix, components, loadings):
 
 
 @compiled()
-def profile_layer(activations, methods, components, profile):
-    """Profiles one layer's neurons: activations (neurons, probes) -> profile (neurons, columns)."""
-    centred, means = centre(activations)
+def profile_layer(activations, probes, methods, components, profile):
+    """Profiles one layer's neurons: the first `probes` columns of activations -> profile (neurons, columns)."""
+    centred = np.empty((profile.shape[0], probes))
+    means = centre(activations, centred)
     matrix = covariance(centred)
     column = 0
     for method in methods:
@@ -99,12 +99,16 @@ def profile_subjects(
     columns = 0
     for method in methods:
         columns += components if method == PCA else 1
+    features, count = probes.shape
+    batch, widest, deepest = padded(count), widths[which].max(), depths[which].max()
+    inputs = np.zeros((1, features, batch), f4)
+    inputs[0, :, :count] = probes
+    z, h = np.zeros((deepest + 1, widest, batch), f4), np.zeros((1, widest, batch), f4)
     for i in range(which.shape[0]):
         s = which[i]
         depth, width = depths[s], widths[s]
-        outputs = np.empty((depth * width + 1, probes.shape[1]), f4)
-        pre_activations(parameters[offsets[s] : offsets[s + 1]], depth, width, kinds[s], probes, outputs)
+        pre_activations(parameters[offsets[s] : offsets[s + 1]], depth, width, kinds[s], inputs, batch, z, h)
         signature = signatures[signature_offsets[i] : signature_offsets[i + 1]].reshape(depth * width + 1, columns)
         for index in range(depth + 1):
             neurons = slice(index * width, min((index + 1) * width, depth * width + 1))
-            profile_layer(outputs[neurons], methods, components, signature[neurons])
+            profile_layer(z[index], count, methods, components, signature[neurons])

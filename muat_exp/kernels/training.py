@@ -5,14 +5,32 @@ layer, activation code); `parameters` float32, all subjects' flat parameters one
 `(S + 1,)`; `which` int64, the subjects to work on; inputs are `(token - shift) * scale`.
 """
 
+from collections import namedtuple
+
 import numpy as np
 
 from muat_exp.kernels.compiled import compiled
 from muat_exp.kernels.data import draw_tests
-from muat_exp.kernels.network import activate, adam, binary_cross_entropy, f4, fast_exp, layer, linear, linear_backward
+from muat_exp.kernels.network import (
+    activate,
+    activate_only,
+    adam,
+    backpropagate,
+    cross_entropy,
+    f4,
+    linear,
+    multiply,
+    padded,
+    weight_gradient,
+)
 from muat_exp.kernels.random import derive, shuffle, uniform
 
 CHUNK = 256  # examples evaluated at a time: the working set stays in the cache
+
+# Memory of one kernel call, E examples padded to whole vectors, W the widest layer: `h` (depth + 1, W, E) inputs and
+# activations, `slope` (depth, W, E) derivatives, `dh` (1, W, E), `out` and `residual` (1, 1, E) logits and their gradient,
+# `y` and `live` (E,) labels and 1 for each lane that is an example, `gradient` (parameters,).
+Scratch = namedtuple("Scratch", "h slope dh out residual y live gradient")
 
 
 @compiled()
@@ -30,14 +48,11 @@ def draw_weights(depths, widths, parameters, offsets, features, keys, gain, bias
         subject = parameters[offsets[s] : offsets[s + 1]]
         at = 0
         for index in range(depths[s] + 1):
-            fan_in = features if index == 0 else widths[s]
-            w, b, at = layer(subject, at, fan_in, widths[s] if index < depths[s] else 1)
-            bound = 1.0 / np.sqrt(fan_in)
-            for o in range(w.shape[0]):
-                for i in range(fan_in):
-                    w[o, i] = f4((2 * uniform(state) - 1) * bound * gain)
-            for o in range(b.shape[0]):
-                b[o] = f4((2 * uniform(state) - 1) * bound * bias_gain)
+            fan_in, fan_out = features if index == 0 else widths[s], widths[s] if index < depths[s] else 1
+            bound, biases = 1.0 / np.sqrt(fan_in), at + fan_in * fan_out
+            for j in range(at, biases + fan_out):
+                subject[j] = f4((2 * uniform(state) - 1) * bound * (gain if j < biases else bias_gain))
+            at = biases + fan_out
 
 
 @compiled()
@@ -49,68 +64,91 @@ def batch_order(key, stage, epoch, rows):
     return order
 
 
+@compiled()
+def make_scratch(depths, widths, which, features, examples, parameters):
+    """Scratch for the largest of the subjects and for batches of up to `examples`; all zeros."""
+    depth, width = 0, features
+    for s in which:
+        depth, width = max(depth, depths[s]), max(width, widths[s])
+    lanes = padded(examples)
+    return Scratch(
+        np.zeros((depth + 1, width, lanes), f4),
+        np.zeros((depth, width, lanes), f4),
+        np.zeros((1, width, lanes), f4),
+        np.zeros((1, 1, lanes), f4),
+        np.zeros((1, 1, lanes), f4),
+        np.zeros(lanes, f4),
+        np.zeros(lanes, f4),
+        np.zeros(parameters, f4),
+    )
+
+
 @compiled(fast=True)
-def backward(subject, depth, width, h, slope, dz, dx, dout, gradient, batch, features):
-    """Gradient of the flat parameters from the logits' gradient `dout` (1, batch)."""
+def fill_inputs(tokens, order, start, batch, shift, scale, h):
+    """Scaled tokens of `batch` rows, in order from `start`, into h[0] (features, padded batch); other lanes become 0."""
+    for i in range(tokens.shape[1]):
+        for k in range(batch):
+            h[0, i, k] = (f4(tokens[order[start + k], i]) - shift) * scale
+        for k in range(batch, padded(batch)):
+            h[0, i, k] = f4(0)
+
+
+@compiled(fast=True)
+def fill_labels(labels, order, start, batch, scratch):
+    """Labels of `batch` rows, in order from `start`, and which lanes are examples."""
+    for k in range(padded(batch)):
+        scratch.live[k] = f4(k < batch)
+        scratch.y[k] = labels[order[start + k]] if k < batch else f4(0)
+
+
+@compiled(fast=True)
+def forward(subject, depth, width, kind, features, batch, scratch):
+    """Logits `out` of the inputs h[0], `batch` a multiple of the lanes; keeps all layers in h and slope."""
+    at, fan_in = 0, features
+    for index in range(depth):
+        linear(subject, at, fan_in, width, scratch.h, index, scratch.h, index + 1, batch)
+        activate(kind, scratch.h, scratch.slope, index, width, batch)
+        at, fan_in = at + fan_in * width + width, width
+    linear(subject, at, width, 1, scratch.h, depth, scratch.out, 0, batch)
+
+
+@compiled(fast=True)
+def backward(subject, depth, width, features, batch, scratch):
+    """Gradient of the flat parameters from the logits' gradient `residual`; uses up `slope`."""
+    h, slope, dh, gradient = scratch.h, scratch.slope, scratch.dh, scratch.gradient
     at = subject.shape[0] - width - 1
-    w, _, _ = layer(subject, at, width, 1)
-    gw, gb, _ = layer(gradient, at, width, 1)
-    linear_backward(w, h[depth], dout, dx, gw, gb, batch, True)
+    weight_gradient(gradient, at, width, 1, h, depth, scratch.residual, 0, batch)
+    backpropagate(subject, at, width, 1, scratch.residual, 0, dh, batch)
     for index in range(depth - 1, -1, -1):
         fan_in = features if index == 0 else width
         at -= fan_in * width + width
-        for o in range(width):
-            upstream, local, target = dx[o], slope[index, o], dz[o]
-            for k in range(batch):
-                target[k] = upstream[k] * local[k]
-        w, _, _ = layer(subject, at, fan_in, width)
-        gw, gb, _ = layer(gradient, at, fan_in, width)
-        linear_backward(w, h[index], dz, dx, gw, gb, batch, index > 0)
+        multiply(slope, index, dh, width, batch)
+        weight_gradient(gradient, at, fan_in, width, h, index, slope, index, batch)
+        if index > 0:
+            backpropagate(subject, at, fan_in, width, slope, index, dh, batch)
 
 
 @compiled(fast=True)
-def forward(subject, depth, width, kind, features, h, z, slope, out, batch):
-    """Logits `out` (1, batch) of the inputs h[0]; keeps h (depth + 1, ., batch) and slope (depth, width, batch)."""
-    w, b, at = layer(subject, 0, features, width)
-    linear(w, b, h[0], z, batch)
-    activate(kind, z, h[1], slope[0], width, batch)
-    for index in range(1, depth):
-        w, b, at = layer(subject, at, width, width)
-        linear(w, b, h[index], z, batch)
-        activate(kind, z, h[index + 1], slope[index], width, batch)
-    w, b, at = layer(subject, at, width, 1)
-    linear(w, b, h[depth], out, batch)
-
-
-@compiled(fast=True)
-def train_subject(subject, m, v, depth, width, kind, rate, tokens, labels, order, epoch, batch_size, shift, scale):
+def train_subject(
+    subject, m, v, depth, width, kind, rate, tokens, labels, order, epoch, batch_size, shift, scale, scratch
+):  # fmt: skip
     """One epoch of one subject: tokens (rows, features), labels and order (rows,). Returns summed loss, right answers."""
     rows, features = order.shape[0], tokens.shape[1]
-    tall = max(width, features)
-    h = np.empty((depth + 1, tall, batch_size), f4)
-    slope = np.empty((depth, width, batch_size), f4)
-    z, dz = np.empty((width, batch_size), f4), np.empty((width, batch_size), f4)
-    dx = np.empty((tall, batch_size), f4)
-    out, dout, y = np.empty((1, batch_size), f4), np.empty((1, batch_size), f4), np.empty(batch_size, f4)
-    gradient = np.empty(subject.shape[0], f4)
-    loss, right, step, start = 0.0, 0, epoch * ((rows + batch_size - 1) // batch_size), 0
-    while start < rows:
+    loss, right, step = 0.0, 0, epoch * ((rows + batch_size - 1) // batch_size)
+    for start in range(0, rows, batch_size):
         batch = min(batch_size, rows - start)
-        for k in range(batch):
-            row = order[start + k]
-            y[k] = labels[row]
-            for i in range(features):
-                h[0, i, k] = (f4(tokens[row, i]) - shift) * scale
-        forward(subject, depth, width, kind, features, h, z, slope, out, batch)
-        for k in range(batch):
-            dout[0, k] = (f4(1) / (f4(1) + fast_exp(-out[0, k])) - y[k]) / f4(batch)
-        batch_loss, batch_right = binary_cross_entropy(out[0], y, batch)
+        lanes = padded(batch)
+        fill_inputs(tokens, order, start, batch, shift, scale, scratch.h)
+        fill_labels(labels, order, start, batch, scratch)
+        forward(subject, depth, width, kind, features, lanes, scratch)
+        batch_loss, batch_right = cross_entropy(
+            scratch.out, scratch.y, scratch.live, lanes, f4(1.0 / batch), scratch.residual
+        )
+        backward(subject, depth, width, features, lanes, scratch)
+        step += 1
+        adam(subject, m, v, scratch.gradient, rate, step)
         loss += batch_loss
         right += batch_right
-        backward(subject, depth, width, h, slope, dz, dx, dout, gradient, batch, features)
-        step += 1
-        adam(subject, m, v, gradient, rate, step)
-        start += batch
     return loss, right
 
 
@@ -121,60 +159,64 @@ def train_epoch(
 ):  # fmt: skip
     """One epoch for each subject of `which`: tokens (S, rows, L), labels (S, training rows); fills both metrics (S,)."""
     rows = labels.shape[1]
+    largest = (offsets[1:] - offsets[:-1]).max()
+    scratch = make_scratch(depths, widths, which, tokens.shape[2], min(batch_size, rows), largest)
     for s in which:
         part = slice(offsets[s], offsets[s + 1])
         order = batch_order(keys[s], stage, epoch, rows)
         loss, right = train_subject(
             parameters[part], m[part], v[part], depths[s], widths[s], kinds[s], rates[s], tokens[s], labels[s], order,
-            epoch, batch_size, shift, scale,
+            epoch, batch_size, shift, scale, scratch,
         )  # fmt: skip
         losses[s] = loss / rows
         accuracies[s] = right / rows
 
 
 @compiled(fast=True)
-def logits(subject, depth, width, kind, tokens, shift, scale, result):
-    """Logits of sequences (n, features) into `result` (n,), float32; keeps one layer at a time."""
-    features = tokens.shape[1]
-    size = min(CHUNK, tokens.shape[0])
-    x, z, h = np.empty((features, size), f4), np.empty((width, size), f4), np.empty((width, size), f4)
-    slope, out = np.empty((width, size), f4), np.empty((1, size), f4)
-    for start in range(0, tokens.shape[0], CHUNK):
-        batch = min(CHUNK, tokens.shape[0] - start)
-        for k in range(batch):
-            for i in range(features):
-                x[i, k] = (f4(tokens[start + k, i]) - shift) * scale
-        w, b, at = layer(subject, 0, features, width)
-        linear(w, b, x, z, batch)
-        for _ in range(1, depth):
-            activate(kind, z, h, slope, width, batch)
-            w, b, at = layer(subject, at, width, width)
-            linear(w, b, h, z, batch)
-        activate(kind, z, h, slope, width, batch)
-        w, b, at = layer(subject, at, width, 1)
-        linear(w, b, h, out, batch)
-        result[start : start + batch] = out[0, :batch]
+def logits(subject, depth, width, kind, tokens, order, start, batch, shift, scale, scratch):
+    """Logits `out` of `batch` rows of tokens, in order from `start`; two layers in turn hold the activations."""
+    h, lanes = scratch.h, padded(batch)
+    fill_inputs(tokens, order, start, batch, shift, scale, h)
+    at, fan_in, source = 0, tokens.shape[1], 0
+    for _ in range(depth):
+        linear(subject, at, fan_in, width, h, source, h, 1 - source, lanes)
+        source = 1 - source
+        activate_only(kind, h, source, h, source, width, lanes)
+        at, fan_in = at + fan_in * width + width, width
+    linear(subject, at, width, 1, h, source, scratch.out, 0, lanes)
 
 
 @compiled()
 def evaluate(depths, widths, kinds, parameters, offsets, tokens, labels, which, shift, scale, losses, accuracies):
     """Mean loss and accuracy on tokens (S, rows, L) with the labels (rows,) that all subjects share; fills both (S,)."""
-    out = np.empty(labels.shape[0], f4)
+    rows = labels.shape[0]
+    order = np.arange(rows)
+    scratch = make_scratch(depths, widths, which, tokens.shape[2], min(CHUNK, rows), 0)
     for s in which:
-        logits(parameters[offsets[s] : offsets[s + 1]], depths[s], widths[s], kinds[s], tokens[s], shift, scale, out)
-        loss, right = binary_cross_entropy(out, labels, labels.shape[0])
-        losses[s] = loss / labels.shape[0]
-        accuracies[s] = right / labels.shape[0]
+        subject, loss, right = parameters[offsets[s] : offsets[s + 1]], 0.0, 0
+        for start in range(0, rows, CHUNK):
+            batch = min(CHUNK, rows - start)
+            logits(subject, depths[s], widths[s], kinds[s], tokens[s], order, start, batch, shift, scale, scratch)
+            fill_labels(labels, order, start, batch, scratch)
+            chunk_loss, chunk_right = cross_entropy(
+                scratch.out, scratch.y, scratch.live, padded(batch), f4(1), scratch.residual
+            )
+            loss += chunk_loss
+            right += chunk_right
+        losses[s] = loss / rows
+        accuracies[s] = right / rows
 
 
 @compiled()
-def positive_share(subject, depth, width, kind, tokens, out):
+def positive_share(subject, depth, width, kind, tokens, order, scratch):
     """Share of the sequences whose logit is above 0, on raw token inputs; NaN where there are none."""
-    logits(subject, depth, width, kind, tokens, f4(0), f4(1), out)
-    count = 0
-    for k in range(tokens.shape[0]):
-        count += out[k] > 0
-    return count / tokens.shape[0] if tokens.shape[0] else np.nan
+    count, rows = 0, tokens.shape[0]
+    for start in range(0, rows, CHUNK):
+        batch = min(CHUNK, rows - start)
+        logits(subject, depth, width, kind, tokens, order, start, batch, f4(0), f4(1), scratch)
+        for k in range(batch):
+            count += scratch.out[0, 0, k] > 0
+    return count / rows if rows else np.nan
 
 
 @compiled()
@@ -182,26 +224,27 @@ def measure_tests(
     space, selected, targets, keys, depths, widths, kinds, degraded, improved, offsets, tokens, which, count, accuracies
 ):
     """Balanced accuracy (S, 2) of the degraded and the improved weights on up to `count` fresh sequences a label."""
-    out = np.empty(count, f4)
+    order = np.arange(count)
+    scratch = make_scratch(depths, widths, which, tokens.shape[2], min(CHUNK, count), 0)
     for s in which:
         positives, negatives = draw_tests(space, selected[s], targets[s], keys[s], tokens[s], count)
         for stage in range(2):
             subject = (degraded if stage == 0 else improved)[offsets[s] : offsets[s + 1]]
-            hits = positive_share(subject, depths[s], widths[s], kinds[s], positives, out)
-            misses = positive_share(subject, depths[s], widths[s], kinds[s], negatives, out)
+            hits = positive_share(subject, depths[s], widths[s], kinds[s], positives, order, scratch)
+            misses = positive_share(subject, depths[s], widths[s], kinds[s], negatives, order, scratch)
             accuracies[s, stage] = (hits + 1.0 - misses) / 2.0
 
 
 @compiled()
 def respond(depths, widths, kinds, parameters, offsets, tokens, starts, which, responses):
     """Share of each pattern's rows that a subject calls positive: tokens (rows, L), starts (P + 1,) -> (S, P)."""
-    out = np.empty(tokens.shape[0], f4)
+    order = np.arange(tokens.shape[0])
+    scratch = make_scratch(depths, widths, which, tokens.shape[1], CHUNK, 0)
     for s in which:
+        subject = parameters[offsets[s] : offsets[s + 1]]
         for p in range(starts.shape[0] - 1):
-            responses[s, p] = positive_share(
-                parameters[offsets[s] : offsets[s + 1]], depths[s], widths[s], kinds[s],
-                tokens[starts[p] : starts[p + 1]], out,
-            )  # fmt: skip
+            rows = tokens[starts[p] : starts[p + 1]]
+            responses[s, p] = positive_share(subject, depths[s], widths[s], kinds[s], rows, order, scratch)
 
 
 @compiled()
@@ -209,10 +252,10 @@ def fold(depths, widths, parameters, offsets, features, shift, scale, folded):
     """Copies parameters so that they take raw tokens: the first layer absorbs `(token - shift) * scale`."""
     folded[:] = parameters
     for s in range(depths.shape[0]):
-        w, b, _ = layer(folded[offsets[s] : offsets[s + 1]], 0, features, widths[s])
+        subject, bias = folded[offsets[s] : offsets[s + 1]], features * widths[s]
         for o in range(widths[s]):
             moved = 0.0
-            for i in range(features):
-                w[o, i] = f4(np.float64(w[o, i]) * scale)
-                moved += np.float64(w[o, i]) * shift
-            b[o] = f4(b[o] - moved)
+            for j in range(o * features, (o + 1) * features):
+                subject[j] = f4(np.float64(subject[j]) * scale)
+                moved += np.float64(subject[j]) * shift
+            subject[bias + o] = f4(subject[bias + o] - moved)
