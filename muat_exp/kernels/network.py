@@ -185,7 +185,7 @@ def multiply(slope, layer, dh, width, batch):  # slope[layer], dh[0] (width, bat
 def cross_entropy(out, y, live, batch, share, residual):
     """Binary cross-entropy of logits out[0, 0] (batch,) against labels y (batch,), over lanes where `live` is 1, not 0.
 
-    Fills residual[0, 0], the loss's gradient times `share`; returns the summed loss and how many logits are on the right side of 0.
+    Fills residual[0, 0], the loss's gradient times `share`; returns summed loss and right answers.
     log(1 + exp(-|z|)) is summed as the logarithm of a product, in float64 across lanes: up to 1000 examples a call.
     """
     zero, one = splat(f4(0)), splat(f4(1))
