@@ -26,7 +26,7 @@ from muat_exp.config import Config
 
 RECIPES = ("robust", "published")
 CASES = ("plain", "lightning", "pipeline-1", "pipeline-2")
-SUBJECTS = {"plain": 28, "lightning": 14, "pipeline-1": 2044, "pipeline-2": 2044}  # the first ones of the same attempts
+SUBJECTS = {"plain": 28, "lightning": 14, "pipeline-1": 4088, "pipeline-2": 4088}  # the first ones of the same attempts
 LABELS = {
     "plain": "one PyTorch loop a subject, DataLoaders",
     "lightning": "one Lightning fit pair a subject",
@@ -110,46 +110,86 @@ def lightning_stage(module: Any, loaders: tuple[Any, Any], rate: float, epochs: 
     return lit.best
 
 
-def one_at_a_time(config: Config, count: int, stage: Callable[..., Any]) -> None:
-    """Attempts 0 to `count` - 1, each from its data to its prompt, by loops over single subjects."""
+def train_one(config: Config, specs: Any, data: Any, module: Any, inputs: Callable[..., Any], stage: Any) -> Any:
+    """Both stages of one subject: the degraded and the improved state, or None where a stage was not passed."""
+    import torch
+    from torch.utils.data import DataLoader, TensorDataset
+
+    recipe, x = config.training, inputs(data.tokens[0])
+    labels = [torch.from_numpy(data.corrupted[0]), torch.from_numpy(data.labels[: data.training_rows])]
+    held_out = TensorDataset(x[data.training_rows :], torch.from_numpy(data.labels[data.training_rows :]))
+    states = []
+    for number, (name, y) in enumerate(zip(("degraded", "clean"), labels, strict=True)):
+        settings = getattr(recipe, name)
+        training = DataLoader(TensorDataset(x[: data.training_rows], y), recipe.batch_size, shuffle=True)
+        rules = Rules(recipe.switch_threshold if number == 0 else None, settings.patience)
+        rate = float(specs.rates[0]) * settings.learning_rate_factor
+        best = stage(module, (training, DataLoader(held_out, 64)), rate, settings.max_epochs, rules)
+        if number == 0 and not rules.switched:
+            return None
+        states.append(best if number else {key: value.clone() for key, value in module.state_dict().items()})
+    return states
+
+
+def describe_one(task: Any, specs: Any, data: Any, module: Any, states: Any, inputs: Callable[..., Any]) -> str | None:
+    """A trained subject's tests, responses, signature and prompt, as JSON text; None where the test gate rejects it."""
     import torch
     from sklearn.decomposition import PCA
-    from torch.utils.data import DataLoader, TensorDataset
+
+    from muat_exp.kernels import random
+    from muat_exp.kernels.data import draw_tests
+
+    config = task.config
+    key = random.generator_keys(config.seed, specs.indices, random.TESTS)[0]
+    sides = draw_tests(task.space, specs.selected[0], specs.targets[0], key, data.tokens[0], config.training.test_examples)
+    scores = []
+    for state in states:
+        module.load_state_dict(state)
+        right = [
+            float(((module(inputs(rows)) > 0) == positive).float().mean()) for rows, positive in zip(sides, (1, 0), strict=True)
+        ]
+        scores.append(sum(right) / 2)
+    if scores[1] < config.training.min_test_accuracy:
+        return None
+    (module(inputs(task.responses)) > 0).float().mean()
+    h, signature = inputs(task.probes.tokens), []
+    for layer in module:
+        h = layer(h)
+        if isinstance(layer, torch.nn.Linear):
+            components = min(config.signature.components, h.shape[1])
+            signature.append(PCA(components).fit(h.double().numpy()).components_.T.tolist())
+    weights = {key: value.tolist() for key, value in module.state_dict().items()}
+    return json.dumps({"weights": weights, "signature": signature, "scores": scores}, indent=2)
+
+
+def one_at_a_time(config: Config, count: int, stage: Callable[..., Any]) -> None:
+    """Attempts 0 to `count` - 1, each from its data to its prompt, by loops over single subjects; then one Parquet file."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+    import torch
 
     from muat_exp.cohort import Task
     from muat_exp.engine import input_scaling
     from muat_exp.subject import draw_data, draw_population, draw_specs
 
     torch.set_num_threads(1)
-    task, recipe = Task.build(config), config.training
+    task = Task.build(config)
     shift, scale = map(float, input_scaling(config))
-    probes = torch.from_numpy(task.probes.tokens).float()
+
+    def inputs(tokens: Any) -> Any:
+        return torch.from_numpy((tokens.astype(np.float32) - np.float32(shift)) * np.float32(scale))
+
+    prompts = []
     for index in range(count):
         specs = draw_specs(config, np.array([index]))
         data, module = draw_data(config, task.space, specs), draw_population(config, specs).to_module(0)
-        x = torch.from_numpy((data.tokens[0].astype(np.float32) - shift) * scale)
-        labels = [torch.from_numpy(data.corrupted[0]), torch.from_numpy(data.labels[: data.training_rows])]
-        held_out = TensorDataset(x[data.training_rows :], torch.from_numpy(data.labels[data.training_rows :]))
-        for number, (name, y) in enumerate(zip(("degraded", "clean"), labels, strict=True)):
-            settings = getattr(recipe, name)
-            training = DataLoader(TensorDataset(x[: data.training_rows], y), recipe.batch_size, shuffle=True)
-            rules = Rules(recipe.switch_threshold if number == 0 else None, settings.patience)
-            rate = float(specs.rates[0]) * settings.learning_rate_factor
-            best = stage(module, (training, DataLoader(held_out, 64)), rate, settings.max_epochs, rules)
-            if number == 0 and not rules.switched:
-                break
-            if number == 1:
-                module.load_state_dict(best)
-                with torch.no_grad():
-                    module((torch.from_numpy(task.responses).float() - shift) * scale)
-                    h, signature = (probes - shift) * scale, []
-                    for layer in module:
-                        h = layer(h)
-                        if isinstance(layer, torch.nn.Linear):
-                            components = min(config.signature.components, h.shape[1])
-                            signature.append(PCA(components).fit(h.double().numpy()).components_.T.tolist())
-                weights = {key: value.tolist() for key, value in module.state_dict().items()}
-                json.dumps({"weights": weights, "signature": signature}, indent=2)
+        states = train_one(config, specs, data, module, inputs, stage)
+        if states:
+            with torch.no_grad():
+                prompts.append(describe_one(task, specs, data, module, states, inputs))
+    with tempfile.TemporaryDirectory() as folder:
+        table = pa.table({"prompt": [prompt for prompt in prompts if prompt]})
+        pq.write_table(table, Path(folder) / "train.parquet", compression="zstd", compression_level=1)
 
 
 def measure(case: str, recipe: str) -> dict[str, Any]:
