@@ -104,9 +104,7 @@ def measure_tests(
     return accuracies
 
 
-def measure_responses(
-    task: Task, population: Population, which: NDArray[np.int64], workers: Workers
-) -> NDArray[np.float64]:
+def measure_responses(task: Task, population: Population, which: NDArray[np.int64], workers: Workers) -> NDArray[np.float64]:
     """Share of each enabled pattern's members that a subject calls positive, `(S, P)`; NaN outside `which`."""
     responses = np.full((len(population), len(task.config.patterns.enabled)), np.nan)
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,8 @@ from muat_exp.population import Population, from_module
 from muat_exp.subject import Specs, SubjectData
 
 Indices = NDArray[np.int64]
+Item = TypeVar("Item")
+Output = TypeVar("Output")
 Metrics = tuple[NDArray[np.float64], NDArray[np.float64]]
 CHUNK = 16  # subjects a kernel call: small enough to balance the threads, large enough to hide the call
 
@@ -33,12 +36,23 @@ class Workers:
     """Threads that run GIL-free kernels over slices of a cohort's subjects."""
 
     def __init__(self, threads: int) -> None:
+        self.threads = threads
         self.pool = ThreadPoolExecutor(threads, thread_name_prefix="muat-worker", initializer=flush_denormals)
 
     def over(self, which: Indices, kernel: Callable[[Indices], Any]) -> list[Any]:
         """Calls the kernel on chunks of the subjects; results in the chunks' order. Raises what a kernel raises."""
         chunks = [which[start : start + CHUNK] for start in range(0, len(which), CHUNK)]
         return list(self.pool.map(kernel, chunks))
+
+    def stream(self, function: Callable[[Item], Output], items: Iterable[Item]) -> Iterator[Output]:
+        """Results in the items' order; at most three items a thread are under way, so memory stays flat."""
+        pending: deque[Future[Output]] = deque()
+        for item in items:
+            pending.append(self.pool.submit(function, item))
+            if len(pending) >= 3 * self.threads:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
 
     def close(self) -> None:
         """Ends the threads after what is running."""

@@ -130,7 +130,7 @@ def generate(config: Config, folder: Path | str, reporter: Reporter | None = Non
         trained = make_cohorts(task, run, ledger, workers, watch, reporter)
         reporter.note("writing the dataset")
         with watch.phase("dataset"):
-            summary, staged = write_dataset(task, run, ledger)
+            summary, staged = write_dataset(task, run, ledger, workers)
         replace_folder(staged, run.dataset)
         summary |= performance(config, watch, trained, ledger.quotas.taken)
         write_atomically(run.path / "summary.json", orjson.dumps(summary, option=orjson.OPT_INDENT_2))
@@ -145,9 +145,7 @@ def resume(run: RunFolder, config: Config) -> Ledger:
     return ledger
 
 
-def make_cohorts(
-    task: Task, run: RunFolder, ledger: Ledger, workers: Workers, watch: Stopwatch, reporter: Reporter
-) -> int:
+def make_cohorts(task: Task, run: RunFolder, ledger: Ledger, workers: Workers, watch: Stopwatch, reporter: Reporter) -> int:
     """Trains cohorts until every quota is full, writing each in the background; returns the attempts trained."""
     loggers, number, trained = build_loggers(task.config, run.path), len(run.cohort_paths()), 0
     writing: list[Future[None]] = []
@@ -169,12 +167,12 @@ def make_cohorts(
     return trained
 
 
-def write_dataset(task: Task, run: RunFolder, ledger: Ledger) -> tuple[dict[str, Any], Path]:
+def write_dataset(task: Task, run: RunFolder, ledger: Ledger, workers: Workers) -> tuple[dict[str, Any], Path]:
     """Writes the dataset into a staged folder; returns what the data say, and the folder."""
     config, staged = task.config, staged_folder(run.dataset)
     means = Means(SCORES)
     paths = dict(enumerate(run.cohort_paths()))
-    tokens = write_shards(staged, config, ledger.ordered(), paths, means.add)
+    tokens = write_shards(staged, config, ledger.ordered(), paths, workers, means.add)
     summary = describe(config, ledger, means)
     (staged / "config.yaml").write_text(to_yaml(config))
     (staged / "probe_set.json").write_bytes(task.probes.to_json(config))

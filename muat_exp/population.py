@@ -34,9 +34,7 @@ class Population:
     offsets: NDArray[np.int64]
 
     @classmethod
-    def zeros(
-        cls, features: int, depths: NDArray[np.int64], widths: NDArray[np.int64], kinds: NDArray[np.int64]
-    ) -> Population:
+    def zeros(cls, features: int, depths: NDArray[np.int64], widths: NDArray[np.int64], kinds: NDArray[np.int64]) -> Population:
         """Subjects of the given shapes with all parameters zero."""
         counts = features * widths + widths + (depths - 1) * (widths * widths + widths) + widths + 1
         offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)

@@ -219,9 +219,7 @@ def fit(cohort: LitCohort, max_epochs: int, callbacks: list[pl.Callback], logger
             raise KeyboardInterrupt from stop
 
 
-def train_degraded(
-    config: Config, specs: Specs, data: SubjectData, workers: Workers, loggers: list[Logger]
-) -> StageResult:
+def train_degraded(config: Config, specs: Specs, data: SubjectData, workers: Workers, loggers: list[Logger]) -> StageResult:
     """The first stage, on corrupted labels, until each subject switches or, at a plateau, stops."""
     problem = stage_problem(config, specs, data, draw_population(config, specs), 0)
     recipe, count = config.training, len(specs)

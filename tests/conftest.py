@@ -4,11 +4,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from muat_exp.config import ArchitectureConfig, Config, DatasetConfig, Range
 from muat_exp.engine import Workers, worker_threads
 from muat_exp.generate import Result, generate
 from muat_exp.sequences import SpaceArrays, space_arrays
+
+settings.register_profile("compiled", deadline=None)  # a first call compiles
+settings.load_profile("compiled")
 
 
 def small_config(**changes: object) -> Config:

@@ -1,8 +1,8 @@
 """Prompts: a subject's arrays as the text that an interpreter reads, in the shape of the published dataset.
 
 Sections in this order (style `separate`): architecture, weights, signature, task. Numbers have six decimals: weights as
-one JSON object, indented, one number a line (orjson's shortest spelling of the rounded value); signatures as one line a
-method and layer, always six digits, one bracketed list a neuron where a method has several numbers.
+one JSON object, indented, one number a line, `network.<i>.weight` (out x in) and `network.<i>.bias` for i = 0, 2, 4, ...;
+signatures as a `### <i>` block a layer, one line a method, one bracketed list a neuron where a method has several numbers.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,32 +13,13 @@ import orjson
 from numpy.typing import NDArray
 
 from muat_exp.config import Config
+from muat_exp.kernels.text import write_subject
 from muat_exp.patterns import Pattern
-from muat_exp.population import layer_shapes, split_parameters
-
-DECIMALS = 6
 
 
-def rounded(values: NDArray[np.float32]) -> list[Any]:
-    """Nested lists of float64 rounded to six decimals, without negative zeros."""
-    return (np.round(values.astype(np.float64), DECIMALS) + 0.0).tolist()  # type: ignore[no-any-return]
-
-
-def render_weights(parameters: NDArray[np.float32], shapes: Sequence[tuple[int, int]]) -> str:
-    """Weights as one JSON object of `network.<i>.weight` (out x in) and `network.<i>.bias`, i = 0, 2, 4, ..."""
-    entries = {}
-    for i, (weight, bias) in enumerate(split_parameters(parameters, shapes)):
-        entries[f"network.{2 * i}.weight"] = rounded(weight)
-        entries[f"network.{2 * i}.bias"] = rounded(bias)
-    return orjson.dumps(entries, option=orjson.OPT_INDENT_2).decode()
-
-
-def render_profile(values: NDArray[np.float32]) -> str:
-    """One method's numbers of one layer, `(neurons, columns)`, on one line; a list a neuron where columns > 1."""
-    neurons, columns = values.shape
-    numbers = ", ".join(["%.6f"] * columns)
-    template = ", ".join([f"[{numbers}]" if columns > 1 else numbers] * neurons)
-    return template % tuple((np.round(values.astype(np.float64), DECIMALS) + 0.0).ravel().tolist())
+def as_bytes(text: str) -> NDArray[np.uint8]:
+    """UTF-8 bytes of a text."""
+    return np.frombuffer(text.encode(), np.uint8)
 
 
 class PromptRenderer:
@@ -51,12 +32,15 @@ class PromptRenderer:
         vocab_size: number of tokens.
     """
 
-    def __init__(
-        self, patterns: Sequence[Pattern], methods: Sequence[tuple[str, int]], features: int, vocab_size: int
-    ) -> None:
-        self.methods, self.features, self.vocab_size = list(methods), features, vocab_size
+    def __init__(self, patterns: Sequence[Pattern], methods: Sequence[tuple[str, int]], features: int, vocab_size: int) -> None:
+        self.features, self.vocab_size = features, vocab_size
+        labels = [f"{name}: " for name, _ in methods]
+        self.names = as_bytes("".join(labels))
+        self.name_starts = np.cumsum([0, *map(len, labels)])
+        self.columns = np.array([columns for _, columns in methods])
         listed = "\n".join(f"- {pattern.name}: {pattern.description}" for pattern in patterns)
-        self.task = f"## Task\nWhich patterns does this model classify as positive?\n{listed}\n\n## Answer\n"
+        self.between = as_bytes("}\n\n## Signature\n")
+        self.task = as_bytes(f"\n## Task\nWhich patterns does this model classify as positive?\n{listed}\n\n## Answer\n")
 
     def render(
         self,
@@ -75,25 +59,15 @@ class PromptRenderer:
             parameters: float32 `(parameters,)`, each Linear's weight (out, in) and bias in turn.
             signature: float32 `(num_layers * neurons + 1, columns)`.
         """
-        shapes = layer_shapes(self.features, num_layers, neurons)
-        return (
+        header = (
             f"## Architecture\n{num_layers} hidden layers of {neurons} neurons, {activation}; "
-            f"input: {self.features} tokens of {self.vocab_size}, output: 1 logit\n\n"
-            f"## Weights\n{render_weights(parameters, shapes)}\n\n"
-            f"## Signature\n{self.render_signature(signature, shapes)}\n\n{self.task}"
+            f"input: {self.features} tokens of {self.vocab_size}, output: 1 logit\n\n## Weights\n{{\n"
         )
-
-    def render_signature(self, signature: NDArray[np.float32], shapes: Sequence[tuple[int, int]]) -> str:
-        """One `### <i>` block a Linear layer, one line a method."""
-        blocks, start = [], 0
-        for i, (neurons, _) in enumerate(shapes):
-            lines, column = [f"### {2 * i}"], 0
-            for method, columns in self.methods:
-                lines.append(f"{method}: {render_profile(signature[start : start + neurons, column : column + columns])}")
-                column += columns
-            blocks.append("\n".join(lines))
-            start += neurons
-        return "\n".join(blocks)
+        text = write_subject(
+            parameters, signature, self.features, num_layers, neurons, as_bytes(header), self.between, self.names,
+            self.name_starts, self.columns, self.task,
+        )  # fmt: skip
+        return text.tobytes().decode()  # type: ignore[no-any-return]
 
     @staticmethod
     def complete(selected: Sequence[Pattern]) -> str:
@@ -120,16 +94,20 @@ def render_metadata(record: Mapping[str, Any], config: Config, signature: str) -
         "candidates": record["corruption_candidates"],
         "corrupted": record["corrupted_labels"],
     }
-    content = {"target_pattern": record["target_pattern"]} | {key: round(record[key], 6) for key in keys} | {
-        "response": {name: round(share, 6) for name, share in record["response"].items()},
-        "model_config": shape,
-        "corruption_stats": corruption,
-        "selected_patterns": record["selected_patterns"],
-        "precision": "float32",
-        "quantization": "none",
-        "config_signature": signature,
-        "seed": config.seed,
-        "subject_index": record["example_id"],
-        "tasks_included": ["classification"],
-    }
+    content = (
+        {"target_pattern": record["target_pattern"]}
+        | {key: round(record[key], 6) for key in keys}
+        | {
+            "response": {name: round(share, 6) for name, share in record["response"].items()},
+            "model_config": shape,
+            "corruption_stats": corruption,
+            "selected_patterns": record["selected_patterns"],
+            "precision": "float32",
+            "quantization": "none",
+            "config_signature": signature,
+            "seed": config.seed,
+            "subject_index": record["example_id"],
+            "tasks_included": ["classification"],
+        }
+    )
     return orjson.dumps(content).decode()

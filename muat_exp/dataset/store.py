@@ -17,10 +17,12 @@ from muat_exp.config import Config, config_signature
 from muat_exp.dataset.prompts import PromptRenderer, render_metadata
 from muat_exp.dataset.records import subject_schema
 from muat_exp.dataset.tokens import TokenStatistics, load_counter
+from muat_exp.engine import Workers
 from muat_exp.run_folder import read_cohort
 from muat_exp.signature import method_columns
 
-ROW_GROUP = 100
+ROW_GROUP = 50
+DICTIONARIES = ["target_pattern", "selected_patterns.list.element", "activation"]
 TASK = "classification"
 TEXTS = ("metadata", f"{TASK}_prompt", f"{TASK}_completion", f"{TASK}_text")
 PROMPT_SCHEMA = pa.schema([("example_id", pa.int64())] + [(name, pa.string()) for name in TEXTS])
@@ -62,10 +64,9 @@ class Renderer:
             config.patterns.vocab_size,
         )
         self.counter = load_counter()
-        self.tokens = TokenStatistics("Classification") if self.counter else None
 
-    def table(self, records: pa.Table) -> pa.Table:
-        """The `prompts` rows of some `subjects` rows."""
+    def table(self, records: pa.Table) -> tuple[pa.Table, list[int]]:
+        """The `prompts` rows of some `subjects` rows, and their texts' tokens where there is a tokenizer."""
         columns = sum(width for _, width in method_columns(self.config.signature))
         weights, signatures = records["weights"].combine_chunks(), records["signature"].combine_chunks()
         scalars = records.drop_columns(["weights", "degraded_weights", "signature"]).to_pylist()
@@ -81,9 +82,8 @@ class Renderer:
             completion = self.prompts.complete([self.patterns[name] for name in record["selected_patterns"]])
             metadata = render_metadata(record, self.config, self.identity)
             rows.append((record["example_id"], metadata, prompt, completion, prompt + completion))
-            if self.counter and self.tokens:
-                self.tokens.add(self.counter.count(prompt + completion))
-        return pa.Table.from_arrays([pa.array(column) for column in zip(*rows, strict=True)], schema=PROMPT_SCHEMA)
+        table = pa.Table.from_arrays([pa.array(column) for column in zip(*rows, strict=True)], schema=PROMPT_SCHEMA)
+        return table, [self.counter.count(row[-1]) for row in rows] if self.counter else []
 
 
 class ShardWriter:
@@ -94,7 +94,10 @@ class ShardWriter:
         self.pool = pool
         self.pending: Future[None] | None = None
         self.writers = {
-            part: pq.ParquetWriter(folder / part / name, schema, compression="zstd", compression_level=1)
+            # Dictionaries of weights or of whole prompts cost four times the writing and half of the space again.
+            part: pq.ParquetWriter(
+                folder / part / name, schema, compression="zstd", compression_level=1, use_dictionary=DICTIONARIES
+            )
             for part, schema in schemas.items()
         }
 
@@ -121,25 +124,41 @@ class ShardWriter:
 
 
 def write_shards(
-    folder: Path, config: Config, places: Places, paths: dict[int, Path], observe: Callable[[pa.Table], None]
+    folder: Path,
+    config: Config,
+    places: Places,
+    paths: dict[int, Path],
+    workers: Workers,
+    observe: Callable[[pa.Table], None],
 ) -> TokenStatistics | None:
-    """Writes all Parquet files of a dataset; `observe` sees each table of records. Returns the token counts."""
+    """Writes all Parquet files of a dataset, rendered by the workers and written by one thread behind them.
+
+    `observe` sees each table of records, in order. Returns the token counts where there is a tokenizer.
+    """
     renderer, total, size = Renderer(config), len(places.ids), config.dataset.examples_per_shard
     schemas = {"prompts": PROMPT_SCHEMA, "subjects": subject_schema(config)}
     for part in schemas:
         (folder / part).mkdir()
-    shards = -(-total // size)
+    tokens = TokenStatistics("Classification") if renderer.counter else None
+    shards = [(first, min(total, first + size)) for first in range(0, total, size)]
+
+    def render(rows: tuple[int, int]) -> tuple[pa.Table, pa.Table, list[int]]:
+        records = gather(places, *rows, paths)
+        return records, *renderer.table(records)
+
     with ThreadPoolExecutor(1, thread_name_prefix="muat-writer") as pool:
-        for shard in range(shards):
-            writer = ShardWriter(pool, folder, shard, shards, schemas)
+        for number, (first, last) in enumerate(shards):
+            writer = ShardWriter(pool, folder, number, len(shards), schemas)
+            groups = [(start, min(last, start + ROW_GROUP)) for start in range(first, last, ROW_GROUP)]
             try:
-                for start in range(shard * size, min(total, (shard + 1) * size), ROW_GROUP):
-                    records = gather(places, start, min(total, (shard + 1) * size, start + ROW_GROUP), paths)
+                for records, prompts, counts in workers.stream(render, groups):
                     observe(records)
-                    writer.write({"prompts": renderer.table(records), "subjects": records})
+                    writer.write({"prompts": prompts, "subjects": records})
+                    if tokens:
+                        tokens.add(counts)
             finally:
                 writer.close()
-    return renderer.tokens
+    return tokens
 
 
 def replace_folder(staged: Path, final: Path) -> None:

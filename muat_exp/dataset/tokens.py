@@ -1,5 +1,6 @@
 """Token counts with the optional tokenizer extra."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
@@ -17,12 +18,12 @@ class TokenStatistics:
     max: int = 0
     total: int = 0
 
-    def add(self, tokens: int) -> None:
-        """Adds one text of this many tokens."""
-        self.min = min(self.min, tokens) if self.count else tokens
-        self.max = max(self.max, tokens)
-        self.count += 1
-        self.total += tokens
+    def add(self, counts: Sequence[int]) -> None:
+        """Adds texts of so many tokens, at least one."""
+        self.min = min([*counts, self.min] if self.count else counts)
+        self.max = max(*counts, self.max)
+        self.count += len(counts)
+        self.total += sum(counts)
 
     @property
     def mean(self) -> float:

@@ -210,9 +210,7 @@ def draw_subjects(space, selected, targets, keys, positives, negatives, length):
     tokens = np.empty((count, rows, length), np.uint8)
     target_rows, found = np.empty(count, np.int64), np.empty(count, np.bool_)
     for i in range(count):
-        target_rows[i], found[i] = draw_subject(
-            space, selected[i], targets[i], keys[i], positives, negatives, tokens[i]
-        )
+        target_rows[i], found[i] = draw_subject(space, selected[i], targets[i], keys[i], positives, negatives, tokens[i])
     return tokens, target_rows, found
 
 
@@ -228,9 +226,7 @@ def draw_tests(space, selected, target, key, used, count):
     positives = np.empty((count, used.shape[1]), np.uint8)
     found = 0
     for i in range(chosen.shape[0]):
-        found += draw_distinct(
-            space, chosen[i], part(count, chosen.shape[0], i), nothing, seen, state, positives[found:]
-        )
+        found += draw_distinct(space, chosen[i], part(count, chosen.shape[0], i), nothing, seen, state, positives[found:])
     negatives = np.empty((count, used.shape[1]), np.uint8)
     others = draw_negatives(space, selected, seen, state, negatives)
     return positives[:found], negatives[:others]

@@ -141,9 +141,7 @@ def train_subject(
         fill_inputs(tokens, order, start, batch, shift, scale, scratch.h)
         fill_labels(labels, order, start, batch, scratch)
         forward(subject, depth, width, kind, features, lanes, scratch)
-        batch_loss, batch_right = cross_entropy(
-            scratch.out, scratch.y, scratch.live, lanes, f4(1.0 / batch), scratch.residual
-        )
+        batch_loss, batch_right = cross_entropy(scratch.out, scratch.y, scratch.live, lanes, f4(1.0 / batch), scratch.residual)
         backward(subject, depth, width, features, lanes, scratch)
         step += 1
         adam(subject, m, v, scratch.gradient, rate, step)
