@@ -46,51 +46,52 @@ def add(seen, row):
 
 
 @compiled()
-def satisfies_selected(space, selected, row):
-    """Whether the row satisfies any selected pattern; `selected` is bool `(P,)`."""
-    for pattern in range(selected.shape[0]):
-        if selected[pattern] and satisfies(space.rules[pattern], space.tokens[pattern], row):
+def satisfies_any(rules, tokens, row):
+    """Whether the row satisfies any of the rules."""
+    for i in range(rules.shape[0]):
+        if satisfies(rules[i], tokens[i], row):
             return True
     return False
 
 
 @compiled()
-def draw_one(space, pattern, state, row):
-    """A uniform member of one pattern of the space; pattern -1 is the whole space."""
-    if pattern < 0:
-        draw_any(state, space.vocabulary, row)
-    elif space.table_count[pattern] > 0:
-        row[:] = space.table[space.table_start[pattern] + below(state, space.table_count[pattern])]
-    else:
-        weights = space.weights[space.weight_start[pattern] : space.weight_start[pattern + 1]]
-        draw_member(state, space.vocabulary, space.rules[pattern], space.tokens[pattern], weights, row)
+def copy_row(rows, index, row):
+    """row[:] = rows[index], without the counted reference that a view costs."""
+    for i in range(row.shape[0]):
+        row[i] = rows[index, i]
 
 
 @compiled()
 def draw_distinct(space, pattern, count, excluded, seen, state, rows):
     """Fills up to `count` rows with distinct, unseen members that satisfy no excluded pattern; returns how many.
 
-    A pattern with few members for the count is gone through in random order, so that all of them can be found; others
+    Pattern -1 is the whole space. A pattern with few members for the count is gone through in random order, so that all of them can be found; others
     are drawn at random and drawn again on a repeat.
     """
-    found = 0
-    tabled = space.table_count[pattern] if pattern >= 0 else 0
-    if 0 < tabled <= 4 * count:
-        order = np.arange(tabled)
-        shuffle(state, order, tabled)
-        for i in order:
-            if found == count:
-                break
-            row = space.table[space.table_start[pattern] + i]
-            if not satisfies_selected(space, excluded, row) and add(seen, row):
-                rows[found] = row
-                found += 1
-        return found
-    for _ in range(TRIES * count):
+    rules, tokens = space.rules[excluded], space.tokens[excluded]
+    rule, token, weights = np.int64(-1), np.int64(-1), space.weights[:0]
+    table = space.table[:0]
+    if pattern >= 0:
+        rule, token = np.int64(space.rules[pattern]), np.int64(space.tokens[pattern])
+        weights = space.weights[space.weight_start[pattern] : space.weight_start[pattern + 1]]
+        table = space.table[space.table_start[pattern] : space.table_start[pattern] + space.table_count[pattern]]
+    members = table.shape[0]
+    listed = 0 < members <= 4 * count
+    order = np.arange(members if listed else 0)
+    shuffle(state, order, order.shape[0])
+    found, row = 0, np.empty(rows.shape[1], np.uint8)
+    for attempt in range(members if listed else TRIES * count):
         if found == count:
             break
-        draw_one(space, pattern, state, rows[found])
-        if not satisfies_selected(space, excluded, rows[found]) and add(seen, rows[found]):
+        if members > 0:
+            copy_row(table, order[attempt] if listed else below(state, members), row)
+        elif pattern < 0:
+            draw_any(state, space.vocabulary, row)
+        else:
+            draw_member(state, space.vocabulary, rule, token, weights, row)
+        if not satisfies_any(rules, tokens, row) and add(seen, row):
+            for i in range(row.shape[0]):
+                rows[found, i] = row[i]
             found += 1
     return found
 
