@@ -65,8 +65,8 @@ def copy_row(rows, index, row):
 def draw_distinct(space, pattern, count, excluded, seen, state, rows):
     """Fills up to `count` rows with distinct, unseen members that satisfy no excluded pattern; returns how many.
 
-    Pattern -1 is the whole space. A pattern with few members for the count is gone through in random order, so that all of them can be found; others
-    are drawn at random and drawn again on a repeat.
+    Pattern -1 is the whole space. A pattern with few members for the count is gone through in random order, so that all
+    of them can be found; others are drawn at random and drawn again on a repeat.
     """
     rules, tokens = space.rules[excluded], space.tokens[excluded]
     rule, token, weights = np.int64(-1), np.int64(-1), space.weights[:0]

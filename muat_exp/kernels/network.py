@@ -11,7 +11,7 @@ import math
 import numpy as np
 
 from muat_exp.kernels.compiled import compiled
-from muat_exp.kernels.vector import LANES, load, nearest, power_of_two, splat, store, total, where_above
+from muat_exp.kernels.vector import LANES, broadcast, load, nearest, power_of_two, splat, store, total, where_above
 
 f4 = np.float32
 RELU, GELU = 0, 1
@@ -108,7 +108,7 @@ def combine(weights, at, row_step, column_step, biases, x, source, columns, z, t
             a0, a1, a2, a3 = bias0, bias0, bias0, bias0
             b0, b1, b2, b3 = bias1, bias1, bias1, bias1
             for i in range(columns):
-                w0, w1 = splat(weights[row0 + i * column_step]), splat(weights[row1 + i * column_step])
+                w0, w1 = broadcast(weights, row0 + i * column_step), broadcast(weights, row1 + i * column_step)
                 x0, x1 = load(x, (source, i, k)), load(x, (source, i, k + LANES))
                 x2, x3 = load(x, (source, i, k + 2 * LANES)), load(x, (source, i, k + 3 * LANES))
                 a0, a1, a2, a3 = a0 + w0 * x0, a1 + w0 * x1, a2 + w0 * x2, a3 + w0 * x3
@@ -126,8 +126,8 @@ def combine(weights, at, row_step, column_step, biases, x, source, columns, z, t
             a, b = bias0, bias1
             for i in range(columns):
                 here = load(x, (source, i, k))
-                a += splat(weights[row0 + i * column_step]) * here
-                b += splat(weights[row1 + i * column_step]) * here
+                a += broadcast(weights, row0 + i * column_step) * here
+                b += broadcast(weights, row1 + i * column_step) * here
             store(z, (target, o, k), a)
             store(z, (target, other, k), b)
             k += LANES

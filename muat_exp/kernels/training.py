@@ -104,12 +104,12 @@ def fill_labels(labels, order, start, batch, scratch):
 @compiled(fast=True)
 def forward(subject, depth, width, kind, features, batch, scratch):
     """Logits `out` of the inputs h[0], `batch` a multiple of the lanes; keeps all layers in h and slope."""
-    at, fan_in = 0, features
+    h, slope, at, fan_in = scratch.h, scratch.slope, 0, features
     for index in range(depth):
-        linear(subject, at, fan_in, width, scratch.h, index, scratch.h, index + 1, batch)
-        activate(kind, scratch.h, scratch.slope, index, width, batch)
+        linear(subject, at, fan_in, width, h, index, h, index + 1, batch)
+        activate(kind, h, slope, index, width, batch)
         at, fan_in = at + fan_in * width + width, width
-    linear(subject, at, width, 1, scratch.h, depth, scratch.out, 0, batch)
+    linear(subject, at, width, 1, h, depth, scratch.out, 0, batch)
 
 
 @compiled(fast=True)

@@ -85,6 +85,19 @@ def splat(typing_context, value):
 
 
 @intrinsic
+def broadcast(typing_context, array, index):
+    """One entry of a contiguous float32 array in all lanes; unlike an index, without a check for negative ones."""
+
+    def codegen(context, builder, signature, arguments):
+        kinds = signature.args
+        struct = context.make_array(kinds[0])(context, builder, arguments[0])
+        entry = cgutils.get_item_pointer(context, builder, kinds[0], struct, [arguments[1]], wraparound=False)
+        return fill(builder, builder.load(entry))
+
+    return vector(array, index), codegen
+
+
+@intrinsic
 def total(typing_context, value):
     """Sum of the lanes."""
 
