@@ -22,7 +22,7 @@ Indices = NDArray[np.int64]
 Item = TypeVar("Item")
 Output = TypeVar("Output")
 Metrics = tuple[NDArray[np.float64], NDArray[np.float64]]
-CHUNK = 16  # subjects a kernel call: small enough to balance the threads, large enough to hide the call
+SMALLEST = 8  # subjects a kernel call at least
 
 
 def flush_denormals() -> None:
@@ -30,6 +30,20 @@ def flush_denormals() -> None:
     import torch
 
     torch.set_flush_denormal(True)
+
+
+def guided_chunks(which: Indices, threads: int) -> list[Indices]:
+    """Chunks that shrink towards the end (guided self-scheduling): few calls, and threads that finish together.
+
+    >>> [len(chunk) for chunk in guided_chunks(np.arange(100), 2)]
+    [25, 18, 14, 10, 8, 8, 8, 8, 1]
+    """
+    chunks = []
+    while len(which):
+        size = max(SMALLEST, len(which) // (2 * threads))
+        chunks.append(which[:size])
+        which = which[size:]
+    return chunks
 
 
 class Workers:
@@ -41,8 +55,7 @@ class Workers:
 
     def over(self, which: Indices, kernel: Callable[[Indices], Any]) -> list[Any]:
         """Calls the kernel on chunks of the subjects; results in the chunks' order. Raises what a kernel raises."""
-        chunks = [which[start : start + CHUNK] for start in range(0, len(which), CHUNK)]
-        return list(self.pool.map(kernel, chunks))
+        return list(self.pool.map(kernel, guided_chunks(which, self.threads)))
 
     def stream(self, function: Callable[[Item], Output], items: Iterable[Item]) -> Iterator[Output]:
         """Results in the items' order; at most three items a thread are under way, so memory stays flat."""

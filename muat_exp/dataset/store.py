@@ -87,12 +87,12 @@ class Renderer:
 
 
 class ShardWriter:
-    """Writes two Parquet shards of the same examples, `prompts` and `subjects`, from one background thread."""
+    """Writes two Parquet shards of the same examples, `prompts` and `subjects`, each from a background thread."""
 
     def __init__(self, pool: ThreadPoolExecutor, folder: Path, shard: int, shards: int, schemas: dict[str, pa.Schema]) -> None:
         name = f"train-{shard:05d}-of-{shards:05d}.parquet"
         self.pool = pool
-        self.pending: Future[None] | None = None
+        self.pending: list[Future[None]] = []
         self.writers = {
             # Dictionaries of weights or of whole prompts cost four times the writing and half of the space again.
             part: pq.ParquetWriter(
@@ -102,19 +102,14 @@ class ShardWriter:
         }
 
     def write(self, tables: dict[str, pa.Table]) -> None:
-        """Queues one row group of each; at most one is under way, so memory stays flat and a failure stops the run."""
+        """Queues a row group of each; no more than that is under way, so memory stays flat and a failure stops the run."""
         self.wait()
-        self.pending = self.pool.submit(self.write_now, tables)
-
-    def write_now(self, tables: dict[str, pa.Table]) -> None:
-        """Writes one row group of each, in the calling thread."""
-        for part, table in tables.items():
-            self.writers[part].write_table(table)
+        self.pending = [self.pool.submit(self.writers[part].write_table, table) for part, table in tables.items()]
 
     def wait(self) -> None:
         """Waits for what is queued; raises what the writer raised."""
-        if self.pending:
-            self.pending.result()
+        for pending in self.pending:
+            pending.result()
 
     def close(self) -> None:
         """Ends both files."""
@@ -131,7 +126,7 @@ def write_shards(
     workers: Workers,
     observe: Callable[[pa.Table], None],
 ) -> TokenStatistics | None:
-    """Writes all Parquet files of a dataset, rendered by the workers and written by one thread behind them.
+    """Writes all Parquet files of a dataset, rendered by the workers and written behind them.
 
     `observe` sees each table of records, in order. Returns the token counts where there is a tokenizer.
     """
@@ -146,7 +141,7 @@ def write_shards(
         records = gather(places, *rows, paths)
         return records, *renderer.table(records)
 
-    with ThreadPoolExecutor(1, thread_name_prefix="muat-writer") as pool:
+    with ThreadPoolExecutor(len(schemas), thread_name_prefix="muat-writer") as pool:
         for number, (first, last) in enumerate(shards):
             writer = ShardWriter(pool, folder, number, len(shards), schemas)
             groups = [(start, min(last, start + ROW_GROUP)) for start in range(first, last, ROW_GROUP)]
