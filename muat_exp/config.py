@@ -89,7 +89,7 @@ class ArchitectureConfig:
 
     def __post_init__(self) -> None:
         self.num_layers.check("architecture.num_layers", 1, 64)
-        self.neurons_per_layer.check("architecture.neurons_per_layer", 1, 256)
+        self.neurons_per_layer.check("architecture.neurons_per_layer", 4, 256)
         require(len(self.activations) > 0, "architecture.activations is empty; it needs at least one activation.")
         for activation in self.activations:
             require_in("architecture.activations", activation, ACTIVATIONS)
@@ -262,7 +262,7 @@ class Config:
     task: str = "generate"
     seed: int = 0
     workers: int | str = "auto"
-    cohort_size: int = 1024
+    cohort_size: int = 2048
     engine: str = "compiled"
     progress: bool = True
     architecture: ArchitectureConfig = field(default_factory=ArchitectureConfig)

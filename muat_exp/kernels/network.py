@@ -11,7 +11,18 @@ import math
 import numpy as np
 
 from muat_exp.kernels.compiled import compiled
-from muat_exp.kernels.vector import LANES, broadcast, load, nearest, power_of_two, splat, store, total, where_above
+from muat_exp.kernels.vector import (
+    LANES,
+    broadcast,
+    load,
+    nearest,
+    power_of_two,
+    splat,
+    store,
+    store_totals,
+    total,
+    where_above,
+)
 
 f4 = np.float32
 RELU, GELU = 0, 1
@@ -122,14 +133,18 @@ def combine(weights, at, row_step, column_step, biases, x, source, columns, z, t
             store(z, (target, other, k + 2 * LANES), b2)
             store(z, (target, other, k + 3 * LANES), b3)
             k += 4 * LANES
-        while k < batch:
-            a, b = bias0, bias1
-            for i in range(columns):
-                here = load(x, (source, i, k))
-                a += broadcast(weights, row0 + i * column_step) * here
-                b += broadcast(weights, row1 + i * column_step) * here
-            store(z, (target, o, k), a)
-            store(z, (target, other, k), b)
+        while k < batch:  # single vectors: even and odd columns apart, or the sums would wait for each other
+            a0, b0, a1, b1 = bias0, bias1, splat(f4(0)), splat(f4(0))
+            for i in range(0, columns - 1, 2):
+                x0, x1 = load(x, (source, i, k)), load(x, (source, i + 1, k))
+                i0, i1 = i * column_step, (i + 1) * column_step
+                a0, a1 = a0 + broadcast(weights, row0 + i0) * x0, a1 + broadcast(weights, row0 + i1) * x1
+                b0, b1 = b0 + broadcast(weights, row1 + i0) * x0, b1 + broadcast(weights, row1 + i1) * x1
+            if columns % 2:
+                x0, last = load(x, (source, columns - 1, k)), (columns - 1) * column_step
+                a0, b0 = a0 + broadcast(weights, row0 + last) * x0, b0 + broadcast(weights, row1 + last) * x0
+            store(z, (target, o, k), a0 + a1)
+            store(z, (target, other, k), b0 + b1)
             k += LANES
 
 
@@ -151,21 +166,18 @@ def weight_gradient(gradient, at, fan_in, fan_out, x, source, dz, layer, batch):
     zero = splat(f4(0))
     for o in range(0, fan_out, 2):
         other = min(o + 1, fan_out - 1)
-        for i in range(0, fan_in, 4):
-            i1, i2, i3 = min(i + 1, fan_in - 1), min(i + 2, fan_in - 1), min(i + 3, fan_in - 1)
+        for tile in range(0, fan_in, 4):
+            i = min(tile, fan_in - 4)  # the last tile overlaps the one before it
             a0, a1, a2, a3 = zero, zero, zero, zero
             b0, b1, b2, b3 = zero, zero, zero, zero
             for k in range(0, batch, LANES):
                 d0, d1 = load(dz, (layer, o, k)), load(dz, (layer, other, k))
-                x0, x1 = load(x, (source, i, k)), load(x, (source, i1, k))
-                x2, x3 = load(x, (source, i2, k)), load(x, (source, i3, k))
+                x0, x1 = load(x, (source, i, k)), load(x, (source, i + 1, k))
+                x2, x3 = load(x, (source, i + 2, k)), load(x, (source, i + 3, k))
                 a0, a1, a2, a3 = a0 + d0 * x0, a1 + d0 * x1, a2 + d0 * x2, a3 + d0 * x3
                 b0, b1, b2, b3 = b0 + d1 * x0, b1 + d1 * x1, b2 + d1 * x2, b3 + d1 * x3
-            row0, row1 = at + o * fan_in, at + other * fan_in
-            gradient[row0 + i], gradient[row0 + i1] = total(a0), total(a1)
-            gradient[row0 + i2], gradient[row0 + i3] = total(a2), total(a3)
-            gradient[row1 + i], gradient[row1 + i1] = total(b0), total(b1)
-            gradient[row1 + i2], gradient[row1 + i3] = total(b2), total(b3)
+            store_totals(gradient, at + o * fan_in + i, a0, a1, a2, a3)
+            store_totals(gradient, at + other * fan_in + i, b0, b1, b2, b3)
     for o in range(fan_out):
         a = zero
         for k in range(0, batch, LANES):

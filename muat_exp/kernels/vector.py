@@ -109,6 +109,31 @@ def total(typing_context, value):
     return types.float32(vector), codegen
 
 
+def halves_added(builder, x, y, lanes, size):
+    """Sums of the two halves of each group of lanes, over the groups of x and then of y, cut to `size` lanes."""
+    half, starts = lanes // 2, range(0, 2 * x.type.count, lanes)
+    picks = [[start + i for start in starts for i in range(part, part + half)][:size] for part in (0, half)]
+    kind = ir.VectorType(INT, size)
+    return builder.fadd(*(builder.shuffle_vector(x, y, ir.Constant(kind, pick)) for pick in picks), flags=FLAGS)
+
+
+@intrinsic
+def store_totals(typing_context, array, index, a, b, c, d):
+    """Writes the sums of four vectors' lanes to the 4 entries that begin at an index: their halvings are shared."""
+
+    def codegen(context, builder, signature, arguments):
+        kinds, (x, y, z, w) = signature.args, arguments[2:]
+        first, second = halves_added(builder, x, y, LANES, LANES), halves_added(builder, z, w, LANES, LANES)
+        sums = halves_added(builder, first, second, LANES // 2, LANES)
+        for lanes in (4, 2):
+            sums = halves_added(builder, sums, sums, lanes, 2 * lanes)
+        target = pointer(context, builder, kinds[0], arguments[0], kinds[1], arguments[1])
+        builder.store(sums, builder.bitcast(target, sums.type.as_pointer())).align = 4
+        return context.get_dummy_value()
+
+    return types.void(array, index, vector, vector, vector, vector), codegen
+
+
 @intrinsic
 def where_above(typing_context, value, bound, then, otherwise):
     """Lane by lane, `then` where value > bound, else `otherwise`."""
