@@ -132,7 +132,8 @@ def generate(config: Config, folder: Path | str, reporter: Reporter | None = Non
         with watch.phase("dataset"):
             summary, staged = write_dataset(task, run, ledger, workers)
         replace_folder(staged, run.dataset)
-        summary |= performance(config, watch, trained, ledger.quotas.taken)
+        measured = performance(config, watch, trained, ledger.quotas.taken)
+        summary |= measured if trained else earlier_performance(run, measured)
         write_atomically(run.path / "summary.json", orjson.dumps(summary, option=orjson.OPT_INDENT_2))
     return Result(run.path, run.dataset, summary)
 
@@ -215,3 +216,10 @@ def performance(config: Config, watch: Stopwatch, trained: int, accepted: int) -
         "peak_memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         "workers": config.threads,
     }
+
+
+def earlier_performance(run: RunFolder, measured: dict[str, Any]) -> dict[str, Any]:
+    """What the run that trained the attempts measured, where its summary is still there."""
+    path = run.path / "summary.json"
+    earlier = orjson.loads(path.read_bytes()) if path.exists() else {}
+    return {key: earlier.get(key, value) for key, value in measured.items()}
