@@ -10,7 +10,7 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from muat_exp.compose import conf_folder, normalise, sentences, to_config
+from muat_exp.compose import conf_folder, normalise, resumed, sentences, to_config
 from muat_exp.config import Config
 from muat_exp.errors import ConfigurationError, MuatError
 
@@ -48,7 +48,10 @@ def make_dataset(config: Config, folder: Path) -> float:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line; returns the exit code: 0, 2 for a wrong configuration, 1 for other errors, 130 for Ctrl-C."""
-    sys.argv[1:] = normalise(sys.argv[1:] if arguments is None else arguments)
+    try:
+        sys.argv[1:] = normalise(resumed(sys.argv[1:] if arguments is None else arguments))
+    except MuatError as error:
+        return report([error])
     if os.environ.get("HYDRA_FULL_ERROR") == "1":
         job()
         return 0

@@ -1,5 +1,6 @@
 """Configurations from the YAML files and overrides, and Hydra's errors as sentences."""
 
+import json
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -21,7 +22,7 @@ from omegaconf.errors import (
     OmegaConfBaseException,
 )
 
-from muat_exp.config import Config, from_dict, schema_keys, unknown_key
+from muat_exp.config import Config, determines_data, flatten, from_dict, require, schema_keys, unknown_key
 from muat_exp.errors import ConfigurationError, nearest
 
 ADDED_GROUP = re.compile(r"^\+(?=experiment=)")
@@ -71,6 +72,27 @@ def normalise(overrides: Sequence[str]) -> list[str]:
     ['experiment=smoke', 'seed=1']
     """
     return [ADDED_GROUP.sub("", override) for override in overrides]
+
+
+def resumed(arguments: Sequence[str]) -> list[str]:
+    """The arguments with `resume=<run folder>` replaced by the configuration that the folder holds.
+
+    Raises:
+        ConfigurationError: the folder holds no run, or another argument changes what determines its data.
+    """
+    folders = [argument.partition("=")[2] for argument in arguments if argument.startswith("resume=")]
+    others = [argument for argument in arguments if not argument.startswith("resume=")]
+    if not folders:
+        return others
+    path = Path(folders[-1]) / "config.json"
+    require(path.is_file(), f"resume={folders[-1]}: that folder holds no run; name one that has a config.json.")
+    keys = [argument.partition("=")[0].lstrip("+~") for argument in others if not argument.startswith("-")]
+    for key in keys:
+        free = key.startswith("hydra.") or not determines_data(key)
+        require(free, f"resume={folders[-1]} continues a run as it was configured; leave out '{key}', or start another run.")
+    stored = flatten(json.loads(path.read_bytes())["config"])
+    kept = [f"{key}={json.dumps(value)}" for key, value in stored if key not in keys and key.split(".")[0] not in keys]
+    return [*kept, *others, f"hydra.run.dir={json.dumps(folders[-1])}"]
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 import resource
 import sys
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -27,10 +27,12 @@ from muat_exp.engine import Workers, worker_threads
 from muat_exp.kernels.compiled import kernels_are_cached
 from muat_exp.progress import Reporter, Silent
 from muat_exp.quota import Quotas
-from muat_exp.run_folder import RunFolder, read_cohort, to_yaml, write_atomically
-from muat_exp.tracking import build_loggers
+from muat_exp.run_folder import RunFolder, to_yaml, write_atomically
+from muat_exp.tracking import Curves, attach_curves, attached_curves, build_trackers
+from muat_exp.training import quiet_lightning
 
 SCORES = ["degraded_accuracy", "improved_accuracy", "improvement", "degraded_test_accuracy", "test_accuracy"]
+IN_FLIGHT = 2  # cohorts at a time: while one waits for Python or the disk, the other keeps the workers busy
 PACKAGES = ("muat_exp", "torch", "pytorch-lightning", "numba", "numpy", "scipy", "pyarrow", "hydra-core")
 
 
@@ -121,13 +123,14 @@ def generate(config: Config, folder: Path | str, reporter: Reporter | None = Non
         RunFolderError: the folder holds another configuration, is in use, or can't be written.
     """
     watch, reporter = Stopwatch(), reporter or Silent()
-    with RunFolder.open(Path(folder), config) as run, worker_threads(config.threads) as workers:
+    with RunFolder.open(Path(folder), config) as run, worker_threads(config.threads) as workers, quiet_lightning():
         if not kernels_are_cached():
             reporter.note("compiling kernels (once, under a minute)")
         with watch.phase("setup"):
             task = Task.build(config)
-        ledger = resume(run, config)
-        trained = make_cohorts(task, run, ledger, workers, watch, reporter)
+        ledger = Ledger(Quotas(config))
+        with watch.phase("cohorts"):
+            trained = make_cohorts(task, run, ledger, workers, watch, reporter)
         reporter.note("writing the dataset")
         with watch.phase("dataset"):
             summary, staged = write_dataset(task, run, ledger, workers)
@@ -138,41 +141,65 @@ def generate(config: Config, folder: Path | str, reporter: Reporter | None = Non
     return Result(run.path, run.dataset, summary)
 
 
-def resume(run: RunFolder, config: Config) -> Ledger:
-    """What earlier runs of the same configuration left in the folder."""
-    ledger = Ledger(Quotas(config))
-    for number, path in enumerate(run.cohort_paths()):
-        ledger.record(number, read_cohort(path))
-    return ledger
-
-
 def make_cohorts(task: Task, run: RunFolder, ledger: Ledger, workers: Workers, watch: Stopwatch, reporter: Reporter) -> int:
-    """Trains cohorts until every quota is full, writing each in the background; returns the attempts trained."""
-    loggers, number, trained = build_loggers(task.config, run.path), len(run.cohort_paths()), 0
-    writing: list[Future[None]] = []
-    with ThreadPoolExecutor(1, thread_name_prefix="muat-writer") as writer:
-        while len(indices := ledger.quotas.plan(task.config.cohort_size)):
-            reporter.note("training")
-            for logger in loggers:
-                logger.cohort = number
-            with watch.phase("cohorts"):
-                table = attempt_table(task.config, run_cohort(task, indices, workers, list(loggers)))
-            for done in writing:
-                done.result()
-            writing = [writer.submit(run.write_cohort, number, table)]
-            ledger.record(number, table)
-            number, trained = number + 1, trained + len(indices)
-            reporter.update(ledger.quotas.taken, ledger.quotas.needed, watch.total)
-        for done in writing:
-            done.result()
-    return trained
+    """Makes cohorts until every quota is full and records them in the order of their numbers; returns attempts trained."""
+    trackers, trained = build_trackers(task.config, run.path), 0
+    under_way: deque[Future[tuple[pa.Table, int]]] = deque()
+    planned = len(run.manifest.plans)
+    reporter.note(f"continuing: {planned} cohorts were planned before" if planned else "training")
+    with ThreadPoolExecutor(IN_FLIGHT, thread_name_prefix="muat-cohort") as drivers:
+        try:
+            while True:
+                while len(under_way) < IN_FLIGHT:
+                    number = len(ledger.places) + len(under_way)
+                    indices = next_attempts(run, ledger.quotas, number, task.config.cohort_size)
+                    if not len(indices):
+                        break
+                    under_way.append(drivers.submit(make_cohort, task, run, number, indices, workers, reporter))
+                if not under_way:
+                    return trained
+                table, new = under_way.popleft().result()
+                for tracker in trackers:
+                    tracker.write(len(ledger.places), attached_curves(table))
+                ledger.record(len(ledger.places), table)
+                trained += new
+                reporter.update(ledger.quotas.taken, ledger.quotas.needed, watch.total)
+        except BaseException:
+            workers.close()  # cohorts under way end at their next call of a kernel
+            raise
+
+
+def next_attempts(run: RunFolder, quotas: Quotas, number: int, size: int) -> NDArray[np.int64]:
+    """Attempt numbers of a cohort, as an earlier run planned it or planned here; empty when nothing more is wanted."""
+    if number >= len(run.manifest.plans):
+        counts = quotas.plan(size)
+        if not counts.any():
+            return np.empty(0, np.int64)
+        run.manifest.plan(counts)
+    return quotas.take(run.manifest.plans[number])
+
+
+def make_cohort(
+    task: Task, run: RunFolder, number: int, indices: NDArray[np.int64], workers: Workers, reporter: Reporter
+) -> tuple[pa.Table, int]:
+    """A cohort's table and the attempts trained for it: none where an intact file of it is there."""
+    finished = run.finished_cohort(number)
+    if finished is not None:
+        return finished, 0
+    if number in run.manifest.digests:
+        reporter.note(f"{run.cohort_path(number).name} is missing or damaged: made again")
+    curves = Curves()
+    result = run_cohort(task, indices, workers, [curves])
+    table = attach_curves(attempt_table(task.config, result), curves.rows)
+    run.finish_cohort(number, table)
+    return table, len(indices)
 
 
 def write_dataset(task: Task, run: RunFolder, ledger: Ledger, workers: Workers) -> tuple[dict[str, Any], Path]:
     """Writes the dataset into a staged folder; returns what the data say, and the folder."""
     config, staged = task.config, staged_folder(run.dataset)
     means = Means(SCORES)
-    paths = dict(enumerate(run.cohort_paths()))
+    paths = {number: run.cohort_path(number) for number in range(len(ledger.places))}
     tokens = write_shards(staged, config, ledger.ordered(), paths, workers, means.add)
     summary = describe(config, ledger, means)
     (staged / "config.yaml").write_text(to_yaml(config))

@@ -1,6 +1,6 @@
 """Which attempts a dataset still needs: quotas a pattern, in index order, whatever the cohorts."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,6 +11,7 @@ from muat_exp.errors import ShortfallError
 
 EXPECTED = 0.8  # acceptance assumed before anything is known
 SPARE = 1.1  # attempts planned above what the acceptance so far asks for, so that the last cohorts are few
+SMALLEST = 512  # attempts a cohort, where so many are wanted: below, Lightning costs more than the training
 
 
 @dataclass
@@ -18,7 +19,8 @@ class Queue:
     """The attempts offset, offset + stride, ... of which the first `quota` accepted ones are taken.
 
     Attributes:
-        attempts: how many have been recorded, always the first ones of the queue.
+        planned: how many have been handed out, always the first ones of the queue.
+        attempts: how many of those have been recorded.
         taken: numbers of the accepted attempts within the quota.
         needed: attempts up to the one that filled the quota; what came after was surplus.
     """
@@ -28,6 +30,7 @@ class Queue:
     stride: int
     quota: int
     limit: int
+    planned: int = 0
     attempts: int = 0
     needed: int = 0
     taken: list[int] = field(default_factory=list)
@@ -35,7 +38,7 @@ class Queue:
     @property
     def open(self) -> bool:
         """Whether more attempts are wanted and allowed."""
-        return len(self.taken) < self.quota and self.attempts < self.limit
+        return len(self.taken) < self.quota and self.planned < self.limit
 
     @property
     def short(self) -> bool:
@@ -44,15 +47,17 @@ class Queue:
 
     @property
     def wanted(self) -> int:
-        """Attempts to plan next, from the acceptance so far."""
-        if not self.open:
-            return 0
+        """Attempts to plan next, from the acceptance so far and what is under way."""
         rate = (len(self.taken) + 0.5) / (self.needed + 1) if self.needed else EXPECTED
-        return min(self.limit - self.attempts, int((self.quota - len(self.taken)) / rate * SPARE) + 4)
+        missing = self.quota - len(self.taken) - (self.planned - self.attempts) * rate
+        if not self.open or missing <= 0:
+            return 0
+        return min(self.limit - self.planned, int(missing / rate * SPARE) + 4)
 
-    def plan(self, count: int) -> NDArray[np.int64]:
-        """Numbers of the next `count` attempts."""
-        return self.offset + self.stride * np.arange(self.attempts, self.attempts + count, dtype=np.int64)
+    def take(self, count: int) -> NDArray[np.int64]:
+        """Hands out the numbers of the next `count` attempts."""
+        first, self.planned = self.planned, self.planned + count
+        return self.offset + self.stride * np.arange(first, self.planned, dtype=np.int64)
 
     def record(self, index: int, accepted: bool) -> bool:
         """Takes note of the next attempt; returns whether it was still needed."""
@@ -94,16 +99,21 @@ class Quotas:
         return sum(queue.attempts - queue.needed for queue in self.queues)
 
     def plan(self, size: int) -> NDArray[np.int64]:
-        """The next cohort's attempt numbers, ascending; empty when nothing more is wanted.
+        """How many attempts of each queue the next cohort should make, int64 `(queues,)`; zeros when nothing is wanted.
+
+        At most `size` in all, and half of what is wanted, so that cohorts shrink and those under way together end together.
 
         Raises:
             ShortfallError: a pattern could not fill its quota and `dataset.on_shortfall` is "error".
         """
         self.check_shortfall()
         wanted = np.array([queue.wanted for queue in self.queues])
-        if wanted.sum() > size:
-            wanted = allot(wanted, size)
-        return np.sort(np.concatenate([queue.plan(count) for queue, count in zip(self.queues, wanted, strict=True)]))
+        size = min(size, max(SMALLEST, -(-int(wanted.sum()) // 2)))
+        return allot(wanted, size) if wanted.sum() > size else wanted
+
+    def take(self, counts: Sequence[int] | NDArray[np.int64]) -> NDArray[np.int64]:
+        """Hands out so many attempts of each queue: their numbers, ascending."""
+        return np.sort(np.concatenate([queue.take(int(count)) for queue, count in zip(self.queues, counts, strict=True)]))
 
     def record(self, indices: NDArray[np.int64], accepted: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Takes note of a cohort's outcomes; bool `(S,)`, which of the attempts were still needed."""

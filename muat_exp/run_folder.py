@@ -1,4 +1,4 @@
-"""A run's folder: whose it is, its finished cohorts, atomic files, and one run in it at a time."""
+"""A run's folder: whose it is, its cohorts, atomic files, and one run in it at a time."""
 
 import fcntl
 import os
@@ -13,6 +13,7 @@ from omegaconf import OmegaConf
 
 from muat_exp.config import PRESENTATION, Config, config_signature, flatten
 from muat_exp.errors import RunFolderError
+from muat_exp.manifest import Manifest
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -43,11 +44,14 @@ class RunFolder:
     Attributes:
         path: the folder.
         dataset: where the dataset goes.
+        cohorts: where the cohorts' files go.
+        manifest: which of them were planned and finished.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.dataset = path / "dataset"
+        self.dataset, self.cohorts = path / "dataset", path / "cohorts"
+        self.manifest = Manifest(self.cohorts / "manifest.jsonl")
 
     @classmethod
     @contextmanager
@@ -57,7 +61,6 @@ class RunFolder:
         Raises:
             RunFolderError: another run is at work there, it holds another configuration, or it can't be written.
         """
-        folder = cls(path)
         try:
             (path / "cohorts").mkdir(parents=True, exist_ok=True)
             lock = (path / ".lock").open("w")
@@ -69,8 +72,16 @@ class RunFolder:
             except OSError as error:
                 busy = f"Another run is at work in {path}; wait for it or choose another hydra.run.dir."
                 raise RunFolderError(busy) from error
+            folder = cls(path)
             folder.claim(config)
+            folder.sweep()
             yield folder
+
+    def sweep(self) -> None:
+        """Removes what a killed run left half-written."""
+        for pattern in (".config.json.*", ".summary.json.*", "cohorts/.cohort-*"):
+            for leftover in self.path.glob(pattern):
+                leftover.unlink()
 
     def claim(self, config: Config) -> None:
         """Stores the configuration, or refuses a folder that holds another one."""
@@ -87,34 +98,30 @@ class RunFolder:
         content = {"config_signature": config_signature(config), "config": values}
         write_atomically(path, orjson.dumps(content, option=orjson.OPT_INDENT_2))
 
-    def cohort_paths(self) -> list[Path]:
-        """Files of the finished cohorts, in the order they were made."""
-        return sorted((self.path / "cohorts").glob("cohort-*.arrow"))
+    def cohort_path(self, number: int) -> Path:
+        """File of one cohort."""
+        return self.cohorts / f"cohort-{number:06d}.arrow"
 
-    def write_cohort(self, number: int, table: pa.Table) -> None:
-        """Writes one cohort's attempts atomically."""
+    def finish_cohort(self, number: int, table: pa.Table) -> None:
+        """Writes one cohort's attempts atomically, then its line in the manifest."""
+        path = self.cohort_path(number)
         with (
-            atomic_path(self.cohort_path(number)) as temporary,
+            atomic_path(path) as temporary,
             pa.OSFile(str(temporary), "wb") as sink,
             pa.ipc.new_file(sink, table.schema) as writer,
         ):
             writer.write_table(table)
+        self.manifest.finish(number, path)
 
-    def cohort_path(self, number: int) -> Path:
-        """File of one cohort."""
-        return self.path / "cohorts" / f"cohort-{number:06d}.arrow"
+    def finished_cohort(self, number: int) -> pa.Table | None:
+        """A finished cohort's attempts; None where it is missing, unfinished, or not as it was written."""
+        path = self.cohort_path(number)
+        return read_cohort(path) if self.manifest.vouches_for(number, path) else None
 
 
 def read_cohort(path: Path) -> pa.Table:
-    """A cohort's attempts, memory-mapped.
-
-    Raises:
-        RunFolderError: the file is damaged.
-    """
-    try:
-        return pa.ipc.open_file(pa.memory_map(str(path))).read_all()
-    except pa.ArrowException as error:
-        raise RunFolderError(f"The cohort file {path} is damaged; delete it and run again to redo its attempts.") from error
+    """A cohort's attempts, memory-mapped."""
+    return pa.ipc.open_file(pa.memory_map(str(path))).read_all()
 
 
 def differing_keys(before: dict[str, object], here: dict[str, object]) -> list[tuple[str, object, object]]:

@@ -4,8 +4,9 @@ One training step is one epoch of every subject still in training; the callbacks
 """
 
 import logging
-import signal
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -195,28 +196,29 @@ class StageResult:
 
 
 def fit(cohort: LitCohort, max_epochs: int, callbacks: list[pl.Callback], loggers: list[Logger]) -> None:
-    """One Lightning fit without its own chatter, files or progress bar."""
+    """One Lightning fit without its own files or progress bar."""
+    trainer = pl.Trainer(
+        accelerator="cpu",
+        devices=1,
+        max_epochs=max_epochs,
+        callbacks=callbacks,
+        logger=loggers or False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        plugins=[LightningEnvironment()],
+    )
+    trainer.fit(cohort)
+
+
+@contextmanager
+def quiet_lightning() -> Iterator[None]:
+    """Keeps Lightning's advice off the terminal; filters are the process's, so this goes around all threads that train."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="pytorch_lightning")
         warnings.filterwarnings("ignore", message=".*LeafSpec.*")
-        trainer = pl.Trainer(
-            accelerator="cpu",
-            devices=1,
-            max_epochs=max_epochs,
-            callbacks=callbacks,
-            logger=loggers or False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            num_sanity_val_steps=0,
-            plugins=[LightningEnvironment()],
-        )
-        handler = signal.getsignal(signal.SIGINT)
-        try:
-            trainer.fit(cohort)
-        except SystemExit as stop:  # Lightning ignores SIGINT and exits on Ctrl-C; the run must end in its own way
-            signal.signal(signal.SIGINT, handler)
-            raise KeyboardInterrupt from stop
+        yield
 
 
 def train_degraded(config: Config, specs: Specs, data: SubjectData, workers: Workers, loggers: list[Logger]) -> StageResult:

@@ -67,6 +67,19 @@ def test_a_folder_of_another_configuration_is_refused(tmp_path):
     assert "Traceback" not in done.stderr
 
 
+def test_resume_takes_the_configuration_from_the_folder(tmp_path):
+    assert call(tmp_path, *SMALL, "hydra.run.dir=out").returncode == 0
+    longer = call(tmp_path, "resume=out", "dataset.num_examples=8")
+    assert longer.returncode == 0, longer.stderr
+    assert pq.read_table(tmp_path / "out/dataset/prompts").num_rows == 8
+    changed = call(tmp_path, "resume=out", "corruption=heavy")
+    assert changed.returncode == 2
+    assert "leave out 'corruption'" in changed.stderr
+    missing = call(tmp_path, "resume=nowhere")
+    assert missing.returncode == 2
+    assert "holds no run" in missing.stderr
+
+
 def test_a_pattern_that_cannot_fill_its_quota_is_named(tmp_path):
     never = [*SMALL, "training.min_test_accuracy=1.0", "dataset.max_attempts_per_example=2", "hydra.run.dir=out"]
     done = call(tmp_path, *never)

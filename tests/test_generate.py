@@ -103,14 +103,6 @@ def test_a_folder_of_another_configuration_is_refused(run):
         generate(small_config(corruption=CorruptionConfig(0.3)), run.folder)
 
 
-def test_a_damaged_cohort_file_is_named(tmp_path):
-    generate(small_config(), tmp_path)
-    path = next((tmp_path / "cohorts").glob("*.arrow"))
-    path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(RunFolderError, match="damaged"):
-        generate(small_config(), tmp_path)
-
-
 def test_several_patterns_a_subject_and_no_balance(tmp_path):
     config = small_config()
     config = replace(

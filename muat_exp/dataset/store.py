@@ -47,7 +47,8 @@ def gather(places: Places, start: int, stop: int, paths: dict[int, Path]) -> pa.
     cohorts, rows = places.cohorts[start:stop], places.rows[start:stop]
     order = np.argsort(cohorts, kind="stable")
     parts = [read_cohort(paths[int(c)]).take(pa.array(rows[order][cohorts[order] == c])) for c in np.unique(cohorts)]
-    return pa.concat_tables(parts).take(pa.array(np.argsort(order))).drop_columns("outcome")
+    together = pa.concat_tables(part.replace_schema_metadata() for part in parts)
+    return together.take(pa.array(np.argsort(order))).drop_columns("outcome")
 
 
 class Renderer:

@@ -1,0 +1,128 @@
+"""A run that is killed, damaged or refused: nothing finished is lost and the same bytes come out."""
+
+import errno
+import os
+import subprocess
+import sys
+import textwrap
+import threading
+
+import numpy as np
+import pytest
+from conftest import small_config
+
+from muat_exp.errors import RunFolderError
+from muat_exp.generate import generate
+from muat_exp.manifest import Manifest
+from muat_exp.run_folder import RunFolder
+
+KILLED = """
+    import os, random, signal, sys, time
+    sys.path.insert(0, sys.argv[2])
+    from pathlib import Path
+    from conftest import small_config
+    from muat_exp.config import DatasetConfig
+    from muat_exp.generate import generate
+
+    config, folder = small_config(dataset=DatasetConfig(num_examples=140), cohort_size=24), Path(sys.argv[1])
+    begin = time.perf_counter()
+    generate(config, folder / "whole")  # compiles or loads the kernels, so that the children begin at once
+    seconds, chance, killed = time.perf_counter() - begin, random.Random(0), 0
+    for _ in range(20):
+        child = os.fork()
+        if not child:
+            generate(config, folder / "killed")
+            os._exit(0)
+        time.sleep(chance.uniform(0, min(1.5, seconds / 4)))
+        os.kill(child, signal.SIGKILL)
+        killed += os.waitpid(child, 0)[1] == signal.SIGKILL
+    cohorts = len(list((folder / "killed" / "cohorts").glob("cohort-*.arrow")))
+    generate(config, folder / "killed")
+    print(killed, cohorts)
+"""
+
+
+def files(folder):
+    """Every file of a dataset and its bytes."""
+    return {path.relative_to(folder): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def test_twenty_kills_at_random_moments_leave_the_same_dataset(tmp_path):
+    script = textwrap.dedent(KILLED)
+    here = os.path.dirname(__file__)
+    done = subprocess.run(
+        [sys.executable, "-c", script, tmp_path, here], capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    killed, cohorts = map(int, done.stdout.split())
+    assert killed >= 15
+    assert cohorts > 0
+    assert files(tmp_path / "killed/dataset") == files(tmp_path / "whole/dataset")
+    assert (tmp_path / "killed/metrics.csv").exists()
+    assert not list((tmp_path / "killed").rglob(".cohort-*"))
+
+
+def truncate(path):
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def flip(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("damage", [truncate, flip, os.unlink])
+@pytest.mark.parametrize("name", ["cohort-000000.arrow", "manifest.jsonl"])
+def test_damage_is_noticed_and_made_good(tmp_path, damage, name):
+    first = generate(small_config(cohort_size=30), tmp_path)
+    dataset, curves = files(first.dataset), (tmp_path / "metrics.csv").read_bytes()
+    damage(tmp_path / "cohorts" / name)
+    again = generate(small_config(cohort_size=30), tmp_path)
+    assert again.summary["attempts_trained"] > 0
+    assert files(again.dataset) == dataset
+    assert again.summary["rejected"] == first.summary["rejected"]
+    assert (tmp_path / "metrics.csv").read_bytes() == curves
+
+
+def test_only_the_damaged_cohort_is_made_again(tmp_path):
+    generate(small_config(cohort_size=30), tmp_path)
+    planned = Manifest(tmp_path / "cohorts/manifest.jsonl").plans
+    assert len(planned) > 1
+    flip(tmp_path / "cohorts/cohort-000001.arrow")
+    again = generate(small_config(cohort_size=30), tmp_path)
+    assert again.summary["attempts_trained"] == sum(planned[1])
+
+
+def test_two_runs_in_one_folder_are_refused(tmp_path):
+    with RunFolder.open(tmp_path, small_config()), pytest.raises(RunFolderError, match="Another run is at work"):
+        generate(small_config(), tmp_path)
+
+
+def test_a_failing_writer_stops_the_run_with_its_reason(tmp_path, monkeypatch):
+    write, threads = RunFolder.finish_cohort, set(threading.enumerate())
+
+    def fail(self, number, table):
+        if number == 1:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(self, number, table)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(RunFolder, "finish_cohort", fail)
+        with pytest.raises(OSError, match="No space left"):
+            generate(small_config(cohort_size=30), tmp_path)
+    assert set(threading.enumerate()) <= threads
+    assert 0 in Manifest(tmp_path / "cohorts/manifest.jsonl").digests
+    assert generate(small_config(cohort_size=30), tmp_path).summary["accepted"] == 28
+
+
+def test_a_torn_line_of_the_manifest_is_dropped(tmp_path):
+    manifest = Manifest(tmp_path / "manifest.jsonl")
+    manifest.plan(np.array([3, 4]))
+    manifest.plan(np.array([5, 6]))
+    truncate_at = (tmp_path / "manifest.jsonl").stat().st_size - 4
+    os.truncate(tmp_path / "manifest.jsonl", truncate_at)
+    again = Manifest(tmp_path / "manifest.jsonl")
+    assert again.plans == [[3, 4]]
+    again.plan([7, 8])
+    assert Manifest(tmp_path / "manifest.jsonl").plans == [[3, 4], [7, 8]]
