@@ -42,8 +42,10 @@ def apply_exp(x, out):
 
 @njit
 def sum_lanes(rows, out):
-    store_totals(out, 0, load(rows, (0, 0)), load(rows, (1, 0)), load(rows, (2, 0)), load(rows, (3, 0)))
-    out[4] = total(load(rows, (0, 0)))
+    a, b, c, d = load(rows, (0, 0)), load(rows, (1, 0)), load(rows, (2, 0)), load(rows, (3, 0))
+    e, f, g, h = load(rows, (4, 0)), load(rows, (5, 0)), load(rows, (6, 0)), load(rows, (7, 0))
+    store_totals(out, 0, 9, a, b, c, d, e, f, g, h)
+    out[4] = total(a)
 
 
 def filled(kernel, *arguments):
@@ -69,11 +71,12 @@ def test_broadcast():
 
 
 def test_totals():
-    rows = GENERATOR.normal(size=(4, 16)).astype(np.float32)
+    rows = GENERATOR.normal(size=(8, 16)).astype(np.float32)
     sums = filled(sum_lanes, rows)
-    assert sums[:4] == pytest.approx(rows.sum(axis=1), abs=1e-5)
+    assert sums[:4] == pytest.approx(rows[:4].sum(axis=1), abs=1e-5)
+    assert sums[9:13] == pytest.approx(rows[4:].sum(axis=1), abs=1e-5)
     assert sums[4] == pytest.approx(sums[0], abs=1e-5)
-    assert not sums[5:].any()
+    assert not sums[5:9].any()
 
 
 def test_exp_is_accurate():

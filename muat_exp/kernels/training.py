@@ -15,6 +15,7 @@ from muat_exp.kernels.network import (
     activate,
     activate_only,
     adam,
+    aligned_zeros,
     backpropagate,
     cross_entropy,
     f4,
@@ -72,11 +73,11 @@ def make_scratch(depths, widths, which, features, examples, parameters):
         depth, width = max(depth, depths[s]), max(width, widths[s])
     lanes = padded(examples)
     return Scratch(
-        np.zeros((depth + 1, width, lanes), f4),
-        np.zeros((depth, width, lanes), f4),
-        np.zeros((1, width, lanes), f4),
-        np.zeros((1, 1, lanes), f4),
-        np.zeros((1, 1, lanes), f4),
+        aligned_zeros(depth + 1, width, lanes),
+        aligned_zeros(depth, width, lanes),
+        aligned_zeros(1, width, lanes),
+        aligned_zeros(1, 1, lanes),
+        aligned_zeros(1, 1, lanes),
         np.zeros(lanes, f4),
         np.zeros(lanes, f4),
         np.zeros(parameters, f4),

@@ -109,29 +109,36 @@ def total(typing_context, value):
     return types.float32(vector), codegen
 
 
-def halves_added(builder, x, y, lanes, size):
-    """Sums of the two halves of each group of lanes, over the groups of x and then of y, cut to `size` lanes."""
-    half, starts = lanes // 2, range(0, 2 * x.type.count, lanes)
-    picks = [[start + i for start in starts for i in range(part, part + half)][:size] for part in (0, half)]
-    kind = ir.VectorType(INT, size)
-    return builder.fadd(*(builder.shuffle_vector(x, y, ir.Constant(kind, pick)) for pick in picks), flags=FLAGS)
+def halves_added(builder, x, y, lanes):
+    """Sums of the two halves of each group of lanes: those of x stand where x had its first halves, those of y beside.
+
+    One of the two operands is a blend, every lane in its place; only the other one has to move lanes.
+    """
+    half, first = lanes // 2, [lane % lanes < lanes // 2 for lane in range(LANES)]
+    kept = [lane if low else LANES + lane for lane, low in enumerate(first)]
+    moved = [lane + half if low else LANES + lane - half for lane, low in enumerate(first)]
+    return builder.fadd(*(builder.shuffle_vector(x, y, ir.Constant(INTS, pick)) for pick in (kept, moved)), flags=FLAGS)
 
 
 @intrinsic
-def store_totals(typing_context, array, index, a, b, c, d):
-    """Writes the sums of four vectors' lanes to the 4 entries that begin at an index: their halvings are shared."""
+def store_totals(typing_context, array, first, second, a, b, c, d, e, f, g, h):
+    """Writes the sums of the lanes of a to d from index `first` on, those of e to h from `second` on.
+
+    Halvings are shared: 8 sums cost 8 additions where sums of their own would cost 32.
+    """
 
     def codegen(context, builder, signature, arguments):
-        kinds, (x, y, z, w) = signature.args, arguments[2:]
-        first, second = halves_added(builder, x, y, LANES, LANES), halves_added(builder, z, w, LANES, LANES)
-        sums = halves_added(builder, first, second, LANES // 2, LANES)
-        for lanes in (4, 2):
-            sums = halves_added(builder, sums, sums, lanes, 2 * lanes)
-        target = pointer(context, builder, kinds[0], arguments[0], kinds[1], arguments[1])
-        builder.store(sums, builder.bitcast(target, sums.type.as_pointer())).align = 4
+        kinds, sums = signature.args, list(arguments[3:])
+        for lanes in (16, 8, 4):
+            sums = [halves_added(builder, x, y, lanes) for x, y in zip(sums[::2], sums[1::2], strict=True)]
+        together = halves_added(builder, sums[0], sums[0], 2)
+        for index, lanes in ((1, [0, 8, 4, 12]), (2, [2, 10, 6, 14])):  # where the halvings leave the sums
+            part = builder.shuffle_vector(together, together, ir.Constant(ir.VectorType(INT, 4), lanes))
+            target = pointer(context, builder, kinds[0], arguments[0], kinds[index], arguments[index])
+            builder.store(part, builder.bitcast(target, part.type.as_pointer())).align = 4
         return context.get_dummy_value()
 
-    return types.void(array, index, vector, vector, vector, vector), codegen
+    return types.void(array, first, second, *[vector] * 8), codegen
 
 
 @intrinsic
