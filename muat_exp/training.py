@@ -167,6 +167,9 @@ class MetricsLogging(pl.Callback):
         row: dict[str, float] = {"training": float(active.sum())}
         for name in ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy"):
             values = getattr(cohort, name)[active]
+            values = values[np.abs(values) < BOUND]
+            if not len(values):
+                continue
             row[f"{name}_mean"] = float(values.mean())
             for quantile, value in zip(QUANTILES, np.quantile(values, QUANTILES), strict=True):
                 row[f"{name}_q{round(100 * quantile)}"] = float(value)

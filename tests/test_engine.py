@@ -52,7 +52,7 @@ def test_gradients_agree_with_finite_differences(kind):
     x = generator.normal(size=(FEATURES, BATCH)).astype(np.float32)
     scratch, _ = run_forward(subject, kind, x)
     scratch.residual[:] = 1
-    backward(subject, DEPTH, WIDTH, FEATURES, BATCH, scratch)
+    backward(subject, DEPTH, WIDTH, kind, FEATURES, BATCH, scratch)
     for j in range(0, len(subject), 7):
         step = np.zeros_like(subject)
         step[j] = 1e-2

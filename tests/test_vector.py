@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 from numba import njit
+from scipy.stats import norm
 
-from muat_exp.kernels.network import cross_entropy, exp
+from muat_exp.kernels.network import cross_entropy, exp, normal
 from muat_exp.kernels.vector import broadcast, load, nearest, power_of_two, store, store_totals, total, where_above
 
 GENERATOR = np.random.default_rng(0)
@@ -100,3 +101,19 @@ def test_cross_entropy_agrees_with_float64(examples):
     assert right == ((z > 0) == (label > 0.5)).sum()
     assert np.allclose(residual[0, 0, :examples], (1 / (1 + np.exp(-exact)) - label) / examples, atol=1e-6)
     assert not residual[0, 0, examples:].any()
+
+
+@njit
+def apply_normal(x, distribution, density):
+    for k in range(0, x.shape[0], 16):
+        c, e = normal(load(x, k))
+        store(distribution, k, c)
+        store(density, k, e)
+
+
+def test_the_normal_distribution_is_accurate():
+    x = np.linspace(-12, 12, 1600).astype(np.float32)
+    distribution, density = np.zeros_like(x), np.zeros_like(x)
+    apply_normal(x, distribution, density)
+    assert np.abs(distribution - norm.cdf(x.astype(np.float64))).max() < 1.5e-7
+    assert np.allclose(density, np.sqrt(2 * np.pi) * norm.pdf(x.astype(np.float64)), rtol=2e-5, atol=1e-7)

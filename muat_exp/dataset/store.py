@@ -105,7 +105,11 @@ class ShardWriter:
     def write(self, tables: dict[str, pa.Table]) -> None:
         """Queues a row group of each; no more than that is under way, so memory stays flat and a failure stops the run."""
         self.wait()
-        self.pending = [self.pool.submit(self.writers[part].write_table, table) for part, table in tables.items()]
+        self.pending = [self.pool.submit(self.put, part, table) for part, table in tables.items()]
+
+    def put(self, part: str, table: pa.Table) -> None:
+        """Writes a row group of one part."""
+        self.writers[part].write_table(table)
 
     def wait(self) -> None:
         """Waits for what is queued; raises what the writer raised."""

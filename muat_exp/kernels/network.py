@@ -1,9 +1,9 @@
 """Arithmetic of one small MLP: linear layers, activations, their gradients, the loss, Adam.
 
 All matrices are `[features, examples]`, their rows padded to whole vectors of examples. Each product keeps a tile of sums
-in registers: two neurons by up to four vectors of examples, or two by four weights. An odd last row is computed twice
-rather than by code of its own. A network's parameters lie in one flat float32 array: weight (out, in) and bias (out) of
-each Linear layer in turn, as PyTorch orders them.
+in registers: two neurons by up to four vectors of examples, or two by four weights. ReLU is part of the product: a floor of
+0 under its results. An odd last row is computed twice rather than by code of its own. A network's parameters lie in one
+flat float32 array: weight (out, in) and bias (out) of each Linear layer in turn, as PyTorch orders them.
 """
 
 import math
@@ -26,6 +26,7 @@ from muat_exp.kernels.vector import (
 
 f4 = np.float32
 RELU, GELU = 0, 1
+LOWEST = np.finfo(f4).min
 
 
 @compiled(inline=True)
@@ -44,10 +45,22 @@ def aligned_zeros(layers, rows, lanes):
 
 
 @compiled(fast=True, inline=True)
+def larger(x, y):
+    """The larger of two vectors, lane by lane."""
+    return where_above(x, y, x, y)
+
+
+@compiled(fast=True, inline=True)
 def clamp(x, low, high):
     """Vector x limited to [low, high], numbers."""
-    x = where_above(x, splat(f4(low)), x, splat(f4(low)))
+    x = larger(x, splat(f4(low)))
     return where_above(x, splat(f4(high)), splat(f4(high)), x)
+
+
+@compiled(fast=True, inline=True)
+def floor_of(kind):
+    """What a product's results are at least: 0 where that is the whole activation."""
+    return f4(0) if kind == RELU else LOWEST
 
 
 @compiled(fast=True, inline=True)
@@ -65,37 +78,55 @@ def exp(x):
 
 
 @compiled(fast=True, inline=True)
-def normal(z):
-    """Vectors of the standard normal's distribution function and sqrt(2 pi) times its density.
+def exp2(x):
+    """Vector 2**x for x from -126 to 0, about 2e-7 relative: exponent bits and a minimax polynomial."""
+    n = nearest(x)
+    r = x - n
+    p = r * 1.3264727e-3 + 9.6715130e-3
+    p = p * r + 5.5507336e-2
+    p = p * r + 2.4022242e-1
+    p = p * r + 6.9314700e-1
+    return (p * r + 1.0) * power_of_two(n)
 
-    erf by Abramowitz and Stegun 7.1.26 (1.5e-7), its exp shared with the density.
+
+@compiled(fast=True, inline=True)
+def normal(z):
+    """Vectors of the standard normal's distribution function, within 1.5e-7, and sqrt(2 pi) times its density.
+
+    The tail is the density times Mills' ratio, here a polynomial without the division that its usual forms need: fitted
+    on 0 to 5.5 so that its product with the density is nearest; beyond, the tail is under 2e-8.
     """
     zero = splat(f4(0))
-    a = where_above(z, zero, z, zero - z) * 0.70710678
-    t = splat(f4(1)) / (a * 0.3275911 + 1.0)
-    e = exp(zero - a * a)
-    p = t * 1.061405429 - 1.453152027
-    p = p * t + 1.421413741
-    p = p * t - 0.284496736
-    p = p * t + 0.254829592
-    tail = p * t * e * 0.5
+    a = larger(z, zero - z)
+    e = exp2(larger(a * a * -0.72134752, splat(f4(-126))))  # exp(-z^2 / 2)
+    a = where_above(a, splat(f4(5.5)), splat(f4(5.5)), a)
+    p = a * 1.63169318e-6 - 3.52078423e-5
+    p = p * a + 3.39738849e-4
+    p = p * a - 1.97462924e-3
+    p = p * a + 7.93939456e-3
+    p = p * a - 2.43139360e-2
+    p = p * a + 6.11548908e-2
+    p = p * a - 0.132513806
+    p = p * a + 0.249916792
+    p = p * a - 0.398936510
+    p = p * a + 0.499999940
+    tail = p * e
     return where_above(z, zero, 1.0 - tail, tail), e
 
 
 @compiled(fast=True)
 def activate(kind, h, slope, layer, width, batch):  # h (depth + 1, ., batch), slope (depth, ., batch)
-    """Turns pre-activations of a layer in h[layer + 1] into activations, and fills their derivatives slope[layer]."""
-    zero, one = splat(f4(0)), splat(f4(1))
-    for o in range(width):
-        for k in range(0, batch, LANES):
-            z = load(h, (layer + 1, o, k))
-            if kind == GELU:
+    """Turns pre-activations of a layer in h[layer + 1] into activations, and fills their derivatives slope[layer].
+
+    Nothing is left to do where the product had a floor.
+    """
+    if kind == GELU:
+        for o in range(width):
+            for k in range(0, batch, LANES):
+                z = load(h, (layer + 1, o, k))
                 c, e = normal(z)
                 store(h, (layer + 1, o, k), z * c)
                 store(slope, (layer, o, k), c + z * e * 0.39894228)
-            else:
-                store(h, (layer + 1, o, k), where_above(z, zero, z, zero))
-                store(slope, (layer, o, k), where_above(z, zero, one, zero))
 
 
 @compiled(fast=True)
@@ -109,15 +140,17 @@ def activate_only(kind, z, source, h, target, width, batch):  # z[source] (width
                 c, _ = normal(x)
                 store(h, (target, o, k), x * c)
             else:
-                store(h, (target, o, k), where_above(x, zero, x, zero))
+                store(h, (target, o, k), larger(x, zero))
 
 
 @compiled(fast=True)
-def combine(weights, at, row_step, column_step, biases, x, source, columns, z, target, rows, batch):
+def combine(weights, at, row_step, column_step, biases, floor, x, source, columns, z, target, rows, batch):
     """z[target] (rows, batch) = W x[source] (columns, batch) + bias, where W[o, i] = weights[at + o row_step + i column_step].
 
-    `biases` is where the rows' biases begin in `weights`, or -1 for none. The two steps make W or its transpose.
+    `biases` is where the rows' biases begin in `weights`, or -1 for none. The two steps make W or its transpose. Results
+    below `floor` become it: at 0 that is ReLU, while the sums are still in registers.
     """
+    floor = splat(floor)
     for o in range(0, rows, 2):
         other = min(o + 1, rows - 1)
         bias0 = splat(weights[biases + o] if biases >= 0 else f4(0))
@@ -133,14 +166,14 @@ def combine(weights, at, row_step, column_step, biases, x, source, columns, z, t
                 x2, x3 = load(x, (source, i, k + 2 * LANES)), load(x, (source, i, k + 3 * LANES))
                 a0, a1, a2, a3 = a0 + w0 * x0, a1 + w0 * x1, a2 + w0 * x2, a3 + w0 * x3
                 b0, b1, b2, b3 = b0 + w1 * x0, b1 + w1 * x1, b2 + w1 * x2, b3 + w1 * x3
-            store(z, (target, o, k), a0)
-            store(z, (target, o, k + LANES), a1)
-            store(z, (target, o, k + 2 * LANES), a2)
-            store(z, (target, o, k + 3 * LANES), a3)
-            store(z, (target, other, k), b0)
-            store(z, (target, other, k + LANES), b1)
-            store(z, (target, other, k + 2 * LANES), b2)
-            store(z, (target, other, k + 3 * LANES), b3)
+            store(z, (target, o, k), larger(a0, floor))
+            store(z, (target, o, k + LANES), larger(a1, floor))
+            store(z, (target, o, k + 2 * LANES), larger(a2, floor))
+            store(z, (target, o, k + 3 * LANES), larger(a3, floor))
+            store(z, (target, other, k), larger(b0, floor))
+            store(z, (target, other, k + LANES), larger(b1, floor))
+            store(z, (target, other, k + 2 * LANES), larger(b2, floor))
+            store(z, (target, other, k + 3 * LANES), larger(b3, floor))
             k += 4 * LANES
         while k < batch:  # single vectors: even and odd columns apart, or the sums would wait for each other
             a0, b0, a1, b1 = bias0, bias1, splat(f4(0)), splat(f4(0))
@@ -152,21 +185,21 @@ def combine(weights, at, row_step, column_step, biases, x, source, columns, z, t
             if columns % 2:
                 x0, last = load(x, (source, columns - 1, k)), (columns - 1) * column_step
                 a0, b0 = a0 + broadcast(weights, row0 + last) * x0, b0 + broadcast(weights, row1 + last) * x0
-            store(z, (target, o, k), a0 + a1)
-            store(z, (target, other, k), b0 + b1)
+            store(z, (target, o, k), larger(a0 + a1, floor))
+            store(z, (target, other, k), larger(b0 + b1, floor))
             k += LANES
 
 
 @compiled(fast=True)
-def linear(parameters, at, fan_in, fan_out, x, source, z, target, batch):
-    """One Linear layer, its parameters at `at`: x[source] (fan_in, batch) -> z[target] (fan_out, batch)."""
-    combine(parameters, at, fan_in, 1, at + fan_in * fan_out, x, source, fan_in, z, target, fan_out, batch)
+def linear(parameters, at, fan_in, fan_out, floor, x, source, z, target, batch):
+    """One Linear layer, its parameters at `at`: x[source] (fan_in, batch) -> z[target] (fan_out, batch), at least `floor`."""
+    combine(parameters, at, fan_in, 1, at + fan_in * fan_out, floor, x, source, fan_in, z, target, fan_out, batch)
 
 
 @compiled(fast=True)
 def backpropagate(parameters, at, fan_in, fan_out, dz, layer, dh, batch):
     """Gradient of one Linear layer's inputs: dz[layer] (fan_out, batch) -> dh[0] (fan_in, batch)."""
-    combine(parameters, at, 1, fan_in, -1, dz, layer, fan_out, dh, 0, fan_in, batch)
+    combine(parameters, at, 1, fan_in, -1, LOWEST, dz, layer, fan_out, dh, 0, fan_in, batch)
 
 
 @compiled(fast=True)
@@ -207,11 +240,16 @@ def weight_gradient(gradient, at, fan_in, fan_out, x, source, dz, layer, batch):
 
 
 @compiled(fast=True)
-def multiply(slope, layer, dh, width, batch):  # slope[layer], dh[0] (width, batch)
+def multiply(kind, h, slope, layer, dh, width, batch):  # h[layer + 1], slope[layer], dh[0] (width, batch)
     """The chain rule through an activation: slope[layer] becomes the gradient of the layer's pre-activations."""
+    zero = splat(f4(0))
     for o in range(width):
         for k in range(0, batch, LANES):
-            store(slope, (layer, o, k), load(slope, (layer, o, k)) * load(dh, (0, o, k)))
+            d = load(dh, (0, o, k))
+            if kind == RELU:
+                store(slope, (layer, o, k), where_above(load(h, (layer + 1, o, k)), zero, d, zero))
+            else:
+                store(slope, (layer, o, k), load(slope, (layer, o, k)) * d)
 
 
 @compiled(fast=True)

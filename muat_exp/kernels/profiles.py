@@ -3,7 +3,7 @@
 import numpy as np
 
 from muat_exp.kernels.compiled import compiled
-from muat_exp.kernels.network import activate_only, f4, linear, padded
+from muat_exp.kernels.network import LOWEST, activate_only, f4, linear, padded
 
 MEAN, STD, PCA = range(3)
 NEGLIGIBLE = 1e-10  # components below this share of the first eigenvalue are rounding
@@ -13,11 +13,11 @@ NEGLIGIBLE = 1e-10  # components below this share of the first eigenvalue are ro
 def pre_activations(subject, depth, width, kind, inputs, batch, z, h):
     """Output of every Linear layer: inputs (1, features, batch) -> z (depth + 1, width, batch); h (1, width, batch)."""
     features = inputs.shape[1]
-    linear(subject, 0, features, width, inputs, 0, z, 0, batch)
+    linear(subject, 0, features, width, LOWEST, inputs, 0, z, 0, batch)
     at = features * width + width
     for index in range(1, depth + 1):
         activate_only(kind, z, index - 1, h, 0, width, batch)
-        linear(subject, at, width, width if index < depth else 1, h, 0, z, index, batch)
+        linear(subject, at, width, width if index < depth else 1, LOWEST, h, 0, z, index, batch)
         at += width * width + width
 
 

@@ -12,6 +12,8 @@ import numpy as np
 from muat_exp.kernels.compiled import compiled
 from muat_exp.kernels.data import draw_tests
 from muat_exp.kernels.network import (
+    LOWEST,
+    RELU,
     activate,
     activate_only,
     adam,
@@ -19,6 +21,7 @@ from muat_exp.kernels.network import (
     backpropagate,
     cross_entropy,
     f4,
+    floor_of,
     linear,
     multiply,
     padded,
@@ -107,14 +110,14 @@ def forward(subject, depth, width, kind, features, batch, scratch):
     """Logits `out` of the inputs h[0], `batch` a multiple of the lanes; keeps all layers in h and slope."""
     h, slope, at, fan_in = scratch.h, scratch.slope, 0, features
     for index in range(depth):
-        linear(subject, at, fan_in, width, h, index, h, index + 1, batch)
+        linear(subject, at, fan_in, width, floor_of(kind), h, index, h, index + 1, batch)
         activate(kind, h, slope, index, width, batch)
         at, fan_in = at + fan_in * width + width, width
-    linear(subject, at, width, 1, h, depth, scratch.out, 0, batch)
+    linear(subject, at, width, 1, LOWEST, h, depth, scratch.out, 0, batch)
 
 
 @compiled(fast=True)
-def backward(subject, depth, width, features, batch, scratch):
+def backward(subject, depth, width, kind, features, batch, scratch):
     """Gradient of the flat parameters from the logits' gradient `residual`; uses up `slope`."""
     h, slope, dh, gradient = scratch.h, scratch.slope, scratch.dh, scratch.gradient
     at = subject.shape[0] - width - 1
@@ -123,7 +126,7 @@ def backward(subject, depth, width, features, batch, scratch):
     for index in range(depth - 1, -1, -1):
         fan_in = features if index == 0 else width
         at -= fan_in * width + width
-        multiply(slope, index, dh, width, batch)
+        multiply(kind, h, slope, index, dh, width, batch)
         weight_gradient(gradient, at, fan_in, width, h, index, slope, index, batch)
         if index > 0:
             backpropagate(subject, at, fan_in, width, slope, index, dh, batch)
@@ -143,7 +146,7 @@ def train_subject(
         fill_labels(labels, order, start, batch, scratch)
         forward(subject, depth, width, kind, features, lanes, scratch)
         batch_loss, batch_right = cross_entropy(scratch.out, scratch.y, scratch.live, lanes, f4(1.0 / batch), scratch.residual)
-        backward(subject, depth, width, features, lanes, scratch)
+        backward(subject, depth, width, kind, features, lanes, scratch)
         step += 1
         adam(subject, m, v, scratch.gradient, rate, step)
         loss += batch_loss
@@ -178,11 +181,12 @@ def logits(subject, depth, width, kind, tokens, order, start, batch, shift, scal
     fill_inputs(tokens, order, start, batch, shift, scale, h)
     at, fan_in, source = 0, tokens.shape[1], 0
     for _ in range(depth):
-        linear(subject, at, fan_in, width, h, source, h, 1 - source, lanes)
+        linear(subject, at, fan_in, width, floor_of(kind), h, source, h, 1 - source, lanes)
         source = 1 - source
-        activate_only(kind, h, source, h, source, width, lanes)
+        if kind != RELU:
+            activate_only(kind, h, source, h, source, width, lanes)
         at, fan_in = at + fan_in * width + width, width
-    linear(subject, at, width, 1, h, source, scratch.out, 0, lanes)
+    linear(subject, at, width, 1, LOWEST, h, source, scratch.out, 0, lanes)
 
 
 @compiled()

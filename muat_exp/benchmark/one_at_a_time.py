@@ -1,38 +1,15 @@
-"""`make bench`: the whole pipeline against training one subject at a time, on the same subjects, in one run.
+"""What most people would write: one subject after another, in a plain PyTorch loop or by one Lightning fit a stage."""
 
-Every case runs in a process of its own, so that its peak memory is its own. Results go to a table, to JSON, and, where
-an earlier result lies there, beside the change since then.
-"""
-
-import argparse
-import importlib
 import json
-import resource
-import subprocess
-import sys
 import tempfile
-import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
-from rich.table import Table
 
-from muat_exp.compose import load_config
 from muat_exp.config import Config
-
-RECIPES = ("robust", "published")
-CASES = ("plain", "lightning", "pipeline-1", "pipeline-2")
-SUBJECTS = {"plain": 28, "lightning": 14, "pipeline-1": 4088, "pipeline-2": 4088}  # the first ones of the same attempts
-LABELS = {
-    "plain": "one PyTorch loop a subject, DataLoaders",
-    "lightning": "one Lightning fit pair a subject",
-    "pipeline-1": "this pipeline, 1 worker",
-    "pipeline-2": "this pipeline, 2 workers",
-}
 
 
 @dataclass
@@ -192,79 +169,4 @@ def one_at_a_time(config: Config, count: int, stage: Callable[..., Any]) -> None
         pq.write_table(table, Path(folder) / "train.parquet", compression="zstd", compression_level=1)
 
 
-def measure(case: str, recipe: str) -> dict[str, Any]:
-    """Times one case in this process: subjects, seconds, subjects a second, peak memory in MiB."""
-    import logging
-    import warnings
-
-    warnings.filterwarnings("ignore")
-    config, count = load_config([f"training={recipe}"]), SUBJECTS[case]
-    if case.startswith("pipeline"):
-        from muat_exp.generate import generate
-
-        logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
-        # One attempt an example: exactly the attempts 0 to count - 1, as the other cases train them.
-        dataset = replace(config.dataset, num_examples=count, max_attempts_per_example=1, on_shortfall="accept")
-        config = replace(config, workers=int(case[-1]), dataset=dataset)
-        with tempfile.TemporaryDirectory() as folder:
-            few = replace(config, dataset=replace(dataset, num_examples=14))
-            generate(few, Path(folder) / "warm")  # loads the compiled kernels
-            begin = time.perf_counter()
-            generate(config, Path(folder) / "timed")
-            seconds = time.perf_counter() - begin
-    else:
-        importlib.import_module("pytorch_lightning")  # its import is not what is measured
-        logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
-        stage = plain_stage if case == "plain" else lightning_stage
-        one_at_a_time(config, 2, stage)
-        begin = time.perf_counter()
-        one_at_a_time(config, count, stage)
-        seconds = time.perf_counter() - begin
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return {"subjects": count, "seconds": seconds, "subjects_per_second": count / seconds, "peak_memory_mib": memory}
-
-
-def run_case(case: str, recipe: str) -> dict[str, Any]:
-    """`measure` in a process of its own."""
-    command = [sys.executable, "-m", "muat_exp.benchmark", "--case", case, "--recipe", recipe]
-    finished = subprocess.run(command, capture_output=True, text=True, check=False)
-    if finished.returncode:
-        raise SystemExit(f"{case} failed:\n{finished.stderr}")
-    return json.loads(finished.stdout.splitlines()[-1])  # type: ignore[no-any-return]
-
-
-def show(results: dict[str, dict[str, dict[str, Any]]], before: dict[str, Any]) -> None:
-    """Prints the table."""
-    table = Table(title="Whole pipeline, medium architecture")
-    for column in ("recipe", "way", "subjects/s", "ratio", "peak MiB", "change"):
-        table.add_column(column, justify="left" if column in ("recipe", "way") else "right")
-    for recipe, cases in results.items():
-        for case, row in cases.items():
-            ratio = row["subjects_per_second"] / cases["plain"]["subjects_per_second"]
-            old = before.get(recipe, {}).get(case, {}).get("subjects_per_second")
-            change = f"{row['subjects_per_second'] / old - 1:+.0%}" if old else ""
-            cells = (f"{row['subjects_per_second']:.1f}", f"{ratio:.1f}x", f"{row['peak_memory_mib']:.0f}", change)
-            table.add_row(recipe, LABELS[case], *cells)
-    Console(width=110).print(table)
-
-
-def main() -> None:
-    """Runs all cases, or one where asked to."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--case", choices=CASES)
-    parser.add_argument("--recipe", choices=RECIPES, default="robust")
-    parser.add_argument("--json", type=Path, default=Path("outputs/bench.json"))
-    arguments = parser.parse_args()
-    if arguments.case:
-        print(json.dumps(measure(arguments.case, arguments.recipe)))
-        return
-    before = json.loads(arguments.json.read_text()) if arguments.json.exists() else {}
-    results = {recipe: {case: run_case(case, recipe) for case in CASES} for recipe in RECIPES}
-    show(results, before)
-    arguments.json.parent.mkdir(parents=True, exist_ok=True)
-    arguments.json.write_text(json.dumps(results, indent=2))
-    print(f"written to {arguments.json}")
-
-
-if __name__ == "__main__":
-    main()
+STAGES = {"plain": plain_stage, "lightning": lightning_stage}

@@ -1,0 +1,241 @@
+"""What is timed. Every case runs in a process of its own, so that its peak memory is its own, and returns one row."""
+
+import importlib
+import logging
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from muat_exp.benchmark.one_at_a_time import STAGES, one_at_a_time
+from muat_exp.compose import load_config
+from muat_exp.config import Config
+
+Row = dict[str, Any]
+ATTEMPTS = 4088  # of one pipeline run: two whole cohorts, so many of every pattern
+COHORT = 2048  # attempts of one training run
+
+
+def quiet() -> None:
+    """Keeps library chatter off the terminal."""
+    warnings.filterwarnings("ignore")
+    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+
+
+def peak_memory() -> float:
+    """Peak memory of this process in MiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def fixed_attempts(config: Config, count: int) -> Config:
+    """One attempt an example: exactly the attempts 0 to count - 1, accepted or not, as the loops train them."""
+    dataset = replace(config.dataset, num_examples=count, max_attempts_per_example=1, on_shortfall="accept")
+    return replace(config, dataset=dataset)
+
+
+def warm(config: Config, folder: Path) -> None:
+    """A small run, which loads the compiled kernels."""
+    from muat_exp.generate import generate
+
+    generate(fixed_attempts(config, 28), folder / "warm")
+
+
+def loop(way: str, recipe: str, subjects: int) -> Row:
+    """One subject at a time, from its data to its prompt."""
+    import pytorch_lightning  # noqa: F401 - its import is not what is measured
+
+    config = load_config([f"training={recipe}"])
+    one_at_a_time(config, 2, STAGES[way])
+    begin = time.perf_counter()
+    one_at_a_time(config, subjects, STAGES[way])
+    seconds = time.perf_counter() - begin
+    return {"attempts": subjects, "seconds": seconds, "attempts_per_second": subjects / seconds}
+
+
+def pipeline(recipe: str, architecture: str, workers: int) -> Row:
+    """The whole pipeline on the same attempts as the loops."""
+    from muat_exp.generate import generate
+
+    config = replace(load_config([f"training={recipe}", f"architecture={architecture}"]), workers=workers)
+    with tempfile.TemporaryDirectory() as folder:
+        warm(config, Path(folder))
+        begin = time.perf_counter()
+        summary = generate(fixed_attempts(config, ATTEMPTS), Path(folder) / "timed").summary
+        seconds = time.perf_counter() - begin
+    rates = {"attempts_per_second": ATTEMPTS / seconds, "accepted_per_second": summary["accepted"] / seconds}
+    return {"attempts": ATTEMPTS, "accepted": summary["accepted"], "seconds": seconds} | rates
+
+
+def growth(examples: int) -> Row:
+    """A default run of so many examples: its time and memory should grow with nothing but their number, and not at all."""
+    from muat_exp.generate import generate
+
+    config = load_config([f"dataset.num_examples={examples}"])
+    with tempfile.TemporaryDirectory() as folder:
+        warm(config, Path(folder))
+        summary = generate(config, Path(folder) / "timed").summary
+    keys = ("attempts_trained", "attempts_per_second", "accepted_per_second")
+    return {"examples": examples, "seconds": summary["seconds"]["total"]} | {key: summary[key] for key in keys}
+
+
+def matmul_peak() -> float:
+    """GFLOP/s of one thread in the best float32 matrix product that PyTorch has here."""
+    import torch
+
+    torch.set_num_threads(1)
+    best = 0.0
+    for size in (512, 1024, 2048):
+        a, b = torch.rand(size, size), torch.rand(size, size)
+        for _ in range(4):
+            begin = time.perf_counter()
+            a @ b
+            best = max(best, 2 * size**3 / (time.perf_counter() - begin))
+    return best / 1e9
+
+
+def training(recipe: str, architecture: str, workers: int) -> Row:
+    """Both stages of one cohort, in Lightning, its data drawn before."""
+    from muat_exp.cohort import Task
+    from muat_exp.engine import CompiledEngine, worker_threads
+    from muat_exp.subject import draw_data, draw_specs
+    from muat_exp.training import train_clean, train_degraded
+
+    config, work = load_config([f"training={recipe}", f"architecture={architecture}"]), [0.0]
+    task, specs = Task.build(config), draw_specs(config, np.arange(COHORT))
+    data, features = draw_data(config, task.space, specs), config.patterns.sequence_length
+    products = features * specs.widths + (specs.depths - 1) * specs.widths**2 + specs.widths  # multiplications an example
+    step = 6 * products - 2 * features * specs.widths  # forward and twice that backward, but for the inputs' gradient
+    train_epoch, evaluate = CompiledEngine.train_epoch, CompiledEngine.evaluate
+
+    def count(method: Callable[..., Any], operations: Any, rows: int) -> Callable[..., Any]:
+        def counted(self: CompiledEngine, which: Any, *more: Any) -> Any:
+            work[0] += float(operations[which].sum()) * rows
+            return method(self, which, *more)
+
+        return counted
+
+    rows = data.training_rows
+    CompiledEngine.train_epoch = count(train_epoch, step, rows)  # type: ignore[method-assign]
+    CompiledEngine.evaluate = count(evaluate, 2 * products, len(data.labels) - rows)  # type: ignore[method-assign]
+    with worker_threads(workers) as threads:
+        few = draw_specs(config, np.arange(8))
+        train_degraded(config, few, draw_data(config, task.space, few), threads, [])
+        work[0], begin = 0.0, time.perf_counter()
+        degraded = train_degraded(config, specs, data, threads, [])
+        train_clean(config, specs, data, degraded, threads, [])
+        seconds = time.perf_counter() - begin
+    speed, peak = work[0] / seconds / workers / 1e9, matmul_peak()
+    row = {"attempts": COHORT, "seconds": seconds, "attempts_per_second": COHORT / seconds}
+    return row | {"gflops_per_worker": speed, "matmul_peak_gflops": peak, "share_of_peak": speed / peak}
+
+
+class Profile:
+    """CPU seconds by part of the pipeline, while its functions are wrapped."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    def wrap(self, owner: Any, name: str, part: str, clock: Callable[[], float]) -> None:
+        """Adds the clock's seconds within `owner.name` to a part."""
+        function = getattr(owner, name)
+
+        def timed(*arguments: Any, **options: Any) -> Any:
+            begin = clock()
+            try:
+                return function(*arguments, **options)
+            finally:
+                self.seconds[part] = self.seconds.get(part, 0.0) + clock() - begin
+
+        setattr(owner, name, timed)
+
+
+@contextmanager
+def wrapped_pipeline() -> Iterator[Profile]:
+    """Wraps the parts of the pipeline. Cohorts go one after another meanwhile, so that nothing else runs beside a kernel."""
+    from muat_exp import cohort, training
+    from muat_exp.dataset import store
+    from muat_exp.engine import CompiledEngine
+
+    profile, process, thread = Profile(), time.process_time, time.thread_time
+    generate: Any = importlib.import_module("muat_exp.generate")  # the package's attribute of that name is the function
+    generate.IN_FLIGHT = 1
+    profile.wrap(CompiledEngine, "train_epoch", "training", process)
+    profile.wrap(CompiledEngine, "evaluate", "validation", process)
+    profile.wrap(cohort, "train_degraded", "stages", process)
+    profile.wrap(cohort, "train_clean", "stages", process)
+    profile.wrap(training, "fit", "fits", process)
+    for callback in (
+        training.MetricsLogging,
+        training.DivergenceGuard,
+        training.BestWeights,
+        training.EarlyStop,
+        training.StageSwitch,
+    ):
+        profile.wrap(callback, "on_validation_end", "callbacks", process)
+    profile.wrap(cohort, "draw_data", "sequences", process)
+    profile.wrap(cohort, "measure_tests", "tests", process)
+    profile.wrap(cohort, "measure_responses", "responses", process)
+    profile.wrap(cohort, "extract_signatures", "signatures", process)
+    profile.wrap(generate, "make_cohorts", "cohorts", process)
+    profile.wrap(store, "gather", "gathering records", thread)
+    profile.wrap(store.Renderer, "table", "text and token counts", thread)
+    profile.wrap(store.ShardWriter, "put", "Parquet", thread)
+    yield profile
+
+
+def phases(recipe: str) -> Row:
+    """Where the CPU time of the whole pipeline goes, one worker."""
+    from muat_exp.generate import generate
+
+    config = replace(load_config([f"training={recipe}"]), workers=1)
+    with tempfile.TemporaryDirectory() as folder:
+        warm(config, Path(folder))
+        with wrapped_pipeline() as profile:
+            begin = time.process_time()
+            generate(fixed_attempts(config, ATTEMPTS), Path(folder) / "timed")
+            total = time.process_time() - begin
+    seconds = profile.seconds
+    stages, fits, cohorts = (seconds.pop(part) for part in ("stages", "fits", "cohorts"))
+    measured = sum(seconds[part] for part in ("sequences", "tests", "responses", "signatures"))
+    seconds["Lightning"] = fits - seconds["training"] - seconds["validation"] - seconds["callbacks"]
+    seconds["stage set-up"] = stages - fits
+    seconds["cohort files"] = cohorts - stages - measured
+    seconds["everything else"] = total - sum(seconds.values())
+    return {"cpu_seconds": total, "shares": {part: value / total for part, value in sorted(seconds.items())}}
+
+
+def start_up() -> Row:
+    """Seconds until `--help` has answered, and for the whole smoke experiment with compiled kernels."""
+
+    def best(runs: int, *arguments: str) -> float:
+        times = []
+        for _ in range(runs):
+            begin = time.perf_counter()
+            subprocess.run([sys.executable, "-m", "muat_exp", *arguments], capture_output=True, check=True)
+            times.append(time.perf_counter() - begin)
+        return min(times)
+
+    with tempfile.TemporaryDirectory() as folder:
+        smoke = best(1, "experiment=smoke", f"hydra.run.dir={folder}/first")
+        return {
+            "help_seconds": best(3, "--help"),
+            "smoke_seconds": min(smoke, best(1, "experiment=smoke", f"hydra.run.dir={folder}/second")),
+        }
+
+
+CASES: dict[str, Callable[..., Row]] = {case.__name__: case for case in (loop, pipeline, growth, training, phases, start_up)}
+
+
+def measure(case: str, options: Row) -> Row:
+    """One row: the options, what the case measured, and the peak memory of this process in MiB."""
+    quiet()
+    return options | CASES[case](**options) | {"peak_memory_mib": peak_memory()}
