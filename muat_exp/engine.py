@@ -161,8 +161,9 @@ class CompiledEngine:
 
     def __init__(self, problem: Problem, workers: Workers) -> None:
         self.problem, self.workers = problem, workers
-        self.first_moment = np.zeros_like(problem.population.parameters)
-        self.second_moment = np.zeros_like(problem.population.parameters)
+        parameters = len(problem.population.parameters)
+        self.first_moment = np.zeros(parameters, np.float32)  # not zeros_like, which touches all pages in this thread
+        self.second_moment = np.zeros(parameters, np.float32)
         tokens, self.validation_labels = problem.validation
         self.validation_tokens = np.ascontiguousarray(tokens)
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from conftest import small_config
 
+from muat_exp.dataset.store import ShardWriter
 from muat_exp.errors import RunFolderError
 from muat_exp.generate import generate
 from muat_exp.manifest import Manifest
@@ -114,6 +115,19 @@ def test_a_failing_writer_stops_the_run_with_its_reason(tmp_path, monkeypatch):
     assert set(threading.enumerate()) <= threads
     assert 0 in Manifest(tmp_path / "cohorts/manifest.jsonl").digests
     assert generate(small_config(cohort_size=30), tmp_path).summary["accepted"] == 28
+
+
+def test_a_failing_parquet_writer_stops_the_run_with_its_reason(tmp_path, monkeypatch):
+    def fail(self, part, table):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ShardWriter, "put", fail)
+        with pytest.raises(OSError, match="No space left"):
+            generate(small_config(), tmp_path)
+    assert not (tmp_path / "dataset").exists()
+    again = generate(small_config(), tmp_path)
+    assert (again.summary["accepted"], again.summary["attempts_trained"]) == (28, 0)
 
 
 def test_a_torn_line_of_the_manifest_is_dropped(tmp_path):
