@@ -1,9 +1,12 @@
 """Configurations from the YAML files and overrides, and Hydra's errors as sentences."""
 
 import json
+import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +26,17 @@ from omegaconf.errors import (
 )
 
 from muat_exp.config import Config, determines_data, flatten, from_dict, require, schema_keys, unknown_key
-from muat_exp.errors import ConfigurationError, nearest
+from muat_exp.errors import ConfigurationError, RunFolderError, nearest
 
-ADDED_GROUP = re.compile(r"^\+(?=experiment=)")
+ADDED_GROUP = re.compile(r"^\+(?=(experiment|sweep)=)")
 HYDRA_ERRORS = (HydraException, OmegaConfBaseException, MissingConfigException)
+PLUGINS = {  # options of Hydra's own groups that an extra brings
+    ("hydra/launcher", "joblib"): "joblib",
+    ("hydra/launcher", "submitit_local"): "submitit",
+    ("hydra/launcher", "submitit_slurm"): "submitit",
+    ("hydra/launcher", "ray"): "ray",
+    ("hydra/sweeper", "optuna"): "optuna",
+}
 SYNTAX = "an override is written key=value or group=option, quoted for the shell where it has spaces or brackets."
 
 
@@ -66,12 +76,73 @@ def to_config(composed: DictConfig) -> Config:
 
 
 def normalise(overrides: Sequence[str]) -> list[str]:
-    """The overrides with `+experiment=` as `experiment=`, so that both spellings work.
+    """The overrides with `+experiment=` as `experiment=` and `+sweep=` as `sweep=`, so that both spellings work.
 
     >>> normalise(["+experiment=smoke", "seed=1"])
     ['experiment=smoke', 'seed=1']
     """
     return [ADDED_GROUP.sub("", override) for override in overrides]
+
+
+def prepare(arguments: Sequence[str]) -> list[str]:
+    """What Hydra gets to see of the command line: `resume=` spelled out, and a folder for what has none of its own.
+
+    Raises:
+        ConfigurationError: see `resumed`.
+    """
+    prepared = normalise(resumed(arguments))
+    if any(argument.startswith("--") and argument != "--multirun" for argument in prepared) or "-c" in prepared:
+        return prepared  # help, or printing the configuration
+    keys = [argument.partition("=")[0] for argument in prepared]
+    if "task=gather" in prepared:
+        folder = next((argument.partition("=")[2] for argument in prepared if argument.startswith("sweep_dir=")), "")
+        exists = folder and Path(folder).is_dir()
+        return [*prepared, "hydra.output_subdir=null", f"hydra.run.dir={json.dumps(folder) if exists else '.'}"]
+    if {"-m", "--multirun", "sweep"} & set(keys) and "hydra.sweep.dir" not in keys and "sweep=null" not in prepared:
+        prepared.append(f"hydra.sweep.dir={claim_folder(Path('multirun'))}")
+    return prepared
+
+
+def claim_folder(parent: Path) -> Path:
+    """A folder `<date>/<time>` that no other process has: of two claims in one second, the second becomes `<time>-2`."""
+    start = datetime.now()
+    for number in count(1):
+        folder = parent / f"{start:%Y-%m-%d}" / (f"{start:%H-%M-%S}" + (f"-{number}" if number > 1 else ""))
+        try:
+            folder.mkdir(parents=True)
+            return folder
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise RunFolderError(f"The folder {folder} can't be made: {error.strerror}.") from error
+    raise AssertionError("numbers do not end")
+
+
+def processors() -> int:
+    """Processors that this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+def launched_threads(hydra: DictConfig, threads: int) -> int:
+    """Worker threads of one job of a sweep, so that its jobs together take no more than the processors there are."""
+    launcher, name = hydra.launcher, hydra.runtime.choices["hydra/launcher"]
+    if name == "joblib":
+        return max(1, threads // (launcher.n_jobs if launcher.n_jobs > 0 else processors()))
+    if name == "submitit_local":
+        return int(launcher.cpus_per_task or 1)
+    if name == "ray":
+        return int((launcher.ray.remote or {}).get("num_cpus") or 1)
+    return threads
+
+
+def require_launcher_fits(config: DictConfig) -> None:
+    """Raises `ConfigurationError` where a launcher is told to run more jobs at once than there are processors."""
+    if config.hydra.runtime.choices["hydra/launcher"] == "joblib":
+        jobs = config.hydra.launcher.n_jobs
+        require(
+            jobs <= processors(),
+            f"hydra.launcher.n_jobs is {jobs}; it must be at most {processors()}, the processors there are.",
+        )
 
 
 def resumed(arguments: Sequence[str]) -> list[str]:
@@ -124,6 +195,8 @@ def explain(error: Exception) -> str:
 def missing_option(error: MissingConfigException) -> str:
     """The sentence for an option that a group lacks, or for a group that does not exist."""
     group, _, option = (error.missing_cfg_file or "").rpartition("/")
+    if (group, option) in PLUGINS:
+        return f"{group}={option} needs a plugin that is not installed: pip install 'muat_exp[{PLUGINS[group, option]}]'."
     options = sorted(error.options or ())
     if group and options:
         return f"Group '{group}' has no option '{option}'; it has {', '.join(options)}.{nearest(option, options)}"

@@ -20,10 +20,12 @@ INITS = ("default", "kaiming")
 UNTIL = ("switch", "plateau")
 ENGINES = ("compiled", "torch")
 LOGGERS = ("none", "csv")
+TASKS = ("generate", "gather")
 SHORTFALLS = ("error", "accept")
 # What changes neither a subject nor how it is presented: left out of the signature, free to differ when a run continues.
 PRESENTATION = (
     "task",
+    "sweep_dir",
     "workers",
     "cohort_size",
     "logger",
@@ -260,6 +262,7 @@ class Config:
     """The whole configuration of one run."""
 
     task: str = "generate"
+    sweep_dir: str = ""
     seed: int = 0
     workers: int | str = "auto"
     cohort_size: int = 2048
@@ -274,7 +277,8 @@ class Config:
     logger: LoggerConfig = field(default_factory=LoggerConfig)
 
     def __post_init__(self) -> None:
-        require_in("task", self.task, ("generate",))
+        require_in("task", self.task, TASKS)
+        require(self.task != "gather" or bool(self.sweep_dir), "task=gather needs sweep_dir=<the folder of a multirun>.")
         require_between("seed", self.seed, 0, 2**63 - 1)
         require_between("cohort_size", self.cohort_size, 1, 1_000_000)
         require_in("engine", self.engine, ENGINES)

@@ -24,6 +24,10 @@ class DatasetError(MuatError, ValueError):
     """A folder does not hold a readable dataset."""
 
 
+class SweepError(MuatError, ValueError):
+    """A folder does not hold a sweep."""
+
+
 def nearest(name: str, allowed: Iterable[str]) -> str:
     """The most similar allowed name as a question, or the empty string.
 

@@ -110,3 +110,13 @@ def print_summary(summary: Mapping[str, Any], dataset: str) -> None:
     console.print(table)
     print(f"dataset: {dataset}")
     print(f'load it: datasets.load_dataset("{dataset}", split="train")')
+
+
+def print_brief(summary: Mapping[str, Any]) -> None:
+    """One line for a job of a sweep."""
+    improvement = summary["accuracy"]["improvement"]
+    gained = "" if improvement is None else f", improvement {improvement:.3f}"
+    print(
+        f"  accepted {summary['accepted']} of {summary['attempts']} attempts{gained}, {summary['seconds']['total']:.1f} s",
+        flush=True,
+    )

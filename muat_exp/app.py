@@ -1,0 +1,157 @@
+"""The application behind `python -m muat_exp`: Hydra's entry, the tasks, the jobs of a sweep, exit codes."""
+
+import errno
+import os
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig
+
+from muat_exp.compose import conf_folder, launched_threads, prepare, sentences, to_config
+from muat_exp.config import Config
+from muat_exp.errors import ConfigurationError, MuatError
+from muat_exp.sweep.callback import STARTED
+from muat_exp.sweep.jobs import FINISHED, RUNNING, Job, exit_code, failed, is_finished
+
+FAILURES: list[MuatError] = []  # of this process's single job
+REFUSED = (errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EPERM, errno.EDQUOT, errno.ENOTDIR, errno.EFBIG)
+
+
+@hydra.main(config_path=str(conf_folder()), config_name="config", version_base="1.3")
+def job(composed: DictConfig) -> float:
+    """One Hydra job; returns what a sweeper may maximise, acceptance times improvement, or NaN where it failed."""
+    settings = HydraConfig.get()
+    folder = Path(settings.runtime.output_dir)
+    if settings.mode == RunMode.MULTIRUN:
+        return sweep_job(composed, settings, folder)
+    try:
+        config = to_config(composed)
+        return TASKS[config.task](config, folder)
+    except MuatError as error:
+        FAILURES.append(error)
+        return float("nan")
+    except KeyboardInterrupt:
+        print(
+            f"\ninterrupted: finished cohorts are kept; run the same command with hydra.run.dir={folder} to continue.",
+            file=sys.stderr,
+        )
+        raise
+
+
+def sweep_job(composed: DictConfig, settings: Any, folder: Path) -> float:
+    """One job of a sweep: skipped where it is finished; a failed one leaves its reason and does not end the others."""
+    number, overrides = int(settings.job.num), tuple(settings.overrides.task)
+    entry = Job(number, overrides, RUNNING)
+    try:
+        config = to_config(composed)
+        if config.workers == "auto":
+            config = replace(config, workers=launched_threads(settings, config.threads))
+        if is_finished(folder, config):
+            print(f"job {number} is finished: {' '.join(overrides)}", flush=True)
+            return stored_objective(folder)
+        entry.write(folder)
+        print(f"job {number}: {' '.join(overrides)}", flush=True)
+        value = make_dataset(config, folder, brief=True)
+        replace(entry, status=FINISHED).write(folder)
+        return value
+    except Exception as error:
+        if not isinstance(error, MuatError | OSError):
+            traceback.print_exc()
+        failure = failed(number, overrides, error)
+        print(f"job {number} failed: {failure.error}", file=sys.stderr, flush=True)
+        failure.write(folder)
+        return float("nan")
+
+
+def make_dataset(config: Config, folder: Path, brief: bool = False) -> float:
+    """Runs the pipeline under a progress display and prints the closing table, or with `brief` one line."""
+    from muat_exp.generate import generate
+    from muat_exp.progress import print_brief, print_summary, reporter
+
+    shown = config.progress and (sys.stdout.isatty() or not brief)
+    with reporter(config.dataset.num_examples, shown) as display:
+        result = generate(config, folder, display)
+    if brief:
+        print_brief(result.summary)
+    else:
+        print_summary(result.summary, os.path.relpath(result.dataset))
+    return objective(result.summary)
+
+
+def objective(summary: dict) -> float:  # type: ignore[type-arg]
+    """Acceptance times the mean improvement of the accepted: how much good a recipe does to an attempt."""
+    return float(summary["acceptance"] * (summary["accuracy"]["improvement"] or 0.0))
+
+
+def stored_objective(folder: Path) -> float:
+    """The objective of a finished job."""
+    import json
+
+    return objective(json.loads((folder / "summary.json").read_bytes()))
+
+
+def gather_sweep(config: Config, folder: Path) -> float:
+    """Gathers the sweep in `sweep_dir`; a sweep with unfinished jobs is gathered as far as it goes."""
+    show_sweep(Path(config.sweep_dir))
+    return 0.0
+
+
+def show_sweep(folder: Path) -> int:
+    """Gathers and prints a sweep; returns the exit code that its jobs ask for."""
+    from muat_exp.sweep.gather import gather
+    from muat_exp.sweep.report import print_sweep
+
+    sweep = gather(folder)
+    print_sweep(sweep)
+    return exit_code(sweep.jobs)
+
+
+TASKS: dict[str, Callable[[Config, Path], float]] = {"generate": make_dataset, "gather": gather_sweep}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command line; returns the exit code: 0, 2 for a wrong configuration, 1 for other errors, 130 for Ctrl-C."""
+    FAILURES.clear()
+    STARTED.clear()
+    try:
+        sys.argv[1:] = prepare(sys.argv[1:] if arguments is None else arguments)
+    except MuatError as error:
+        return report([error])
+    if os.environ.get("HYDRA_FULL_ERROR") == "1":
+        job()
+        return 0
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # lets errors reach us instead of Hydra's own report
+    try:
+        with sentences():
+            job()
+        return report(FAILURES) or (show_sweep(STARTED[0]) if STARTED else 0)
+    except KeyboardInterrupt:
+        if STARTED:
+            print(f"\ninterrupted: run the same command with hydra.sweep.dir={STARTED[0]} to continue.", file=sys.stderr)
+        return 130
+    except MuatError as error:
+        return report([error])
+    except OSError as error:
+        if error.errno not in REFUSED:
+            raise
+        place = f" ({error.filename})" if error.filename else ""
+        print(f"error: The run's folder can't be written{place}: {error.strerror}. Finished cohorts are kept.", file=sys.stderr)
+        return 1
+    finally:
+        del os.environ["HYDRA_FULL_ERROR"]
+
+
+def report(failures: Sequence[MuatError]) -> int:
+    """Prints a sentence for each failure; returns the exit code."""
+    for error in failures:
+        print(f"error: {error}", file=sys.stderr)
+    if not failures:
+        return 0
+    return 2 if all(isinstance(error, ConfigurationError) for error in failures) else 1

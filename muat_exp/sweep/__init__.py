@@ -1,0 +1,1 @@
+"""Sweeps: what each job of a multirun leaves behind, and one gathered answer from all of them."""

@@ -1,0 +1,194 @@
+"""Gathers a sweep: one row a job, with intervals over its subjects and differences paired by subject."""
+
+import csv
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from muat_exp.run_folder import write_atomically
+from muat_exp.sweep.jobs import FINISHED, Job, job_folder, read_jobs, swept_keys
+
+CONFIDENCE = 0.95
+TRAINED = ("accepted", "no_improvement", "unlearned")  # outcomes of attempts that went through both stages
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A gathered sweep.
+
+    Attributes:
+        folder: the multirun's folder.
+        jobs: all jobs, finished or not.
+        keys: what was swept.
+        rows: one for each finished job, as `sweep.json` holds them.
+    """
+
+    folder: Path
+    jobs: list[Job]
+    keys: list[str]
+    rows: list[Row]
+
+
+def interval(values: NDArray[np.float64]) -> tuple[float, float, float]:
+    """Mean and its 95 % interval by Student's t; NaN where there are too few values.
+
+    >>> mean, low, high = interval(np.array([1.0, 2.0, 3.0]))
+    >>> round(mean, 3), round(low, 3), round(high, 3)
+    (2.0, -0.484, 4.484)
+    """
+    from scipy.stats import t
+
+    count = len(values)
+    if count < 2:
+        return (float(values[0]) if count else math.nan), math.nan, math.nan
+    mean = float(values.mean())
+    half = float(t.ppf((1 + CONFIDENCE) / 2, count - 1) * values.std(ddof=1) / math.sqrt(count))
+    return mean, mean - half, mean + half
+
+
+def trained_improvements(run: Path) -> dict[int, float]:
+    """Improvement of every attempt that went through both stages, accepted or not, by attempt number."""
+    improvements: dict[int, float] = {}
+    for path in sorted((run / "cohorts").glob("cohort-*.arrow")):
+        table = pa.ipc.open_file(pa.memory_map(str(path))).read_all().select(["example_id", "outcome", "improvement"])
+        for number, outcome, improvement in zip(*(column.to_pylist() for column in table.columns), strict=True):
+            if outcome in TRAINED:
+                improvements[number] = improvement
+    return improvements
+
+
+def paired_difference(run: Path, reference: Path) -> Row:
+    """Mean difference in improvement to the reference, over the attempts that went through both stages in both jobs."""
+    here, there = trained_improvements(run), trained_improvements(reference)
+    both = sorted(here.keys() & there.keys())
+    mean, low, high = interval(np.array([here[number] - there[number] for number in both]))
+    return {"paired_difference": mean, "paired_low": low, "paired_high": high, "paired_subjects": len(both)}
+
+
+def job_row(sweep: Path, job: Job, keys: Sequence[str]) -> Row:
+    """What one finished job found."""
+    run = job_folder(sweep, job)
+    summary = json.loads((run / "summary.json").read_bytes())
+    columns = ["target_pattern", "improvement"]
+    table = pq.read_table(run / "dataset" / "subjects", columns=columns)
+    improvement = table["improvement"].to_numpy()
+    mean, low, high = interval(improvement)
+    names = np.array(table["target_pattern"].to_pylist(), object)
+    patterns = {
+        name: {"attempts": row["attempts"], "acceptance": row["accepted"] / max(1, row["attempts"])}
+        | dict(zip(("improvement", "low", "high"), interval(improvement[names == name]), strict=True))
+        for name, row in summary["patterns"].items()
+    }
+    return (
+        {"job": job.number}
+        | {key: number_or_text(job.values.get(key, "")) for key in keys}
+        | {key: summary[key] for key in ("attempts", "accepted", "acceptance")}
+        | {key: summary["accuracy"][key] for key in ("degraded_accuracy", "improved_accuracy", "test_accuracy")}
+        | {"improvement": mean, "improvement_low": low, "improvement_high": high}
+        | {"attempts_per_second": summary["attempts_per_second"], "seconds": summary["seconds"]["total"]}
+        | {"rejected": summary["rejected"], "patterns": patterns}
+    )
+
+
+def number_or_text(text: str) -> float | int | str:
+    """A swept value as a number where it is one.
+
+    >>> number_or_text("0.05"), number_or_text("3"), number_or_text("pca_5")
+    (0.05, 3, 'pca_5')
+    """
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def main_key(rows: Sequence[Row], keys: Sequence[str]) -> str:
+    """The swept key that goes along the axis: the numeric one with the most values, else the first."""
+    numeric = [key for key in keys if all(isinstance(row[key], int | float) for row in rows)]
+    return max(numeric or keys[:1] or ["job"], key=lambda key: len({row[key] for row in rows}))
+
+
+def add_pairs(sweep: Path, rows: list[Row], keys: Sequence[str]) -> None:
+    """Adds to each row its paired difference to the first value of the main key, all other swept keys being equal."""
+    main = main_key(rows, keys)
+    references: dict[tuple[Any, ...], int] = {}
+    for row in rows:
+        reference = references.setdefault(tuple(row[key] for key in keys if key != main), row["job"])
+        row |= paired_difference(sweep / str(row["job"]), sweep / str(reference)) | {"paired_with": reference}
+
+
+def gather(folder: Path) -> Sweep:
+    """Reads all jobs of a sweep and writes `sweep.csv`, `sweep.json` and the plots into its folder.
+
+    Raises:
+        SweepError: the folder holds no sweep.
+    """
+    from muat_exp.sweep.plots import write_plots
+
+    jobs = read_jobs(folder)
+    keys = swept_keys(jobs)
+    rows = [job_row(folder, job, keys) for job in jobs if job.status == FINISHED]
+    if rows:
+        add_pairs(folder, rows, keys)
+    sweep = Sweep(folder, jobs, keys, rows)
+    write_json(sweep)
+    write_csv(sweep)
+    if rows:
+        write_plots(sweep)
+    return sweep
+
+
+def write_json(sweep: Sweep) -> None:
+    """Writes `sweep.json`: the swept keys, a row a finished job, and the jobs that did not finish."""
+    unfinished = [
+        {"job": job.number, "overrides": list(job.overrides), "status": job.status, "error": job.error}
+        for job in sweep.jobs
+        if job.status != FINISHED
+    ]
+    content = {"swept": sweep.keys, "jobs": sweep.rows, "unfinished": unfinished}
+    write_atomically(sweep.folder / "sweep.json", json.dumps(null_for_nan(content), indent=2, allow_nan=False).encode())
+
+
+def null_for_nan(value: Any) -> Any:
+    """The value with null in the place of every NaN, as JSON needs it."""
+    if isinstance(value, dict):
+        return {key: null_for_nan(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [null_for_nan(item) for item in value]
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def flat(row: Row) -> Row:
+    """A row without nesting: `rejected/<reason>`, `<pattern>/acceptance` and so on."""
+    values = {key: value for key, value in row.items() if not isinstance(value, dict)}
+    values |= {f"rejected/{reason}": count for reason, count in row["rejected"].items()}
+    return values | {f"{name}/{key}": value for name, part in row["patterns"].items() for key, value in part.items()}
+
+
+def write_csv(sweep: Sweep) -> None:
+    """Writes `sweep.csv`: a row a job; one that did not finish has its status and error only."""
+    finished = {row["job"]: flat(row) for row in sweep.rows}
+    rows = [
+        {"job": job.number, "status": job.status, "error": job.error}
+        | {key: job.values.get(key, "") for key in sweep.keys}
+        | finished.get(job.number, {})
+        for job in sweep.jobs
+    ]
+    columns = dict.fromkeys(key for row in rows for key in row)
+    temporary = sweep.folder / ".sweep.csv.tmp"
+    with temporary.open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(columns))
+        writer.writeheader()
+        writer.writerows(rows)
+    temporary.replace(sweep.folder / "sweep.csv")

@@ -1,0 +1,155 @@
+"""Plots of a gathered sweep, each as PNG and SVG: improvement, accuracies and acceptance against what was swept, by pattern."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
+
+if TYPE_CHECKING:
+    from muat_exp.sweep.gather import Row, Sweep
+
+# Okabe and Ito's palette, told apart by every eye.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999")
+STYLE: Any = {
+    "svg.hashsalt": "muat_exp",
+    "svg.fonttype": "none",
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlelocation": "left",
+}
+
+
+class Axis:
+    """The swept values along the horizontal axis, and the series of the other swept keys.
+
+    Attributes:
+        key: the key along the axis.
+        positions: place of each of its values: the value itself where it is a number, else its rank.
+        series: rows of each combination of the other swept keys, by their label.
+    """
+
+    def __init__(self, sweep: "Sweep") -> None:
+        from muat_exp.sweep.gather import main_key
+
+        self.key = main_key(sweep.rows, sweep.keys)
+        values = list(dict.fromkeys(row[self.key] for row in sweep.rows))
+        self.numeric = all(isinstance(value, int | float) for value in values)
+        self.positions = {value: value if self.numeric else place for place, value in enumerate(values)}
+        others = [key for key in sweep.keys if key != self.key]
+        self.series: dict[str, list[Row]] = {}
+        for row in sorted(sweep.rows, key=lambda row: self.positions[row[self.key]]):
+            self.series.setdefault(", ".join(f"{short(key)} {row[key]}" for key in others), []).append(row)
+
+    def places(self, rows: Sequence["Row"]) -> list[Any]:
+        """Horizontal places of some rows."""
+        return [self.positions[row[self.key]] for row in rows]
+
+    def label(self, axes: Any) -> None:
+        """Names the axis and its values."""
+        axes.set_xlabel(self.key)
+        if not self.numeric or len(self.positions) <= 8:
+            axes.set_xticks(list(self.positions.values()), [str(value) for value in self.positions])
+        axes.margins(x=0.12)
+
+
+def short(key: str) -> str:
+    """The last part of a dotted key."""
+    return key.rpartition(".")[2].rpartition("/")[2]
+
+
+def values_of(rows: Sequence["Row"], key: str) -> Any:
+    """One column as floats, None as NaN."""
+    return np.array([np.nan if row[key] is None else row[key] for row in rows], float)
+
+
+def draw(axis: Axis, axes: Any, key: str, dashed: bool = False, named: bool = True) -> None:
+    """One line a series, named at its end; error bars where the rows have an interval of the key."""
+    for colour, (name, rows) in zip(np.resize(COLOURS, len(axis.series)), axis.series.items(), strict=True):
+        places, values = axis.places(rows), values_of(rows, key)
+        style = "o" if not axis.numeric else "o--" if dashed else "o-"
+        if f"{key}_low" in rows[0]:
+            reach = np.abs(np.stack([values_of(rows, f"{key}_low"), values_of(rows, f"{key}_high")]) - values)
+            axes.errorbar(places, values, reach, fmt=style, color=colour, capsize=3, markersize=5)
+        else:
+            axes.plot(places, values, style, color=colour, markersize=5)
+        if name and named and np.isfinite(values).any():
+            last = np.flatnonzero(np.isfinite(values))[-1]
+            axes.annotate(
+                name, (places[last], values[last]), (6, 0), textcoords="offset points", color=colour, fontsize=8, va="center"
+            )
+
+
+def improvement(axis: Axis) -> Figure:
+    """Improvement of the accepted subjects, with its 95 % interval."""
+    figure = Figure(figsize=(6, 4), layout="constrained")
+    axes = figure.subplots()
+    draw(axis, axes, "improvement")
+    axes.set_ylim(bottom=0)
+    axes.set_ylabel("improved - degraded accuracy")
+    axes.set_title("Improvement of accepted subjects (95 % interval)")
+    axis.label(axes)
+    return figure
+
+
+def accuracy(axis: Axis) -> Figure:
+    """Degraded and improved validation accuracy of the accepted subjects."""
+    figure = Figure(figsize=(6, 4), layout="constrained")
+    axes = figure.subplots()
+    draw(axis, axes, "improved_accuracy")
+    draw(axis, axes, "degraded_accuracy", dashed=True, named=False)
+    rows = next(iter(axis.series.values()))
+    for key, name in (("improved_accuracy", "improved"), ("degraded_accuracy", "degraded")):
+        values = values_of(rows, key)
+        if np.isfinite(values).any():
+            first = np.flatnonzero(np.isfinite(values))[0]
+            axes.annotate(name, (axis.places(rows)[first], values[first]), (0, 7), textcoords="offset points", fontsize=8)
+    axes.axhline(0.5, color="#bbbbbb", linewidth=0.8, zorder=0)
+    axes.set_ylim(0.45, 1.02)
+    axes.set_ylabel("validation accuracy (chance 0.5)")
+    axes.set_title("Accuracy of accepted subjects")
+    axis.label(axes)
+    return figure
+
+
+def acceptance(axis: Axis) -> Figure:
+    """Share of the attempts that were accepted."""
+    figure = Figure(figsize=(6, 4), layout="constrained")
+    axes = figure.subplots()
+    draw(axis, axes, "acceptance")
+    axes.set_ylim(0, 1)
+    axes.set_ylabel("accepted share of the attempts")
+    axes.set_title("Acceptance")
+    axis.label(axes)
+    return figure
+
+
+def patterns(axis: Axis) -> Figure:
+    """Acceptance and improvement of each pattern in each job."""
+    rows = [row for part in axis.series.values() for row in part]
+    names = list(rows[0]["patterns"])
+    labels = [f"{row[axis.key]}" + (f" ({name})" if name else "") for name, part in axis.series.items() for row in part]
+    figure = Figure(figsize=(3.5 + 0.9 * len(rows), 1.5 + 0.3 * len(names)), layout="constrained")
+    for axes, key in zip(figure.subplots(1, 2, sharey=True), ("acceptance", "improvement"), strict=True):
+        cells = np.array([[row["patterns"][name][key] for row in rows] for name in names], float)  # (patterns, jobs)
+        image = axes.imshow(cells, cmap="cividis", vmin=0, vmax=max(0.01, np.nanmax(cells, initial=0)), aspect="auto")
+        axes.set_xticks(range(len(rows)), labels, rotation=0 if len(max(labels, key=len)) < 7 else 60, fontsize=8)
+        axes.set_yticks(range(len(names)), names, fontsize=8)
+        axes.set_xlabel(axis.key)
+        axes.set_title(key)
+        for i, j in np.argwhere(np.isfinite(cells)):
+            bright = cells[i, j] > 0.6 * image.norm.vmax
+            axes.text(j, i, f"{cells[i, j]:.2f}", ha="center", va="center", fontsize=7, color="black" if bright else "white")
+    return figure
+
+
+def write_plots(sweep: "Sweep") -> None:
+    """Writes all plots into the sweep's folder."""
+    with mpl.rc_context(STYLE):
+        axis = Axis(sweep)
+        for plot in (improvement, accuracy, acceptance, patterns):
+            figure = plot(axis)
+            figure.savefig(sweep.folder / f"{plot.__name__}.png", dpi=130, metadata={"Software": None})
+            figure.savefig(sweep.folder / f"{plot.__name__}.svg", metadata={"Date": None})

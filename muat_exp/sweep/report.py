@@ -1,0 +1,58 @@
+"""What the terminal shows of a gathered sweep."""
+
+import math
+import os
+import sys
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from muat_exp.sweep.gather import Row, Sweep
+from muat_exp.sweep.jobs import FINISHED, MISSING, RUNNING
+
+STATES = {RUNNING: "did not finish: it was stopped, or is still at work", MISSING: "was planned, but never began"}
+
+
+def number(value: Any, digits: int = 3) -> str:
+    """A number with so many decimals; a dash where there is none."""
+    return "-" if value is None or math.isnan(value) else f"{value:.{digits}f}"
+
+
+def cells(row: Row, keys: list[str]) -> list[str]:
+    """One row of the table."""
+    half = (row["improvement_high"] - row["improvement_low"]) / 2
+    paired = (row["paired_high"] - row["paired_low"]) / 2
+    difference = "-" if row["paired_with"] == row["job"] else f"{number(row['paired_difference'])} ± {number(paired)}"
+    return [
+        str(row["job"]),
+        *(str(row[key]) for key in keys),
+        f"{row['accepted']} of {row['attempts']}",
+        f"{row['acceptance']:.1%}",
+        number(row["degraded_accuracy"]),
+        number(row["improved_accuracy"]),
+        f"{number(row['improvement'])} ± {number(half)}",
+        difference,
+        f"{row['attempts_per_second']:.0f}",
+    ]
+
+
+def print_sweep(sweep: Sweep) -> None:
+    """The table of the finished jobs, what became of the others, and where the plots are."""
+    table = Table(title=f"Sweep over {', '.join(sweep.keys) or 'nothing'}", title_justify="left")
+    columns = ["job", *sweep.keys, "accepted", "acceptance", "degraded", "improved", "improvement", "paired", "attempts/s"]
+    for column in columns:
+        table.add_column(column, justify="right")
+    for row in sweep.rows:
+        table.add_row(*cells(row, sweep.keys))
+    console = Console(width=None if sys.stdout.isatty() else 140)
+    if sweep.rows:
+        console.print(table)
+        console.print(
+            "± is half of a 95 % interval over subjects; paired: against the first job, over attempts trained in both"
+        )
+    for job in sweep.jobs:
+        if job.status != FINISHED:
+            reason = job.error or STATES.get(job.status, "")
+            print(f"job {job.number} ({' '.join(job.overrides)}) {job.status}: {reason}")
+    print(f"sweep: {os.path.relpath(sweep.folder)} (sweep.csv, sweep.json, {'plots' if sweep.rows else 'no plots'})")
