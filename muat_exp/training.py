@@ -213,6 +213,9 @@ def fit(cohort: LitCohort, max_epochs: int, callbacks: list[pl.Callback], logger
         plugins=[LightningEnvironment()],
     )
     trainer.fit(cohort)
+    # Lightning's objects refer to each other in circles, which live until a full garbage collection: they drop the arrays now.
+    trainer.callbacks.clear()
+    del cohort.engine, cohort.problem
 
 
 @contextmanager
