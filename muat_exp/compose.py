@@ -124,25 +124,21 @@ def processors() -> int:
 
 
 def launched_threads(hydra: DictConfig, threads: int) -> int:
-    """Worker threads of one job of a sweep, so that its jobs together take no more than the processors there are."""
+    """Worker threads of one job of a sweep, so that its jobs together take no more than the processors there are.
+
+    Raises:
+        ConfigurationError: the launcher is told to run more jobs at once than there are processors.
+    """
     launcher, name = hydra.launcher, hydra.runtime.choices["hydra/launcher"]
     if name == "joblib":
-        return max(1, threads // (launcher.n_jobs if launcher.n_jobs > 0 else processors()))
+        jobs, most = launcher.n_jobs, processors()
+        require(jobs <= most, f"hydra.launcher.n_jobs is {jobs}; it must be at most {most}, the processors there are.")
+        return max(1, threads // (jobs if jobs > 0 else most))
     if name == "submitit_local":
         return int(launcher.cpus_per_task or 1)
     if name == "ray":
         return int((launcher.ray.remote or {}).get("num_cpus") or 1)
     return threads
-
-
-def require_launcher_fits(config: DictConfig) -> None:
-    """Raises `ConfigurationError` where a launcher is told to run more jobs at once than there are processors."""
-    if config.hydra.runtime.choices["hydra/launcher"] == "joblib":
-        jobs = config.hydra.launcher.n_jobs
-        require(
-            jobs <= processors(),
-            f"hydra.launcher.n_jobs is {jobs}; it must be at most {processors()}, the processors there are.",
-        )
 
 
 def resumed(arguments: Sequence[str]) -> list[str]:

@@ -214,7 +214,7 @@ def fit(cohort: LitCohort, max_epochs: int, callbacks: list[pl.Callback], logger
     )
     trainer.fit(cohort)
     # Lightning's objects refer to each other in circles, which live until a full garbage collection: they drop the arrays now.
-    trainer.callbacks.clear()
+    trainer.callbacks.clear()  # type: ignore[attr-defined]
     del cohort.engine, cohort.problem
 
 

@@ -8,7 +8,6 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
-from muat_exp.compose import require_launcher_fits
 from muat_exp.sweep.jobs import write_plan
 
 STARTED: list[Path] = []  # folders of the multiruns of this process
@@ -20,7 +19,6 @@ class NoteMultirun(Callback):
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Called once, in the process that launches the jobs."""
         folder = Path(config.hydra.sweep.dir)
-        require_launcher_fits(config)
         STARTED.append(folder)
         if config.hydra.runtime.choices["hydra/sweeper"] == "basic":
             write_plan(folder, planned_jobs(config))

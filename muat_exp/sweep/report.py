@@ -54,5 +54,6 @@ def print_sweep(sweep: Sweep) -> None:
     for job in sweep.jobs:
         if job.status != FINISHED:
             reason = job.error or STATES.get(job.status, "")
-            print(f"job {job.number} ({' '.join(job.overrides)}) {job.status}: {reason}")
+            values = ", ".join(f"{key}={job.values.get(key, '')}" for key in sweep.keys)
+            print(f"job {job.number} ({values}) {job.status}: {reason}")
     print(f"sweep: {os.path.relpath(sweep.folder)} (sweep.csv, sweep.json, {'plots' if sweep.rows else 'no plots'})")

@@ -1,0 +1,150 @@
+"""Sweeps as a user has them: jobs, gathered tables and plots, restart, failures, launchers."""
+
+import csv
+import json
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from scipy import stats
+from test_cli import call
+
+from muat_exp.compose import claim_folder
+from muat_exp.errors import SweepError
+from muat_exp.sweep.gather import gather, interval, main_key, trained_improvements
+from muat_exp.sweep.jobs import Job, exit_code, read_jobs, swept_keys
+
+PLOTS = {f"{name}.{kind}" for name in ("improvement", "accuracy", "acceptance", "patterns") for kind in ("png", "svg")}
+
+
+@pytest.fixture(scope="module")
+def smoke(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("sweep")
+    done = call(folder, "+sweep=smoke", "hydra.sweep.dir=smoke")
+    assert done.returncode == 0, done.stderr
+    return folder / "smoke", done
+
+
+def dataset_files(job):
+    return {path.name: path.read_bytes() for path in sorted((job / "dataset").rglob("*")) if path.is_file()}
+
+
+def test_a_sweep_leaves_a_table_and_plots(smoke):
+    folder, done = smoke
+    assert {path.name for path in folder.iterdir()} >= PLOTS
+    assert all((folder / name).stat().st_size > 2000 for name in PLOTS)
+    assert "Sweep over corruption.rate" in done.stdout
+    content = json.loads((folder / "sweep.json").read_bytes())
+    assert content["swept"] == ["corruption.rate"]
+    assert [job["corruption.rate"] for job in content["jobs"]] == [0.05, 0.45]
+    assert content["unfinished"] == []
+    with (folder / "sweep.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["status"] for row in rows] == ["finished", "finished"]
+    assert float(rows[1]["palindrome/acceptance"]) == content["jobs"][1]["patterns"]["palindrome"]["acceptance"]
+
+
+def test_subjects_are_paired_across_jobs(smoke):
+    folder, _ = smoke
+    first, second = (trained_improvements(folder / name) for name in "01")
+    both = sorted(first.keys() & second.keys())
+    row = json.loads((folder / "sweep.json").read_bytes())["jobs"][1]
+    differences = np.array([second[number] - first[number] for number in both])
+    assert row["paired_subjects"] == len(both) > 10
+    assert row["paired_difference"] == pytest.approx(differences.mean())
+    expected = stats.t.interval(0.95, len(both) - 1, differences.mean(), stats.sem(differences))
+    assert (row["paired_low"], row["paired_high"]) == pytest.approx(expected)
+
+
+def test_a_restart_skips_what_is_finished_and_makes_the_rest(smoke):
+    folder, _ = smoke
+    before = dataset_files(folder / "1")
+    (folder / "1/job.json").unlink()
+    (folder / "1/dataset/README.md").unlink()
+    assert [job.status for job in read_jobs(folder)] == ["finished", "missing"]
+    done = call(folder.parent, "+sweep=smoke", "hydra.sweep.dir=smoke")
+    assert "job 0 is finished" in done.stdout
+    assert "job 1 is finished" not in done.stdout
+    assert dataset_files(folder / "1") == before
+
+
+def test_a_failed_job_is_named_and_does_not_end_the_others(tmp_path):
+    keys = ["experiment=smoke", "training=published", "patterns.enabled=[starts_with,ends_with]", "dataset.num_examples=4"]
+    done = call(tmp_path, "-m", *keys, "corruption.rate=7,0.1", "hydra.sweep.dir=out")
+    assert done.returncode == 2
+    assert "corruption.rate is 7.0; it must be between 0 and 1" in done.stdout
+    assert "Traceback" not in done.stderr
+    assert [job.status for job in read_jobs(tmp_path / "out")] == ["failed", "finished"]
+    again = call(tmp_path, "task=gather", "sweep_dir=out")
+    assert again.returncode == 0
+    assert "job 0 (corruption.rate=7" in again.stdout
+    assert {path.name for path in tmp_path.iterdir()} == {"out"}
+    unfinished = json.loads((tmp_path / "out/sweep.json").read_bytes())["unfinished"]
+    assert [job["job"] for job in unfinished] == [0]
+
+
+@pytest.mark.parametrize("launcher", ["joblib", "submitit_local"])
+def test_launchers_make_the_same_datasets(smoke, launcher):
+    folder, _ = smoke
+    done = call(folder.parent, "+sweep=smoke", f"hydra/launcher={launcher}", f"hydra.sweep.dir={launcher}")
+    assert done.returncode == 0, done.stderr
+    for name in "01":
+        assert dataset_files(folder.parent / launcher / name) == dataset_files(folder / name)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["task=gather", "sweep_dir=nowhere"], "there is no such folder"),
+        (["task=gather", "sweep_dir=."], "holds no sweep"),
+        (["task=gather"], "task=gather needs sweep_dir"),
+        (["+sweep=mediun"], "Did you mean 'medium'?"),
+        (["+sweep=smoke", "corruption.rat=0,1"], "corruption.rate"),
+        (["+sweep=smoke", "hydra/launcher=slurm"], "no option 'slurm'"),
+    ],
+)
+def test_mistakes_are_one_sentence(tmp_path, arguments, sentence):
+    done = call(tmp_path, *arguments)
+    assert done.returncode in (1, 2)
+    assert sentence in done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_folders_claimed_in_one_second_differ(tmp_path):
+    with ThreadPoolExecutor(8) as pool:
+        claimed = list(pool.map(lambda _: claim_folder(tmp_path), range(16)))
+    assert len(set(claimed)) == 16
+
+
+def test_intervals_need_two_values():
+    assert np.isnan(interval(np.array([]))).all()
+    assert interval(np.array([0.5]))[0] == 0.5
+    assert np.isnan(interval(np.array([0.5]))[1:]).all()
+
+
+def test_the_axis_is_the_numeric_key_with_the_most_values():
+    rows = [{"signature": s, "corruption.rate": r} for s in ("pca_5", "mean_std") for r in (0, 0.1, 0.2)]
+    assert main_key(rows, ["signature", "corruption.rate"]) == "corruption.rate"
+    assert main_key(rows, ["signature"]) == "signature"
+
+
+def test_swept_keys_differ_between_jobs():
+    jobs = [Job(0, ("a=1", "b=2")), Job(1, ("a=1", "b=3"))]
+    assert swept_keys(jobs) == ["b"]
+    assert exit_code(jobs) == 1
+
+
+def test_two_way_and_categorical_sweeps_are_drawn(tmp_path):
+    keys = ["experiment=smoke", "training=published", "patterns.enabled=[starts_with,ends_with]", "dataset.num_examples=6"]
+    attempts = ["dataset.max_attempts_per_example=1", "dataset.on_shortfall=accept", "patterns.examples_per_subject=100"]
+    done = call(tmp_path, "-m", *keys, *attempts, "signature=pca_5,mean_std", "corruption.rate=0.1,0.3", "hydra.sweep.dir=out")
+    assert done.returncode == 0, done.stderr
+    sweep = gather(tmp_path / "out")
+    assert sweep.keys == ["signature", "corruption.rate"]
+    assert [row["paired_with"] for row in sweep.rows] == [0, 0, 2, 2]
+    assert [row["signature"] for row in sweep.rows] == ["pca_5", "pca_5", "mean_std", "mean_std"]
+
+
+def test_a_folder_without_jobs_is_refused(tmp_path):
+    with pytest.raises(SweepError, match="holds no sweep"):
+        read_jobs(tmp_path)
