@@ -7,7 +7,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -17,8 +17,12 @@ from omegaconf import DictConfig
 from muat_exp.compose import conf_folder, launched_threads, prepare, sentences, to_config
 from muat_exp.config import Config
 from muat_exp.errors import ConfigurationError, MuatError
+from muat_exp.run_folder import load_run_config
 from muat_exp.sweep.callback import STARTED
-from muat_exp.sweep.jobs import FINISHED, RUNNING, Job, exit_code, failed, is_finished
+from muat_exp.sweep.jobs import FINISHED, RUNNING, Job, exit_code, failed, is_finished, read_plan, swept_keys
+
+if TYPE_CHECKING:
+    from muat_exp.sweep.gather import Sweep
 
 FAILURES: list[MuatError] = []  # of this process's single job
 REFUSED = (errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EPERM, errno.EDQUOT, errno.ENOTDIR, errno.EFBIG)
@@ -51,8 +55,7 @@ def sweep_job(composed: DictConfig, settings: Any, folder: Path) -> float:
     entry = Job(number, overrides, RUNNING)
     try:
         config = to_config(composed)
-        if config.workers == "auto":
-            config = replace(config, workers=launched_threads(settings, config.threads))
+        config = as_launched(config, settings, number)
         if is_finished(folder, config):
             print(f"job {number} is finished: {' '.join(overrides)}", flush=True)
             return stored_objective(folder)
@@ -70,8 +73,26 @@ def sweep_job(composed: DictConfig, settings: Any, folder: Path) -> float:
         return float("nan")
 
 
+def as_launched(config: Config, settings: Any, number: int) -> Config:
+    """The configuration of one job with its share of the processors, and its name and group for W&B."""
+    swept = read_plan(Path(settings.sweep.dir))
+    values = Job(number, tuple(settings.overrides.task)).values
+    names = ", ".join(f"{key}={values[key]}" for key in swept_keys(swept) if key in values)
+    logger = replace(
+        config.logger,
+        group=config.logger.group or "-".join(Path(settings.sweep.dir).parts[-2:]),
+        run_name=config.logger.run_name or names or f"job {number}",
+    )
+    workers = launched_threads(settings, config.threads) if config.workers == "auto" else config.workers
+    return replace(config, workers=workers, logger=logger)
+
+
 def make_dataset(config: Config, folder: Path, brief: bool = False) -> float:
     """Runs the pipeline under a progress display and prints the closing table, or with `brief` one line."""
+    if config.logger.name == "wandb":
+        from muat_exp.tracking.weights_and_biases import begin_process
+
+        begin_process()  # imports W&B while we import torch
     from muat_exp.generate import generate
     from muat_exp.progress import print_brief, print_summary, reporter
 
@@ -110,7 +131,21 @@ def show_sweep(folder: Path) -> int:
 
     sweep = gather(folder)
     print_sweep(sweep)
+    track_sweep(sweep)
     return exit_code(sweep.jobs)
+
+
+def track_sweep(sweep: "Sweep") -> None:
+    """Logs a gathered sweep to W&B where its jobs were logged there."""
+    if not sweep.rows:
+        return
+    config = load_run_config(sweep.folder / str(sweep.rows[0]["job"]))
+    if config.logger.name == "wandb":
+        from muat_exp.sweep.gather import flat, null_for_nan
+        from muat_exp.tracking.weights_and_biases import log_sweep
+
+        plain = replace(config, logger=replace(config.logger, run_name="gathered"))
+        log_sweep(sweep.folder, plain, sweep.keys, [null_for_nan(flat(row)) for row in sweep.rows])
 
 
 TASKS: dict[str, Callable[[Config, Path], float]] = {"generate": make_dataset, "gather": gather_sweep}

@@ -19,7 +19,8 @@ METHODS = ("mean", "std", "pca")
 INITS = ("default", "kaiming")
 UNTIL = ("switch", "plateau")
 ENGINES = ("compiled", "torch")
-LOGGERS = ("none", "csv")
+LOGGERS = ("wandb", "csv", "tensorboard", "none")
+LOGGER_MODES = ("offline", "online")
 TASKS = ("generate", "gather")
 SHORTFALLS = ("error", "accept")
 # What changes neither a subject nor how it is presented: left out of the signature, free to differ when a run continues.
@@ -249,12 +250,24 @@ class DatasetConfig:
 
 @dataclass(frozen=True)
 class LoggerConfig:
-    """Where the curves of each cohort go."""
+    """Where curves and results are shown; the other keys are for W&B."""
 
-    name: str = "csv"
+    name: str = "wandb"
+    mode: str = "offline"
+    project: str = "muat_exp"
+    entity: str = ""
+    group: str = ""
+    run_name: str = ""
+    tags: tuple[str, ...] = ()
+    table_rows: int = 200
+    artifact_mib: int = 100
 
     def __post_init__(self) -> None:
         require_in("logger.name", self.name, LOGGERS)
+        require_in("logger.mode", self.mode, LOGGER_MODES)
+        require(bool(self.project), "logger.project is empty; it must be the name of a W&B project.")
+        require_between("logger.table_rows", self.table_rows, 1, 10_000)
+        require_between("logger.artifact_mib", self.artifact_mib, 0, 1_000_000)
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,10 @@ class SweepError(MuatError, ValueError):
     """A folder does not hold a sweep."""
 
 
+class TrackingError(MuatError, RuntimeError):
+    """Something could not be logged; the dataset is not touched by that."""
+
+
 def nearest(name: str, allowed: Iterable[str]) -> str:
     """The most similar allowed name as a question, or the empty string.
 

@@ -28,7 +28,9 @@ from muat_exp.kernels.compiled import kernels_are_cached
 from muat_exp.progress import Reporter, Silent
 from muat_exp.quota import Quotas
 from muat_exp.run_folder import RunFolder, to_yaml, write_atomically
-from muat_exp.tracking import Curves, attach_curves, attached_curves, build_trackers
+from muat_exp.tracking.curves import attach_curves, attached_curves
+from muat_exp.tracking.lightning_logger import Curves
+from muat_exp.tracking.tracker import Progress, Tracker, build_trackers
 from muat_exp.training import quiet_lightning
 
 SCORES = ["degraded_accuracy", "improved_accuracy", "improvement", "degraded_test_accuracy", "test_accuracy"]
@@ -104,6 +106,13 @@ class Ledger:
         rows = np.flatnonzero(accepted & needed)
         self.places.append(np.stack([ids[rows], np.full(len(rows), number), rows], axis=1))
 
+    def progress(self, seconds: float) -> Progress:
+        """How far the run has come."""
+        rejected = {reason: 0 for reason in REASONS}
+        for (_, reason), count in self.rejected.items():
+            rejected[reason] += count
+        return Progress(self.quotas.needed, self.quotas.taken, rejected, seconds)
+
     def ordered(self) -> Places:
         """Places of all accepted examples, ordered by example."""
         stacked = np.concatenate(self.places)
@@ -123,14 +132,19 @@ def generate(config: Config, folder: Path | str, reporter: Reporter | None = Non
         RunFolderError: the folder holds another configuration, is in use, or can't be written.
     """
     watch, reporter = Stopwatch(), reporter or Silent()
-    with RunFolder.open(Path(folder), config) as run, worker_threads(config.threads) as workers, quiet_lightning():
+    with (
+        RunFolder.open(Path(folder), config) as run,
+        tracking(config, run.path) as trackers,
+        worker_threads(config.threads) as workers,
+        quiet_lightning(),
+    ):
         if not kernels_are_cached():
             reporter.note("compiling kernels (once, under a minute)")
         with watch.phase("setup"):
             task = Task.build(config)
         ledger = Ledger(Quotas(config))
         with watch.phase("cohorts"):
-            trained = make_cohorts(task, run, ledger, workers, watch, reporter)
+            trained = make_cohorts(task, run, ledger, workers, watch, reporter, trackers)
         reporter.note("writing the dataset")
         with watch.phase("dataset"):
             summary, staged = write_dataset(task, run, ledger, workers)
@@ -138,12 +152,27 @@ def generate(config: Config, folder: Path | str, reporter: Reporter | None = Non
         measured = performance(config, watch, trained, ledger.quotas.taken)
         summary |= measured if trained else earlier_performance(run, measured)
         write_atomically(run.path / "summary.json", orjson.dumps(summary, option=orjson.OPT_INDENT_2))
+        for tracker in trackers:
+            tracker.finish(run.dataset, summary)
     return Result(run.path, run.dataset, summary)
 
 
-def make_cohorts(task: Task, run: RunFolder, ledger: Ledger, workers: Workers, watch: Stopwatch, reporter: Reporter) -> int:
+@contextmanager
+def tracking(config: Config, folder: Path) -> Iterator[list[Tracker]]:
+    """The run's trackers, closed whatever happens."""
+    trackers = build_trackers(config, folder)
+    try:
+        yield trackers
+    finally:
+        for tracker in trackers:
+            tracker.close()
+
+
+def make_cohorts(
+    task: Task, run: RunFolder, ledger: Ledger, workers: Workers, watch: Stopwatch, reporter: Reporter, trackers: list[Tracker]
+) -> int:
     """Makes cohorts until every quota is full and records them in the order of their numbers; returns attempts trained."""
-    trackers, trained = build_trackers(task.config, run.path), 0
+    trained = 0
     under_way: deque[Future[tuple[pa.Table, int]]] = deque()
     planned = len(run.manifest.plans)
     reporter.note(f"continuing: {planned} cohorts were planned before" if planned else "training")
@@ -159,10 +188,10 @@ def make_cohorts(task: Task, run: RunFolder, ledger: Ledger, workers: Workers, w
                 if not under_way:
                     return trained
                 table, new = under_way.popleft().result()
-                for tracker in trackers:
-                    tracker.write(len(ledger.places), attached_curves(table))
                 ledger.record(len(ledger.places), table)
                 trained += new
+                for tracker in trackers:
+                    tracker.write(len(ledger.places) - 1, attached_curves(table), ledger.progress(watch.total))
                 reporter.update(ledger.quotas.taken, ledger.quotas.needed, watch.total)
         except BaseException:
             workers.close()  # cohorts under way end at their next call of a kernel

@@ -11,7 +11,7 @@ import orjson
 import pyarrow as pa
 from omegaconf import OmegaConf
 
-from muat_exp.config import PRESENTATION, Config, config_signature, flatten
+from muat_exp.config import PRESENTATION, Config, config_signature, flatten, from_dict
 from muat_exp.errors import RunFolderError
 from muat_exp.manifest import Manifest
 
@@ -117,6 +117,12 @@ class RunFolder:
         """A finished cohort's attempts; None where it is missing, unfinished, or not as it was written."""
         path = self.cohort_path(number)
         return read_cohort(path) if self.manifest.vouches_for(number, path) else None
+
+
+def load_run_config(folder: Path) -> Config:
+    """The configuration that a run's folder was made with."""
+    config: Config = from_dict(orjson.loads((folder / "config.json").read_bytes())["config"])
+    return config
 
 
 def read_cohort(path: Path) -> pa.Table:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from muat_exp.config import ArchitectureConfig, Config, DatasetConfig, Range
+from muat_exp.config import ArchitectureConfig, Config, DatasetConfig, LoggerConfig, Range
 from muat_exp.engine import Workers, worker_threads
 from muat_exp.generate import Result, generate
 from muat_exp.sequences import SpaceArrays, space_arrays
@@ -22,6 +22,7 @@ def small_config(**changes: object) -> Config:
         "dataset": DatasetConfig(num_examples=28),
         "cohort_size": 96,
         "workers": 2,
+        "logger": LoggerConfig("csv"),
     }
     return Config(**(defaults | changes))  # type: ignore[arg-type]
 

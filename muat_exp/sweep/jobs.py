@@ -58,6 +58,13 @@ def write_plan(sweep: Path, jobs: Sequence[Sequence[str]]) -> None:
     write_atomically(sweep / "sweep-plan.json", json.dumps([list(overrides) for overrides in jobs], indent=2).encode())
 
 
+def read_plan(sweep: Path) -> list[Job]:
+    """The jobs that were planned; none where the sweeper decides as it goes."""
+    plan = sweep / "sweep-plan.json"
+    planned = json.loads(plan.read_bytes()) if plan.is_file() else []
+    return [Job(number, tuple(overrides)) for number, overrides in enumerate(planned)]
+
+
 def read_jobs(sweep: Path) -> list[Job]:
     """All jobs of a sweep by number: those that left a `job.json`, and those that were planned and did not.
 
@@ -66,9 +73,7 @@ def read_jobs(sweep: Path) -> list[Job]:
     """
     if not sweep.is_dir():
         raise SweepError(f"sweep_dir={sweep}: there is no such folder; name the folder of a multirun.")
-    plan = sweep / "sweep-plan.json"
-    planned = json.loads(plan.read_bytes()) if plan.is_file() else []
-    jobs = {number: Job(number, tuple(overrides)) for number, overrides in enumerate(planned)}
+    jobs = {job.number: job for job in read_plan(sweep)}
     for path in sweep.glob("*/job.json"):
         if path.parent.name.isdecimal():
             job = read_job(path)

@@ -1,0 +1,44 @@
+"""TensorBoard: curves against epochs, results as scalars; `tensorboard --logdir <run folder>`."""
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from muat_exp.config import require
+from muat_exp.tracking.curves import MeanCurves, Row
+from muat_exp.tracking.tracker import Progress
+
+
+class TensorBoardTracker:
+    """Writes event files into a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        require(
+            find_spec("tensorboard") is not None, "logger=tensorboard needs a package: pip install 'muat_exp[tensorboard]'."
+        )
+        from torch.utils.tensorboard import SummaryWriter
+
+        self.curves = MeanCurves()
+        self.writer: Any = SummaryWriter(str(folder))  # type: ignore[no-untyped-call]
+
+    def write(self, cohort: int, rows: list[Row], progress: Progress) -> None:
+        """See `Tracker`."""
+        self.curves.add(rows)
+        self.writer.add_scalar("progress/accepted", progress.accepted, progress.attempts)
+        for reason, count in progress.rejected.items():
+            self.writer.add_scalar(f"rejected/{reason}", count, progress.attempts)
+
+    def finish(self, dataset: Path, summary: dict[str, Any]) -> None:
+        """See `Tracker`."""
+        for row in self.curves.rows():
+            for key, value in row.items():
+                if key not in ("stage", "epoch"):
+                    self.writer.add_scalar(f"{row['stage']}/{key}", value, row["epoch"])
+        for key, value in summary["accuracy"].items():
+            if value is not None:
+                self.writer.add_scalar(f"result/{key}", value, 0)
+        self.writer.add_scalar("result/acceptance", summary["acceptance"], 0)
+
+    def close(self) -> None:
+        """See `Tracker`."""
+        self.writer.close()
