@@ -90,8 +90,9 @@ def as_launched(config: Config, settings: Any, number: int) -> Config:
 def make_dataset(config: Config, folder: Path, brief: bool = False) -> float:
     """Runs the pipeline under a progress display and prints the closing table, or with `brief` one line."""
     if config.logger.name == "wandb":
-        from muat_exp.tracking.weights_and_biases import begin_process
+        from muat_exp.tracking.weights_and_biases import begin_process, require_login
 
+        require_login(config.logger.mode)
         begin_process()  # imports W&B while we import torch
     from muat_exp.generate import generate
     from muat_exp.progress import print_brief, print_summary, reporter

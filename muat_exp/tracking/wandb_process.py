@@ -207,8 +207,10 @@ def main() -> None:
     session, errors = Session(), []
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb", buffering=0)
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # nothing that a library prints may pass for an answer
-    import wandb  # noqa: F401 - while the run is still importing
+    import wandb  # while the run is still importing
 
+    wandb.Table(columns=["warm"], data=[[1]])
+    np.linalg.svd(np.eye(2))
     folder = Path()
     for line in sys.stdin.buffer:
         command = orjson.loads(line)

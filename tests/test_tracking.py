@@ -1,0 +1,172 @@
+"""What W&B, TensorBoard and metrics.csv hold after a run; read back by their own tools, with no network and no secrets."""
+
+import csv
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from conftest import small_config
+from test_cli import call
+
+from muat_exp.config import LoggerConfig
+from muat_exp.errors import ConfigurationError, TrackingError
+from muat_exp.generate import generate
+from muat_exp.tracking import weights_and_biases as wandb_client
+from muat_exp.tracking.weights_and_biases import require_login
+
+CANARY = "canary0123456789canary0123456789canary01"
+
+
+class Ear:
+    """A port of this machine that counts who knocks."""
+
+    def __init__(self):
+        self.socket = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self.socket.getsockname()[1]}"
+        self.knocks = 0
+        threading.Thread(target=self.listen, daemon=True).start()
+
+    def listen(self):
+        while True:
+            try:
+                connection, _ = self.socket.accept()
+            except OSError:
+                return
+            self.knocks += 1
+            connection.close()
+
+
+def records(folder):
+    """All records of the one offline W&B run in a folder."""
+    (log,) = (folder / "wandb").glob("offline-run-*/*.wandb")
+    leet = [str(Path(sys.executable).with_name("wandb")), "leet", "inspect", "--json", str(log)]
+    done = subprocess.run(leet, capture_output=True, text=True, check=True)
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def of_kind(listed, kind):
+    return [record[kind] for record in listed if record["type"] == kind]
+
+
+@pytest.fixture(scope="module")
+def tracked(tmp_path_factory):
+    folder, ear = tmp_path_factory.mktemp("tracked"), Ear()
+    proxies = dict.fromkeys(["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"], ear.url)
+    environment = {key: value for key, value in os.environ.items() if key.lower() != "no_proxy"}
+    environment |= proxies | {
+        "WANDB_BASE_URL": ear.url,
+        "WANDB_API_KEY": CANARY,
+        "HF_TOKEN": CANARY,
+        "HOME": str(folder / "home"),
+    }
+    (folder / "home").mkdir()
+    done = call(folder, "+sweep=smoke", "hydra.sweep.dir=out", "seed=3", "logger.tags=[mine]", env=environment)
+    assert done.returncode == 0, done.stderr
+    return folder, ear, done
+
+
+def test_nothing_goes_over_the_network_or_to_the_home_folder(tracked):
+    folder, ear, done = tracked
+    assert ear.knocks == 0
+    written = [path for path in (folder / "home").rglob("*") if path.is_file() and "matplotlib" not in path.parts]
+    assert written == []
+    assert "wandb" not in (done.stdout + done.stderr).lower()
+
+
+def test_secrets_reach_no_file(tracked):
+    folder, _, done = tracked
+    assert CANARY not in done.stdout + done.stderr
+    assert not [path for path in folder.rglob("*") if path.is_file() and CANARY.encode() in path.read_bytes()]
+
+
+def test_a_job_is_one_run_with_its_configuration_metrics_table_and_dataset(tracked):
+    folder, _, _ = tracked
+    listed = records(folder / "out/1")
+    (run,) = of_kind(listed, "run")
+    assert (run["config"]["update"]["seed"], run["config"]["update"]["corruption"]["rate"]) == (3, 0.45)
+    assert run["display_name"] == "corruption.rate=0.45"
+    assert run["run_group"].endswith("out")
+    assert {"mine", "robust", "pca", "corruption 0.45"} <= set(run["tags"])
+    assert "dataset" in {artifact["type"] for artifact in of_kind(listed, "artifact")}
+    assert listed[-1]["type"] == "exit"
+    text = json.dumps(of_kind(listed, "history"))
+    for key in ("degraded/train_loss_mean", "clean/validation_accuracy_q50", "rejected/never_learned", "progress/accepted"):
+        assert key in text
+    for key in ("subjects", "signatures", "histograms/test_accuracy", "acceptance by pattern"):
+        assert key in text
+
+
+def test_the_tables_hold_what_the_dataset_holds(tracked):
+    folder, _, _ = tracked
+    (path,) = (folder / "out/1/wandb").rglob("subjects_*.table.json")
+    table = json.loads(path.read_text())
+    summary = json.loads((folder / "out/1/summary.json").read_bytes())
+    assert len(table["data"]) == summary["accepted"]
+    improvement = table["columns"].index("improvement")
+    mean = sum(row[improvement] for row in table["data"]) / len(table["data"])
+    assert mean == pytest.approx(summary["accuracy"]["improvement"])
+
+
+def test_the_gathered_sweep_is_a_run_of_the_same_group(tracked):
+    folder, _, _ = tracked
+    (gathered,) = of_kind(records(folder / "out"), "run")
+    (job,) = of_kind(records(folder / "out/0"), "run")
+    assert (gathered["job_type"], gathered["run_group"]) == ("sweep", job["run_group"])
+    text = json.dumps(of_kind(records(folder / "out"), "history"))
+    assert all(f"plots/{name}" in text for name in ("acceptance", "accuracy", "improvement", "patterns"))
+
+
+def test_online_without_an_account_is_refused_before_work_starts(tmp_path):
+    environment = {key: value for key, value in os.environ.items() if key != "WANDB_API_KEY"} | {"HOME": str(tmp_path)}
+    done = call(tmp_path, "experiment=smoke", "logger.mode=online", "hydra.run.dir=out", env=environment)
+    assert done.returncode == 2
+    assert "wandb login" in done.stderr
+    assert not (tmp_path / "out/dataset").exists()
+
+
+def test_a_key_in_the_environment_or_in_netrc_is_a_login(tmp_path, monkeypatch):
+    monkeypatch.delenv("WANDB_API_KEY", raising=False)
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    with pytest.raises(ConfigurationError, match="WANDB_API_KEY"):
+        require_login("online")
+    (tmp_path / "netrc").write_text("machine api.wandb.ai login user password secret\n")
+    require_login("online")
+
+
+def test_a_dead_process_is_reported_and_the_dataset_is_whole(tmp_path, monkeypatch):
+    finish = wandb_client.WandbTracker.finish
+
+    def kill_first(self, dataset, summary):
+        wandb_client.PROCESSES[0].kill()
+        wandb_client.PROCESSES[0].wait()
+        finish(self, dataset, summary)
+
+    monkeypatch.setattr(wandb_client.WandbTracker, "finish", kill_first)
+    with pytest.raises(TrackingError):
+        generate(small_config(logger=LoggerConfig("wandb")), tmp_path)
+    assert (tmp_path / "dataset/README.md").exists()
+    assert (tmp_path / "summary.json").exists()
+
+
+def test_tensorboard_holds_the_same_curves(tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    result = generate(small_config(logger=LoggerConfig("tensorboard"), cohort_size=1000), tmp_path)
+    events = EventAccumulator(str(tmp_path / "tensorboard"))
+    events.Reload()
+    logged = {event.step: event.value for event in events.Scalars("clean/validation_accuracy_mean")}
+    with (tmp_path / "metrics.csv").open() as file:
+        rows = [row for row in csv.DictReader(file) if row["stage"] == "clean" and row["cohort"] == "0"]
+    assert len(logged) >= len(rows) > 5
+    assert events.Scalars("result/acceptance")[0].value == pytest.approx(result.summary["acceptance"])
+
+
+def test_no_logger_writes_no_curves(tmp_path):
+    generate(small_config(logger=LoggerConfig("none")), tmp_path)
+    assert not (tmp_path / "metrics.csv").exists()
+    assert not (tmp_path / "wandb").exists()
