@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 INPUTS := pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo test lint bench clean
+.PHONY: help setup setup-dev demo test lint bench examples clean
 
 help: ## show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -25,6 +25,12 @@ lint: setup-dev ## check style and types
 
 bench: setup-dev ## measure the speed beside training one subject at a time (minutes)
 	$(BIN)/python -m muat_exp.benchmark
+
+examples: setup-dev ## run the sweeps of multirun_examples and keep their tables and plots there (minutes)
+	$(BIN)/python -m muat_exp +sweep=medium hydra.sweep.dir=outputs/examples/corruption
+	$(BIN)/python -m muat_exp +sweep=medium training=robust,published corruption.rate=0,0.15,0.45 hydra.sweep.dir=outputs/examples/recipes
+	for name in corruption recipes; do mkdir -p multirun_examples/$$name && \
+		cp outputs/examples/$$name/sweep.* outputs/examples/$$name/*.png multirun_examples/$$name/; done
 
 clean: ## remove caches and builds; datasets stay
 	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

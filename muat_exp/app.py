@@ -149,7 +149,24 @@ def track_sweep(sweep: "Sweep") -> None:
         log_sweep(sweep.folder, plain, sweep.keys, [null_for_nan(flat(row)) for row in sweep.rows])
 
 
-TASKS: dict[str, Callable[[Config, Path], float]] = {"generate": make_dataset, "gather": gather_sweep}
+def make_dashboard(config: Config, folder: Path) -> float:
+    """Saves the project's W&B dashboard, or with `dry_run` prints what it would send."""
+    from muat_exp.tracking.dashboard import print_specification, require_workspaces, save_dashboard
+
+    if config.dry_run:
+        require_workspaces()
+        print_specification(config.logger.entity or "entity", config.logger.project)
+    else:
+        for address in save_dashboard(config):
+            print(address)
+    return 0.0
+
+
+TASKS: dict[str, Callable[[Config, Path], float]] = {
+    "generate": make_dataset,
+    "gather": gather_sweep,
+    "dashboard": make_dashboard,
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -94,6 +94,8 @@ def prepare(arguments: Sequence[str]) -> list[str]:
     if any(argument.startswith("--") and argument != "--multirun" for argument in prepared) or "-c" in prepared:
         return prepared  # help, or printing the configuration
     keys = [argument.partition("=")[0] for argument in prepared]
+    if "task=dashboard" in prepared:
+        return [*prepared, "hydra.output_subdir=null", "hydra.run.dir=."]
     if "task=gather" in prepared:
         folder = next((argument.partition("=")[2] for argument in prepared if argument.startswith("sweep_dir=")), "")
         exists = folder and Path(folder).is_dir()

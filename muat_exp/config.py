@@ -21,12 +21,13 @@ UNTIL = ("switch", "plateau")
 ENGINES = ("compiled", "torch")
 LOGGERS = ("wandb", "csv", "tensorboard", "none")
 LOGGER_MODES = ("offline", "online")
-TASKS = ("generate", "gather")
+TASKS = ("generate", "gather", "dashboard")
 SHORTFALLS = ("error", "accept")
 # What changes neither a subject nor how it is presented: left out of the signature, free to differ when a run continues.
 PRESENTATION = (
     "task",
     "sweep_dir",
+    "dry_run",
     "workers",
     "cohort_size",
     "logger",
@@ -276,6 +277,7 @@ class Config:
 
     task: str = "generate"
     sweep_dir: str = ""
+    dry_run: bool = False
     seed: int = 0
     workers: int | str = "auto"
     cohort_size: int = 2048

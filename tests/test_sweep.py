@@ -3,9 +3,11 @@
 import csv
 import json
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from scipy import stats
 from test_cli import call
 
@@ -143,6 +145,20 @@ def test_two_way_and_categorical_sweeps_are_drawn(tmp_path):
     assert sweep.keys == ["signature", "corruption.rate"]
     assert [row["paired_with"] for row in sweep.rows] == [0, 0, 2, 2]
     assert [row["signature"] for row in sweep.rows] == ["pca_5", "pca_5", "mean_std", "mean_std"]
+
+
+def test_the_command_of_the_wandb_sweep_file_runs(tmp_path):
+    path = Path(__file__).parent.parent / "multirun_examples/wandb-sweep.yaml"
+    sweep = yaml.safe_load(path.read_text())
+    chosen = [f"{key}={parameter['values'][-1]}" for key, parameter in sweep["parameters"].items()]
+    words = [word for part in sweep["command"] for word in (chosen if part == "${args_no_hyphens}" else [part])]
+    assert words[:4] == ["${env}", "python", "-m", "muat_exp"]
+    smaller = ["logger.mode=offline", "dataset.num_examples=14", "architecture=small", "hydra.run.dir=out"]
+    done = call(tmp_path, *words[4:], *smaller)
+    assert done.returncode == 0, done.stderr
+    config = json.loads((tmp_path / "out/config.json").read_bytes())["config"]
+    assert (config["training"]["recipe"], config["corruption"]["rate"]) == ("published", 0.45)
+    assert sweep["metric"]["name"] in json.loads((tmp_path / "out/summary.json").read_bytes())["accuracy"]
 
 
 def test_a_folder_without_jobs_is_refused(tmp_path):

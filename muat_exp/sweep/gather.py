@@ -129,12 +129,13 @@ def add_pairs(sweep: Path, rows: list[Row], keys: Sequence[str]) -> None:
 
 
 def gather(folder: Path) -> Sweep:
-    """Reads all jobs of a sweep and writes `sweep.csv`, `sweep.json` and the plots into its folder.
+    """Reads all jobs of a sweep and writes `sweep.csv`, `sweep.json`, `sweep.md` and the plots into its folder.
 
     Raises:
         SweepError: the folder holds no sweep.
     """
     from muat_exp.sweep.plots import write_plots
+    from muat_exp.sweep.report import markdown
 
     jobs = read_jobs(folder)
     keys = swept_keys(jobs)
@@ -145,6 +146,7 @@ def gather(folder: Path) -> Sweep:
     write_json(sweep)
     write_csv(sweep)
     if rows:
+        write_atomically(folder / "sweep.md", markdown(sweep).encode())
         write_plots(sweep)
     return sweep
 

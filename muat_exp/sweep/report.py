@@ -37,11 +37,21 @@ def cells(row: Row, keys: list[str]) -> list[str]:
     ]
 
 
+COLUMNS = ("accepted", "acceptance", "degraded", "improved", "improvement", "paired", "attempts/s")
+LEGEND = "± is half of a 95 % interval over subjects; paired: against the first job, over attempts trained in both"
+
+
+def markdown(sweep: Sweep) -> str:
+    """The table of the finished jobs as Markdown."""
+    columns = ["job", *sweep.keys, *COLUMNS]
+    lines = [columns, ["---:"] * len(columns), *(cells(row, sweep.keys) for row in sweep.rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + f"\n\n{LEGEND}.\n"
+
+
 def print_sweep(sweep: Sweep) -> None:
     """The table of the finished jobs, what became of the others, and where the plots are."""
     table = Table(title=f"Sweep over {', '.join(sweep.keys) or 'nothing'}", title_justify="left")
-    columns = ["job", *sweep.keys, "accepted", "acceptance", "degraded", "improved", "improvement", "paired", "attempts/s"]
-    for column in columns:
+    for column in ["job", *sweep.keys, *COLUMNS]:
         table.add_column(column, justify="right")
     for row in sweep.rows:
         table.add_row(*cells(row, sweep.keys))

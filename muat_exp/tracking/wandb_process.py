@@ -82,8 +82,10 @@ def git_commit() -> str | None:
     return done.stdout.strip() or None
 
 
-def run_identity(folder: Path) -> str:
-    """The W&B id of a run's folder, made once, so that a continued run goes on where it was."""
+def run_identity(folder: Path) -> str | None:
+    """The W&B id of a run's folder, made once, so that a continued run goes on where it was; an agent's runs have theirs."""
+    if "WANDB_SWEEP_ID" in os.environ:
+        return None
     path = folder / "wandb" / "id"
     if not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,115 @@
+"""The W&B dashboard of a project: a workspace and a report whose panels show what the runs log."""
+
+import json
+import os
+from contextlib import redirect_stderr
+from importlib.util import find_spec
+from typing import Any
+
+from muat_exp.config import Config, require
+from muat_exp.errors import TrackingError
+from muat_exp.tracking.weights_and_biases import require_login
+
+CURVES = ("train_loss", "validation_loss", "train_accuracy", "validation_accuracy")
+REASONS = ("never_learned", "no_improvement", "unlearned", "diverged")
+NAME = "Subject networks"
+
+
+def require_workspaces() -> None:
+    """Raises `ConfigurationError` where wandb-workspaces is not installed."""
+    installed = find_spec("wandb_workspaces") is not None
+    require(installed, "task=dashboard needs a package: pip install 'muat_exp[dashboard]'.")
+
+
+def sections() -> dict[str, list[Any]]:
+    """The panels by section: training, acceptance, corruption sweep, throughput."""
+    import wandb_workspaces.reports.v2 as wr
+
+    def curve(stage: str, name: str) -> Any:
+        lines = [f"{stage}/{name}_{part}" for part in ("mean", "q10", "q90")]
+        return wr.LinePlot(title=f"{stage}: {name.replace('_', ' ')}", x=f"{stage}/epoch", y=list(lines))
+
+    def against(key: str, title: str) -> Any:
+        return wr.ScatterPlot(title=title, x=wr.Config("corruption.rate"), y=wr.SummaryMetric(key))
+
+    training = [curve(stage, name) for stage in ("degraded", "clean") for name in CURVES]
+    training += [
+        wr.LinePlot(title=f"{stage}: subjects in training", x=f"{stage}/epoch", y=[f"{stage}/training"])
+        for stage in ("degraded", "clean")
+    ]
+    return {
+        "Training": training,
+        "Acceptance": [
+            wr.LinePlot(title="acceptance", x="progress/attempts", y=["progress/acceptance"]),
+            wr.LinePlot(title="rejections", x="progress/attempts", y=[f"rejected/{reason}" for reason in REASONS]),
+            wr.BarPlot(title="acceptance by run", metrics=[wr.SummaryMetric("acceptance")]),
+            wr.MediaBrowser(title="subjects and plots", media_keys=["subjects", "signatures", "acceptance by pattern"]),
+        ],
+        "Corruption sweep": [
+            against("improvement", "improvement against corruption"),
+            against("degraded_accuracy", "degraded accuracy against corruption"),
+            against("improved_accuracy", "improved accuracy against corruption"),
+            against("acceptance", "acceptance against corruption"),
+            wr.MediaBrowser(
+                title="gathered sweeps",
+                media_keys=[f"plots/{name}" for name in ("improvement", "accuracy", "acceptance", "patterns")],
+            ),
+        ],
+        "Throughput": [
+            wr.LinePlot(title="attempts per second", x="progress/attempts", y=["progress/attempts_per_second"]),
+            wr.BarPlot(title="attempts per second by run", metrics=[wr.SummaryMetric("attempts_per_second")]),
+            wr.BarPlot(title="accepted per second by run", metrics=[wr.SummaryMetric("accepted_per_second")]),
+        ],
+    }
+
+
+def build_workspace(entity: str, project: str) -> Any:
+    """The workspace, not saved."""
+    import wandb_workspaces.workspaces as ws
+
+    parts = [ws.Section(name=name, panels=panels, is_open=True) for name, panels in sections().items()]
+    return ws.Workspace(entity=entity, project=project, name=NAME, sections=parts)
+
+
+def build_report(entity: str, project: str) -> Any:
+    """The report, not saved: the same panels below a line of explanation each."""
+    import wandb_workspaces.reports.v2 as wr
+
+    explained = {
+        "Training": "Mean and middle 80 % of the subjects in training, by epoch, first on corrupted, then on clean labels.",
+        "Acceptance": "Which attempts became examples, and why the others did not.",
+        "Corruption sweep": "What the share of corrupted labels does to the networks; each point is a run.",
+        "Throughput": "Attempts and accepted subjects a second, over the whole pipeline.",
+    }
+    blocks: list[Any] = [wr.P("Populations of small networks whose behaviour is known, made by muat_exp.")]
+    for name, panels in sections().items():
+        grid = wr.PanelGrid(runsets=[wr.Runset(name=project)], panels=panels)
+        blocks += [wr.H2(name), wr.P(explained[name]), grid]
+    return wr.Report(entity=entity, project=project, title=NAME, blocks=blocks, width="fluid")
+
+
+def print_specification(entity: str, project: str) -> None:
+    """Prints what would be sent, as JSON."""
+    workspace = build_workspace(entity, project)._to_model().model_dump(by_alias=True, exclude_none=True, mode="json")
+    report = build_report(entity, project)._to_model().model_dump(by_alias=True, exclude_none=True, mode="json")
+    print(json.dumps({"workspace": workspace, "report": report}, indent=2))
+
+
+def save_dashboard(config: Config) -> list[str]:
+    """Saves the workspace and the report of the configured project; returns their addresses.
+
+    Raises:
+        ConfigurationError: wandb-workspaces is not installed, or nobody is logged in.
+        TrackingError: W&B did not take them.
+    """
+    require_workspaces()
+    require_login("online")
+    import wandb
+
+    try:
+        with open(os.devnull, "w") as nowhere, redirect_stderr(nowhere):
+            entity = config.logger.entity or wandb.Api().default_entity or ""
+            parts = build_workspace(entity, config.logger.project), build_report(entity, config.logger.project)
+            return [part.save().url for part in parts]
+    except Exception as error:  # whatever the client raises: it has no common class
+        raise TrackingError(f"W&B did not take the dashboard: {error}") from error
