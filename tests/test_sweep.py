@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -85,10 +86,12 @@ def test_a_failed_job_is_named_and_does_not_end_the_others(tmp_path):
     assert [job["job"] for job in unfinished] == [0]
 
 
-@pytest.mark.parametrize("launcher", ["joblib", "submitit_local"])
+@pytest.mark.parametrize("launcher", ["joblib", "submitit_local", "ray"])
 def test_launchers_make_the_same_datasets(smoke, launcher):
+    pytest.importorskip(f"hydra_plugins.hydra_{launcher.partition('_')[0]}_launcher")
     folder, _ = smoke
-    done = call(folder.parent, "+sweep=smoke", f"hydra/launcher={launcher}", f"hydra.sweep.dir={launcher}")
+    arguments = ["+sweep=smoke", f"hydra/launcher={launcher}", f"hydra.sweep.dir={launcher}"]
+    done = call(folder.parent, *arguments, env=os.environ | {"RAY_AUTH_MODE": "disabled"})
     assert done.returncode == 0, done.stderr
     for name in "01":
         assert dataset_files(folder.parent / launcher / name) == dataset_files(folder / name)
@@ -102,7 +105,8 @@ def test_launchers_make_the_same_datasets(smoke, launcher):
         (["task=gather"], "task=gather needs sweep_dir"),
         (["+sweep=mediun"], "Did you mean 'medium'?"),
         (["+sweep=smoke", "corruption.rat=0,1"], "corruption.rate"),
-        (["+sweep=smoke", "hydra/launcher=slurm"], "no option 'slurm'"),
+        (["+sweep=smoke", "hydra/launcher=slrum"], "Did you mean 'slurm'?"),
+        (["+sweep=smoke", "hydra/launcher=joblib", "hydra.launcher.n_jobs=999"], "n_jobs is 999; it must be at most"),
     ],
 )
 def test_mistakes_are_one_sentence(tmp_path, arguments, sentence):
@@ -110,6 +114,13 @@ def test_mistakes_are_one_sentence(tmp_path, arguments, sentence):
     assert done.returncode in (1, 2)
     assert sentence in done.stderr
     assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_the_slurm_preset_composes(tmp_path):
+    done = call(tmp_path, "+sweep=smoke", "hydra/launcher=slurm", "hydra.launcher.partition=cpu", "--cfg", "hydra")
+    assert done.returncode == 0, done.stderr
+    assert "hydra_plugins.hydra_submitit_launcher" in done.stdout
+    assert "partition: cpu" in done.stdout
 
 
 def test_folders_claimed_in_one_second_differ(tmp_path):

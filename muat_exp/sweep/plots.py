@@ -29,6 +29,7 @@ class Axis:
         key: the key along the axis.
         positions: place of each of its values: the value itself where it is a number, else its rank.
         series: rows of each combination of the other swept keys, by their label.
+        connected: whether the points of a series are joined by a line.
     """
 
     def __init__(self, sweep: "Sweep") -> None:
@@ -40,8 +41,12 @@ class Axis:
         self.positions = {value: value if self.numeric else place for place, value in enumerate(values)}
         others = [key for key in sweep.keys if key != self.key]
         self.series: dict[str, list[Row]] = {}
-        for row in sorted(sweep.rows, key=lambda row: self.positions[row[self.key]]):
+        ordered = sorted(sweep.rows, key=lambda row: self.positions[row[self.key]])
+        for row in ordered:
             self.series.setdefault(", ".join(f"{short(key)} {row[key]}" for key in others), []).append(row)
+        self.connected = self.numeric and len(self.series) <= len(COLOURS)
+        if len(self.series) > len(COLOURS):  # a search: points of one colour
+            self.series = {"": ordered}
 
     def places(self, rows: Sequence["Row"]) -> list[Any]:
         """Horizontal places of some rows."""
@@ -67,9 +72,9 @@ def values_of(rows: Sequence["Row"], key: str) -> Any:
 
 def draw(axis: Axis, axes: Any, key: str, dashed: bool = False, named: bool = True) -> None:
     """One line a series, named at its end; error bars where the rows have an interval of the key."""
-    for colour, (name, rows) in zip(np.resize(COLOURS, len(axis.series)), axis.series.items(), strict=True):
+    for colour, (name, rows) in zip(COLOURS, axis.series.items(), strict=False):
         places, values = axis.places(rows), values_of(rows, key)
-        style = "o" if not axis.numeric else "o--" if dashed else "o-"
+        style = "o" if not axis.connected else "o--" if dashed else "o-"
         if f"{key}_low" in rows[0]:
             reach = np.abs(np.stack([values_of(rows, f"{key}_low"), values_of(rows, f"{key}_high")]) - values)
             axes.errorbar(places, values, reach, fmt=style, color=colour, capsize=3, markersize=5)

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from muat_exp.sweep.gather import Row, Sweep
 from muat_exp.sweep.jobs import FINISHED, MISSING, RUNNING
+from muat_exp.sweep.plots import short
 
 STATES = {RUNNING: "did not finish: it was stopped, or is still at work", MISSING: "was planned, but never began"}
 
@@ -26,7 +27,7 @@ def cells(row: Row, keys: list[str]) -> list[str]:
     difference = "-" if row["paired_with"] == row["job"] else f"{number(row['paired_difference'])} ± {number(paired)}"
     return [
         str(row["job"]),
-        *(str(row[key]) for key in keys),
+        *(f"{row[key]:.4g}" if isinstance(row[key], float) else str(row[key]) for key in keys),
         f"{row['accepted']} of {row['attempts']}",
         f"{row['acceptance']:.1%}",
         number(row["degraded_accuracy"]),
@@ -38,7 +39,9 @@ def cells(row: Row, keys: list[str]) -> list[str]:
 
 
 COLUMNS = ("accepted", "acceptance", "degraded", "improved", "improvement", "paired", "attempts/s")
-LEGEND = "± is half of a 95 % interval over subjects; paired: against the first job, over attempts trained in both"
+LEGEND = (
+    "± is half of a 95 % interval over subjects; paired: against the first value of the axis, over attempts trained in both"
+)
 
 
 def markdown(sweep: Sweep) -> str:
@@ -51,16 +54,15 @@ def markdown(sweep: Sweep) -> str:
 def print_sweep(sweep: Sweep) -> None:
     """The table of the finished jobs, what became of the others, and where the plots are."""
     table = Table(title=f"Sweep over {', '.join(sweep.keys) or 'nothing'}", title_justify="left")
-    for column in ["job", *sweep.keys, *COLUMNS]:
+    shown = sweep.keys if len(sweep.keys) < 3 else [short(key) for key in sweep.keys]
+    for column in ["job", *shown, *COLUMNS]:
         table.add_column(column, justify="right")
     for row in sweep.rows:
         table.add_row(*cells(row, sweep.keys))
     console = Console(width=None if sys.stdout.isatty() else 140)
     if sweep.rows:
         console.print(table)
-        console.print(
-            "± is half of a 95 % interval over subjects; paired: against the first job, over attempts trained in both"
-        )
+        console.print(LEGEND)
     for job in sweep.jobs:
         if job.status != FINISHED:
             reason = job.error or STATES.get(job.status, "")
