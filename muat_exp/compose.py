@@ -17,7 +17,7 @@ from hydra.errors import (
     MissingConfigException,
     OverrideParseException,
 )
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, read_write
 from omegaconf.errors import (
     InterpolationKeyError,
     InterpolationResolutionError,
@@ -126,21 +126,23 @@ def processors() -> int:
 
 
 def launched_threads(hydra: DictConfig, threads: int) -> int:
-    """Worker threads of one job of a sweep, so that its jobs together take no more than the processors there are.
-
-    Raises:
-        ConfigurationError: the launcher is told to run more jobs at once than there are processors.
-    """
+    """Worker threads of one job of a sweep, so that its jobs together take no more than the processors there are."""
     launcher, name = hydra.launcher, hydra.runtime.choices["hydra/launcher"]
     if name == "joblib":
-        jobs, most = launcher.n_jobs, processors()
-        require(jobs <= most, f"hydra.launcher.n_jobs is {jobs}; it must be at most {most}, the processors there are.")
-        return max(1, threads // (jobs if jobs > 0 else most))
+        return max(1, threads // (launcher.n_jobs if launcher.n_jobs > 0 else processors()))
     if name == "submitit_local":
         return int(launcher.cpus_per_task or 1)
     if name == "ray":
         return int((launcher.ray.remote or {}).get("num_cpus") or 1)
     return threads
+
+
+def limit_jobs(config: DictConfig) -> None:
+    """Has joblib run no more jobs at a time than there are processors."""
+    launcher = config.hydra.launcher
+    if config.hydra.runtime.choices["hydra/launcher"] == "joblib" and launcher.n_jobs > processors():
+        with read_write(launcher):
+            launcher.n_jobs = processors()
 
 
 def resumed(arguments: Sequence[str]) -> list[str]:

@@ -8,6 +8,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
+from muat_exp.compose import limit_jobs
 from muat_exp.sweep.jobs import write_plan
 
 STARTED: list[Path] = []  # folders of the multiruns of this process
@@ -20,6 +21,7 @@ class NoteMultirun(Callback):
         """Called once, in the process that launches the jobs."""
         folder = Path(config.hydra.sweep.dir)
         STARTED.append(folder)
+        limit_jobs(config)
         if config.hydra.runtime.choices["hydra/sweeper"] == "basic":
             write_plan(folder, planned_jobs(config))
 
