@@ -124,7 +124,7 @@ def extract_signatures(
     """Flat signatures of the subjects of `which`, and their offsets."""
     if not len(which):
         return np.empty(0, np.float32), np.zeros(1, np.int64)
-    parts = workers.over(which, lambda chunk: profile(task.config.signature, population, task.probes.tokens, chunk))
+    parts = workers.over(which, lambda chunk: profile(task.config.signature, population, task.probes, chunk))
     sizes = np.concatenate([np.diff(offsets) for _, offsets in parts])
     return np.concatenate([flat for flat, _ in parts]), np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
 

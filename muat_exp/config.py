@@ -15,7 +15,8 @@ from muat_exp.patterns import DEFAULT_NAMES, DEFINITIONS, Pattern, build_pattern
 
 ACTIVATIONS = ("relu", "gelu")
 CORRUPTION_KINDS = ("flip_target", "flip_any", "random_label")
-METHODS = ("mean", "std", "pca")
+METHODS = ("mean", "std", "min", "max", "sparsity", "entropy", "pca", "svd", "clustering", "fourier", "pattern_wise")
+SITES = ("pre_activations", "activations")
 INITS = ("default", "kaiming")
 UNTIL = ("switch", "plateau")
 ENGINES = ("compiled", "torch")
@@ -168,7 +169,11 @@ class SignatureConfig:
     """The activation signature: what is recorded of every neuron on the probe set."""
 
     methods: tuple[str, ...] = ("pca",)
+    site: str = "pre_activations"
     components: int = 10
+    n_frequencies: int = 5
+    n_clusters: int = 3
+    bins: int = 10
     probes: int = 200
     probe_seed: int = 0
 
@@ -177,9 +182,18 @@ class SignatureConfig:
         for method in self.methods:
             require_in("signature.methods", method, METHODS)
             require(self.methods.count(method) == 1, f"signature.methods names '{method}' more than once.")
+        require_in("signature.site", self.site, SITES)
         require_between("signature.components", self.components, 1, 256)
+        require_between("signature.n_frequencies", self.n_frequencies, 1, 256)
+        require_between("signature.n_clusters", self.n_clusters, 1, 64)
+        require_between("signature.bins", self.bins, 2, 1000)
         require_between("signature.probes", self.probes, 2, 100_000)
         require_between("signature.probe_seed", self.probe_seed, 0, 2**63 - 1)
+        fourier = "fourier" not in self.methods or self.n_frequencies <= self.probes // 2
+        require(
+            fourier,
+            f"signature.n_frequencies is {self.n_frequencies}; {self.probes} probes have {self.probes // 2} frequencies.",
+        )
 
 
 @dataclass(frozen=True)

@@ -6,14 +6,13 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from muat_exp.config import Config, SignatureConfig
-from muat_exp.kernels import random
+from muat_exp.config import METHODS, Config, SignatureConfig
+from muat_exp.kernels import profiles, random
 from muat_exp.kernels.data import draw_evenly
-from muat_exp.kernels.profiles import MEAN, PCA, STD, profile_subjects
 from muat_exp.population import Population
 from muat_exp.sequences import SpaceArrays, decode, encode
 
-METHOD_CODES = {"mean": MEAN, "std": STD, "pca": PCA}
+METHOD_CODES = {name: getattr(profiles, name.upper()) for name in METHODS}
 
 
 @dataclass(frozen=True)
@@ -23,10 +22,12 @@ class ProbeSet:
     Attributes:
         tokens: uint8 `(probes, L)`.
         origins: int64 `(probes,)`, the pattern that each was drawn from, as an index into `patterns.enabled`.
+        patterns: number of enabled patterns.
     """
 
     tokens: NDArray[np.uint8]
     origins: NDArray[np.int64]
+    patterns: int
 
     def to_json(self, config: Config) -> bytes:
         """The probe set as the dataset stores it."""
@@ -40,9 +41,12 @@ class ProbeSet:
         return orjson.dumps(content, option=orjson.OPT_INDENT_2)
 
 
-def read_probe_tokens(content: bytes) -> NDArray[np.uint8]:
-    """Tokens uint8 `(probes, L)` of a stored probe set."""
-    return encode(orjson.loads(content)["sequences"])
+def read_probes(content: bytes, config: Config) -> ProbeSet:
+    """A stored probe set."""
+    values = orjson.loads(content)
+    places = {name: place for place, name in enumerate(config.patterns.enabled)}
+    origins = np.array([places[name] for name in values["patterns"]], np.int64)
+    return ProbeSet(encode(values["sequences"]), origins, len(places))
 
 
 def draw_probes(config: Config, space: SpaceArrays) -> ProbeSet:
@@ -52,40 +56,75 @@ def draw_probes(config: Config, space: SpaceArrays) -> ProbeSet:
     tokens, origins = draw_evenly(space, key, -(-wanted // patterns), config.patterns.sequence_length)
     place = np.arange(len(origins)) - np.searchsorted(origins, origins)  # rank of each row within its pattern
     kept = np.sort(np.lexsort((origins, place))[:wanted])
-    return ProbeSet(tokens[kept], origins[kept])
+    return ProbeSet(tokens[kept], origins[kept], patterns)
 
 
-def method_columns(config: SignatureConfig) -> list[tuple[str, int]]:
+def method_columns(config: SignatureConfig, patterns: int) -> list[tuple[str, int]]:
     """Each method and its numbers a neuron, in the order of the signature's columns.
 
-    >>> method_columns(SignatureConfig(methods=("mean", "pca"), components=5))
+    Of a neuron's values on the probes (or of the layer's, for pca and svd), in float64:
+
+    - mean, std, min, max: of the values; std is the population's.
+    - sparsity: share of values at most 0.
+    - entropy: Shannon entropy in nats of a histogram of `bins` equal bins from min to max; 0 for a constant neuron.
+    - pca: the neuron's loadings on the layer's first `components` principal components; svd: the same without centring.
+      The largest |loading| of a component is positive. Components with an eigenvalue of at most 1e-10 of the first, and
+      those beyond the layer's neurons, are 0: so is all of a dead layer.
+    - clustering: `n_clusters` ascending centres of k-means on the values (Lloyd from quantiles); equal for a constant neuron.
+    - fourier: amplitudes |sum of v_j exp(-2 pi i k j / n)| / n of the centred values in the order of the probes, for
+      k = 1 to `n_frequencies`; 0 for a constant neuron.
+    - pattern_wise: mean over the probes of each enabled pattern; 0 for a pattern without probes.
+
+    >>> method_columns(SignatureConfig(methods=("mean", "pca"), components=5), 14)
     [('mean', 1), ('pca', 5)]
     """
-    return [(method, config.components if method == "pca" else 1) for method in config.methods]
+    columns = {
+        "pca": config.components,
+        "svd": config.components,
+        "clustering": config.n_clusters,
+        "fourier": config.n_frequencies,
+        "pattern_wise": patterns,
+    }
+    return [(method, columns.get(method, 1)) for method in config.methods]
+
+
+def kernel_recipe(config: SignatureConfig, probes: ProbeSet) -> profiles.Recipe:
+    """The signature as its kernel takes it."""
+    methods, columns = zip(*method_columns(config, probes.patterns), strict=True)
+    turns = np.outer(np.arange(1, config.n_frequencies + 1), np.arange(len(probes.tokens))) / len(probes.tokens)
+    return profiles.Recipe(
+        np.array([METHOD_CODES[method] for method in methods], np.int64),
+        np.array(columns, np.int64),
+        config.bins,
+        np.cos(2 * np.pi * turns),
+        np.sin(2 * np.pi * turns),
+        probes.origins,
+        probes.patterns,
+    )
 
 
 def profile(
-    config: SignatureConfig, population: Population, probes: NDArray[np.uint8], which: NDArray[np.int64]
+    config: SignatureConfig, population: Population, probes: ProbeSet, which: NDArray[np.int64]
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Signatures of the subjects of `which` on probes `(n, L)`.
+    """Signatures of the subjects of `which`.
 
     Returns:
         Flat float32 signatures, each `(neurons, columns)` row-major with the neurons layer by layer and the logit last,
         and their offsets, int64 `(len(which) + 1,)`.
     """
-    columns = sum(width for _, width in method_columns(config))
-    offsets = np.concatenate([[0], np.cumsum(population.neurons[which] * columns)]).astype(np.int64)
+    recipe = kernel_recipe(config, probes)
+    offsets = np.concatenate([[0], np.cumsum(population.neurons[which] * recipe.columns.sum())]).astype(np.int64)
     signatures = np.empty(offsets[-1], np.float32)
-    profile_subjects(
+    profiles.profile_subjects(
         population.depths,
         population.widths,
         population.kinds,
         population.parameters,
         population.offsets,
         which,
-        np.ascontiguousarray(probes.T.astype(np.float32)),
-        np.array([METHOD_CODES[method] for method in config.methods], np.int64),
-        config.components,
+        np.ascontiguousarray(probes.tokens.T.astype(np.float32)),
+        config.site == "activations",
+        recipe,
         signatures,
         offsets,
     )

@@ -2,13 +2,15 @@
 
 import numpy as np
 import pytest
+import scipy.stats
 import torch
+from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
 
-from muat_exp.config import Config, SignatureConfig
+from muat_exp.config import METHODS, Config, SignatureConfig
 from muat_exp.kernels.profiles import principal_loadings
 from muat_exp.sequences import matches
-from muat_exp.signature import draw_probes, profile
+from muat_exp.signature import ProbeSet, draw_probes, method_columns, profile
 from muat_exp.subject import draw_population, draw_specs
 
 CONFIG = Config(signature=SignatureConfig(methods=("mean", "std", "pca")))
@@ -26,8 +28,9 @@ def layer_outputs(module, tokens):
 
 def profiled(space):
     population = draw_population(CONFIG, draw_specs(CONFIG, EVERYONE))
-    probes = draw_probes(CONFIG, space).tokens
-    flat, offsets = profile(CONFIG.signature, population, probes, EVERYONE)
+    drawn = draw_probes(CONFIG, space)
+    probes = drawn.tokens
+    flat, offsets = profile(CONFIG.signature, population, drawn, EVERYONE)
     return population, probes, [flat[offsets[i] : offsets[i + 1]].reshape(-1, 12) for i in range(len(EVERYONE))]
 
 
@@ -60,6 +63,73 @@ def test_pca_agrees_with_scikit_learn_in_float64(space):
                 assert np.abs(ours[:, c]).max() == ours[:, c].max()
     assert checked > 5000
     assert close / checked > 0.98
+
+
+def reference(method, values, recipe, origins):
+    """One neuron's numbers by numpy, scipy and scikit-learn, from its values on the probes in float64."""
+    if method == "entropy":
+        return [scipy.stats.entropy(np.histogram(values, recipe.bins)[0])]
+    if method == "sparsity":
+        return [np.mean(values <= 0)]
+    if method == "fourier":
+        return np.abs(np.fft.rfft(values - values.mean()))[1 : recipe.n_frequencies + 1] / len(values)
+    if method == "pattern_wise":
+        return [values[origins == pattern].mean() for pattern in range(origins.max() + 1)]
+    if method == "clustering":
+        start = np.sort(values)[((np.arange(recipe.n_clusters) + 0.5) / recipe.n_clusters * len(values)).astype(int)]
+        fitted = KMeans(recipe.n_clusters, init=start[:, None], n_init=1, algorithm="lloyd", tol=0).fit(values[:, None])
+        return np.sort(fitted.cluster_centers_[:, 0])
+    return [getattr(values, method)()]
+
+
+@pytest.mark.parametrize("site", ["pre_activations", "activations"])
+@pytest.mark.parametrize(
+    "method", ["mean", "std", "min", "max", "sparsity", "entropy", "clustering", "fourier", "pattern_wise"]
+)
+def test_each_method_agrees_with_its_reference(space, method, site):
+    recipe = SignatureConfig(methods=("pca", method), site=site, components=3)
+    population, drawn = draw_population(CONFIG, draw_specs(CONFIG, EVERYONE)), draw_probes(CONFIG, space)
+    flat, offsets = profile(recipe, population, drawn, EVERYONE[:4])
+    for i in range(4):
+        outputs = layer_outputs(population.to_module(i), drawn.tokens)
+        if site == "activations":
+            activation = population.to_module(i)[1]
+            outputs = [*(activation(torch.from_numpy(layer)).numpy() for layer in outputs[:-1]), outputs[-1]]
+        values = np.concatenate(outputs, axis=1).astype(np.float64)
+        starts = np.sort(values, axis=0)[[33, 100, 166]]
+        told = np.diff(starts, axis=0).all(axis=0) | (method != "clustering")  # scikit-learn moves centres that start equal
+        ours = flat[offsets[i] : offsets[i + 1]].reshape(values.shape[1], -1)[:, 3:]
+        expected = np.array([reference(method, column, recipe, drawn.origins) for column in values[:, told].T])
+        near = np.isclose(ours[told], expected, rtol=1e-4, atol=2e-4).all(axis=1)
+        ties = method in ("entropy", "sparsity", "clustering")  # a value on an edge falls to either side in float32
+        assert near.mean() > (0.97 if ties else 0.999)
+
+
+def test_svd_agrees_with_numpy(space):
+    recipe = SignatureConfig(methods=("svd",), components=2)
+    population, drawn = draw_population(CONFIG, draw_specs(CONFIG, EVERYONE)), draw_probes(CONFIG, space)
+    flat, offsets = profile(recipe, population, drawn, EVERYONE)
+    for i in EVERYONE:
+        outputs = layer_outputs(population.to_module(i), drawn.tokens)[0].astype(np.float64)
+        loading = np.linalg.svd(outputs, full_matrices=False)[2][0]
+        loading = loading * np.sign(loading[np.argmax(np.abs(loading))])
+        ours = flat[offsets[i] : offsets[i + 1]].reshape(-1, 2)[: outputs.shape[1], 0]
+        assert np.allclose(ours, loading, atol=1e-4)
+
+
+def test_a_constant_neuron_has_no_spread():
+    probes = ProbeSet(np.zeros((6, 5), np.uint8), np.array([0, 0, 0, 1, 1, 1]), 3)
+    config = Config(signature=SignatureConfig(methods=METHODS, components=2, probes=20))
+    population = draw_population(config, draw_specs(config, EVERYONE[:1]))
+    widths = [width for _, width in method_columns(config.signature, 3)]
+    flat, _ = profile(config.signature, population, probes, EVERYONE[:1])
+    parts = np.split(flat.reshape(-1, sum(widths)), np.cumsum(widths)[:-1], axis=1)
+    found = dict(zip(METHODS, parts, strict=True))
+    for method in ("std", "entropy", "pca", "fourier"):
+        assert np.abs(found[method]).max() < 1e-6
+    assert np.array_equal(found["clustering"], np.repeat(found["mean"], 3, axis=1))
+    assert np.array_equal(found["pattern_wise"][:, :2], np.repeat(found["mean"], 2, axis=1))
+    assert not found["pattern_wise"][:, 2].any()
 
 
 def test_missing_and_dead_components_are_zeros():

@@ -21,6 +21,8 @@ from muat_exp.population import to_module
 if TYPE_CHECKING:
     from torch import nn
 
+    from muat_exp.signature import ProbeSet
+
 
 @dataclass(frozen=True)
 class Subject:
@@ -72,7 +74,7 @@ class Subjects(Sequence[Subject]):
     Attributes:
         table: the `subjects` configuration, an Arrow table.
         config: the configuration that the dataset was made with.
-        probes: uint8 `(probes, L)`, the probe set's tokens.
+        probes: the probe set.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -85,11 +87,11 @@ class Subjects(Sequence[Subject]):
             raise DatasetError(f"{folder} does not hold a readable dataset: {error}") from error
 
     @cached_property
-    def probes(self) -> NDArray[np.uint8]:
-        """Tokens of the probe set, uint8 `(probes, L)`."""
-        from muat_exp.signature import read_probe_tokens
+    def probes(self) -> ProbeSet:
+        """The probe set."""
+        from muat_exp.signature import read_probes
 
-        return read_probe_tokens((self.folder / "probe_set.json").read_bytes())
+        return read_probes((self.folder / "probe_set.json").read_bytes(), self.config)
 
     def __len__(self) -> int:
         return self.table.num_rows  # type: ignore[no-any-return]

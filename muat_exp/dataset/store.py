@@ -60,7 +60,7 @@ class Renderer:
         self.patterns = {pattern.name: pattern for pattern in config.patterns.build()}
         self.prompts = PromptRenderer(
             list(self.patterns.values()),
-            method_columns(config.signature),
+            method_columns(config.signature, len(config.patterns.enabled)),
             config.patterns.sequence_length,
             config.patterns.vocab_size,
         )
@@ -68,7 +68,7 @@ class Renderer:
 
     def table(self, records: pa.Table) -> tuple[pa.Table, list[int]]:
         """The `prompts` rows of some `subjects` rows, and their texts' tokens where there is a tokenizer."""
-        columns = sum(width for _, width in method_columns(self.config.signature))
+        columns = sum(width for _, width in method_columns(self.config.signature, len(self.config.patterns.enabled)))
         weights, signatures = records["weights"].combine_chunks(), records["signature"].combine_chunks()
         scalars = records.drop_columns(["weights", "degraded_weights", "signature"]).to_pylist()
         rows = []

@@ -1,11 +1,14 @@
 """Activation signatures: each subject runs on the probe set, each neuron's pre-activations become a few numbers."""
 
+from collections import namedtuple
+
 import numpy as np
 
 from muat_exp.kernels.compiled import compiled
-from muat_exp.kernels.network import LOWEST, activate_only, f4, linear, padded
+from muat_exp.kernels.network import LOWEST, activate_only, aligned_zeros, f4, linear, padded
 
-MEAN, STD, PCA = range(3)
+MEAN, STD, MIN, MAX, SPARSITY, ENTROPY, PCA, SVD, CLUSTERING, FOURIER, PATTERN_WISE = range(11)
+ROUNDS = 100  # of Lloyd's algorithm at most
 NEGLIGIBLE = 1e-10  # components below this share of the first eigenvalue are rounding
 
 
@@ -22,23 +25,31 @@ def pre_activations(subject, depth, width, kind, inputs, batch, z, h):
 
 
 @compiled(fast=True)
-def centre(activations, centred):
-    """Float64 activations (neurons, probes) with each neuron's mean taken off; returns the means (neurons,)."""
-    neurons, probes = centred.shape
+def to_float64(activations, values):
+    """The first probes of float32 activations (neurons, >= probes) as float64 values (neurons, probes)."""
+    for j in range(values.shape[0]):
+        for k in range(values.shape[1]):
+            values[j, k] = np.float64(activations[j, k])
+
+
+@compiled(fast=True)
+def centre(values, centred):
+    """Values (neurons, probes) with each neuron's mean taken off; returns the means (neurons,)."""
+    neurons, probes = values.shape
     means = np.empty(neurons)
     for j in range(neurons):
         total = 0.0
         for k in range(probes):
-            total += np.float64(activations[j, k])
+            total += values[j, k]
         means[j] = total / probes
         for k in range(probes):
-            centred[j, k] = np.float64(activations[j, k]) - means[j]
+            centred[j, k] = values[j, k] - means[j]
     return means
 
 
 @compiled(fast=True)
 def covariance(centred):
-    """Population covariance (neurons, neurons) of centred activations (neurons, probes)."""
+    """Mean products of rows (neurons, probes), (neurons, neurons): of centred rows their population covariance."""
     neurons, probes = centred.shape
     result = np.empty((neurons, neurons))
     for i in range(neurons):
@@ -74,41 +85,160 @@ def principal_loadings(matrix, components, loadings):
             loadings[j, c] = f4(sign * vectors[j, column])
 
 
+@compiled(fast=True)
+def extremes(row):
+    """Smallest and largest value."""
+    low, high = row[0], row[0]
+    for k in range(row.shape[0]):
+        low, high = min(low, row[k]), max(high, row[k])
+    return low, high
+
+
 @compiled()
-def profile_layer(activations, probes, methods, components, profile):
-    """Profiles one layer's neurons: the first `probes` columns of activations -> profile (neurons, columns)."""
-    centred = np.empty((profile.shape[0], probes))
-    means = centre(activations, centred)
-    matrix = covariance(centred)
-    column = 0
-    for method in methods:
-        if method == PCA:
-            principal_loadings(matrix, components, profile[:, column : column + components])
-            column += components
+def entropy(row, bins, counts):
+    """Shannon entropy in nats of the histogram of a row over `bins` equal bins from its smallest to its largest value.
+
+    0 where all values are equal. `counts` (bins,) is scratch. As in `numpy.histogram`, the last bin is closed.
+    """
+    low, high = extremes(row)
+    if high <= low:
+        return 0.0
+    counts[:] = 0
+    for k in range(row.shape[0]):
+        counts[min(np.int64((row[k] - low) / (high - low) * bins), bins - 1)] += 1
+    total = 0.0
+    for count in counts:
+        if count > 0:
+            total -= count / row.shape[0] * np.log(count / row.shape[0])
+    return total
+
+
+@compiled()
+def cluster_centres(row, centres):
+    """Centres (clusters,) of a row's values, ascending: k-means in one dimension by Lloyd's algorithm.
+
+    It starts at the quantiles (i + 1/2) / clusters (the nearest lower value), so that it is deterministic, and ends when no
+    centre moves. A cluster without values keeps its centre: a constant row has equal centres.
+    """
+    values, clusters = np.sort(row), centres.shape[0]
+    count = values.shape[0]
+    for c in range(clusters):
+        centres[c] = values[np.int64((c + 0.5) / clusters * count)]
+    for _ in range(ROUNDS):
+        start, moved = 0, False
+        for c in range(clusters):
+            stop = count
+            if c + 1 < clusters:
+                stop = max(start, np.searchsorted(values, (centres[c] + centres[c + 1]) / 2, side="right"))
+            if stop > start:
+                centre = values[start:stop].mean()
+                moved |= centre != centres[c]
+                centres[c] = centre
+            start = stop
+        if not moved:
+            break
+
+
+@compiled(fast=True)
+def amplitude(row, cosines, sines):
+    """|sum of row * exp(-2 pi i k j / n)| / n for one frequency, from its cosines and sines (n,)."""
+    real, imaginary = 0.0, 0.0
+    for k in range(row.shape[0]):
+        real += row[k] * cosines[k]
+        imaginary += row[k] * sines[k]
+    return np.sqrt(real * real + imaginary * imaginary) / row.shape[0]
+
+
+@compiled()
+def pattern_means(row, origins, sums, counts):
+    """Mean over each pattern's probes into `sums` (patterns,); 0 for a pattern without probes. `counts` is scratch."""
+    sums[:] = 0
+    counts[:] = 0
+    for k in range(row.shape[0]):
+        sums[origins[k]] += row[k]
+        counts[origins[k]] += 1
+    for p in range(sums.shape[0]):
+        if counts[p] > 0:
+            sums[p] /= counts[p]
+
+
+# What a signature is made of: `methods` int64 (codes), `columns` int64 (numbers a neuron), `bins` of the entropy, tables
+# `cosines`, `sines` float64 (frequencies, probes), `origins` int64 (probes,) and `patterns`, how many there are.
+Recipe = namedtuple("Recipe", "methods columns bins cosines sines origins patterns")
+
+
+@compiled()
+def fill_columns(method, values, centred, means, moments, recipe, part):
+    """One method's numbers of a layer -> part (neurons, columns); values, centred (neurons, probes); moments: covariance."""
+    neurons = values.shape[0]
+    if method == PCA:
+        principal_loadings(moments, part.shape[1], part)
+        return
+    if method == SVD:
+        principal_loadings(covariance(values), part.shape[1], part)
+        return
+    counts = np.empty(max(recipe.bins, recipe.patterns), np.int64)
+    numbers = np.empty(part.shape[1])
+    for j in range(neurons):
+        low, high = extremes(values[j])
+        if method == MEAN:
+            numbers[0] = means[j]
+        elif method == STD:
+            numbers[0] = np.sqrt(moments[j, j])
+        elif method == MIN:
+            numbers[0] = low
+        elif method == MAX:
+            numbers[0] = high
+        elif method == SPARSITY:
+            numbers[0] = np.mean(values[j] <= 0)
+        elif method == ENTROPY:
+            numbers[0] = entropy(values[j], recipe.bins, counts[: recipe.bins])
+        elif method == CLUSTERING:
+            cluster_centres(values[j], numbers)
+        elif method == FOURIER:
+            for f in range(numbers.shape[0]):
+                numbers[f] = amplitude(centred[j], recipe.cosines[f], recipe.sines[f])
         else:
-            for j in range(means.shape[0]):
-                profile[j, column] = f4(means[j] if method == MEAN else np.sqrt(matrix[j, j]))
-            column += 1
+            pattern_means(values[j], recipe.origins, numbers, counts[: recipe.patterns])
+        for c in range(part.shape[1]):
+            part[j, c] = f4(numbers[c])
+
+
+@compiled()
+def profile_layer(activations, probes, recipe, profile):
+    """Profiles one layer's neurons: the first `probes` columns of activations -> profile (neurons, columns)."""
+    values, centred = np.empty((profile.shape[0], probes)), np.empty((profile.shape[0], probes))
+    to_float64(activations, values)
+    means = centre(values, centred)
+    moments = covariance(centred)
+    column = 0
+    for i in range(recipe.methods.shape[0]):
+        part = profile[:, column : column + recipe.columns[i]]
+        fill_columns(recipe.methods[i], values, centred, means, moments, recipe, part)
+        column += recipe.columns[i]
 
 
 @compiled()
 def profile_subjects(
-    depths, widths, kinds, parameters, offsets, which, probes, methods, components, signatures, signature_offsets
+    depths, widths, kinds, parameters, offsets, which, probes, activated, recipe, signatures, signature_offsets
 ):  # fmt: skip
-    """Signatures of the subjects of `which`: probes float32 (features, n); rows of (neurons, columns) into `signatures`."""
-    columns = 0
-    for method in methods:
-        columns += components if method == PCA else 1
-    features, count = probes.shape
+    """Signatures of the subjects of `which`: probes float32 (features, n); rows of (neurons, columns) into `signatures`.
+
+    With `activated` hidden neurons are profiled after their activation.
+    """
+    columns, (features, count) = recipe.columns.sum(), probes.shape
     batch, widest, deepest = padded(count), widths[which].max(), depths[which].max()
-    inputs = np.zeros((1, features, batch), f4)
+    inputs = aligned_zeros(1, features, batch)
     inputs[0, :, :count] = probes
-    z, h = np.zeros((deepest + 1, widest, batch), f4), np.zeros((1, widest, batch), f4)
+    z, h = aligned_zeros(deepest + 1, widest, batch), aligned_zeros(1, widest, batch)
     for i in range(which.shape[0]):
         s = which[i]
         depth, width = depths[s], widths[s]
         pre_activations(parameters[offsets[s] : offsets[s + 1]], depth, width, kinds[s], inputs, batch, z, h)
+        if activated:
+            for index in range(depth):
+                activate_only(kinds[s], z, index, z, index, width, batch)
         signature = signatures[signature_offsets[i] : signature_offsets[i + 1]].reshape(depth * width + 1, columns)
         for index in range(depth + 1):
             neurons = slice(index * width, min((index + 1) * width, depth * width + 1))
-            profile_layer(z[index], count, methods, components, signature[neurons])
+            profile_layer(z[index], count, recipe, signature[neurons])

@@ -113,7 +113,7 @@ class WandbTracker:
         """See `Tracker`."""
         from muat_exp.signature import method_columns
 
-        columns = sum(width for _, width in method_columns(self.config.signature))
+        columns = sum(width for _, width in method_columns(self.config.signature, len(self.config.patterns.enabled)))
         tell("result", dataset=str(dataset.resolve()), summary=summary, curves=self.curves.rows(), columns=columns)
 
     def close(self) -> None:
