@@ -142,7 +142,7 @@ def plot_architectures(axes: Any, rows: list[dict[str, Any]]) -> None:
             (row["architecture"], row["attempts_per_second"]) for row in rows if (row["recipe"], row["workers"]) == (recipe, 2)
         ]
         axes.plot(*zip(*points, strict=True), "o-", color=colour)
-        axes.annotate(recipe, points[-1], xytext=(0, 8), textcoords="offset points", ha="right", color=colour)
+        axes.annotate(recipe, points[1], xytext=(14, 12), textcoords="offset points", color=colour)
         for name, speed in points:
             axes.annotate(f"{speed:.0f}", (name, speed), xytext=(5, 4), textcoords="offset points", fontsize=7, color=GREY)
     axes.set_yscale("log")
