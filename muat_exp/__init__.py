@@ -5,20 +5,36 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from muat_exp.compose import load_config
     from muat_exp.config import Config
+    from muat_exp.dataset.parsing import ParsedPrompt, parse_prompt, parse_weights
     from muat_exp.dataset.reading import Subject, Subjects, load_subjects
     from muat_exp.errors import MuatError
     from muat_exp.generate import Result, generate
 
-__all__ = ["Config", "MuatError", "Result", "Subject", "Subjects", "generate", "load_config", "load_subjects"]
+__all__ = [
+    "Config",
+    "MuatError",
+    "ParsedPrompt",
+    "Result",
+    "Subject",
+    "Subjects",
+    "generate",
+    "load_config",
+    "load_subjects",
+    "parse_prompt",
+    "parse_weights",
+]
 HOMES = {
     "Config": "config",
     "MuatError": "errors",
+    "ParsedPrompt": "dataset.parsing",
     "Result": "generate",
     "Subject": "dataset.reading",
     "Subjects": "dataset.reading",
     "generate": "generate",
     "load_config": "compose",
     "load_subjects": "dataset.reading",
+    "parse_prompt": "dataset.parsing",
+    "parse_weights": "dataset.parsing",
 }
 
 

@@ -16,7 +16,7 @@ from omegaconf import DictConfig
 
 from muat_exp.compose import conf_folder, launched_threads, prepare, sentences, to_config
 from muat_exp.config import Config
-from muat_exp.errors import ConfigurationError, MuatError
+from muat_exp.errors import ConfigurationError, DatasetError, MuatError
 from muat_exp.run_folder import load_run_config
 from muat_exp.sweep.callback import STARTED
 from muat_exp.sweep.jobs import FINISHED, RUNNING, Job, exit_code, failed, is_finished, read_plan, swept_keys
@@ -162,10 +162,26 @@ def make_dashboard(config: Config, folder: Path) -> float:
     return 0.0
 
 
+def validate_dataset(config: Config, folder: Path) -> float:
+    """Checks a dataset and prints its faults; raises where there are any."""
+    from muat_exp.dataset.validate import validate
+    from muat_exp.engine import worker_threads
+
+    with worker_threads(config.threads) as workers:
+        faults = validate(Path(config.dataset_dir), workers)
+    for fault in faults:
+        print(fault)
+    if faults:
+        raise DatasetError(f"{config.dataset_dir} is not sound: {len(faults)} faults, listed above.")
+    print(f"{config.dataset_dir} is sound.")
+    return 0.0
+
+
 TASKS: dict[str, Callable[[Config, Path], float]] = {
     "generate": make_dataset,
     "gather": gather_sweep,
     "dashboard": make_dashboard,
+    "validate": validate_dataset,
 }
 
 

@@ -37,6 +37,7 @@ PLUGINS = {  # options of Hydra's own groups that an extra brings
     ("hydra/launcher", "ray"): "ray",
     ("hydra/sweeper", "optuna"): "optuna",
 }
+ON_DATASETS = ("validate",)  # tasks that work on a finished dataset
 SYNTAX = "an override is written key=value or group=option, quoted for the shell where it has spaces or brackets."
 
 
@@ -91,6 +92,8 @@ def prepare(arguments: Sequence[str]) -> list[str]:
         ConfigurationError: see `resumed`.
     """
     prepared = normalise(resumed(arguments))
+    if any(f"task={task}" in prepared for task in ON_DATASETS):
+        return [*map(named_folder, prepared), "hydra.output_subdir=null", "hydra.run.dir=."]
     if any(argument.startswith("--") and argument != "--multirun" for argument in prepared) or "-c" in prepared:
         return prepared  # help, or printing the configuration
     keys = [argument.partition("=")[0] for argument in prepared]
@@ -103,6 +106,12 @@ def prepare(arguments: Sequence[str]) -> list[str]:
     if {"-m", "--multirun", "sweep"} & set(keys) and "hydra.sweep.dir" not in keys and "sweep=null" not in prepared:
         prepared.append(f"hydra.sweep.dir={claim_folder(Path('multirun'))}")
     return prepared
+
+
+def named_folder(argument: str) -> str:
+    """An argument `dataset=<folder>` as the key of that folder: what these tasks work on has its own configuration."""
+    key, _, value = argument.partition("=")
+    return f"dataset_dir={json.dumps(value)}" if key == "dataset" else argument
 
 
 def claim_folder(parent: Path) -> Path:

@@ -22,12 +22,13 @@ UNTIL = ("switch", "plateau")
 ENGINES = ("compiled", "torch")
 LOGGERS = ("wandb", "csv", "tensorboard", "none")
 LOGGER_MODES = ("offline", "online")
-TASKS = ("generate", "gather", "dashboard")
+TASKS = ("generate", "gather", "dashboard", "validate")
 SHORTFALLS = ("error", "accept")
 # What changes neither a subject nor how it is presented: left out of the signature, free to differ when a run continues.
 PRESENTATION = (
     "task",
     "sweep_dir",
+    "dataset_dir",
     "dry_run",
     "workers",
     "cohort_size",
@@ -291,6 +292,7 @@ class Config:
 
     task: str = "generate"
     sweep_dir: str = ""
+    dataset_dir: str = ""
     dry_run: bool = False
     seed: int = 0
     workers: int | str = "auto"
@@ -308,6 +310,7 @@ class Config:
     def __post_init__(self) -> None:
         require_in("task", self.task, TASKS)
         require(self.task != "gather" or bool(self.sweep_dir), "task=gather needs sweep_dir=<the folder of a multirun>.")
+        require(self.task != "validate" or bool(self.dataset_dir), "task=validate needs dataset=<the folder of a dataset>.")
         require_between("seed", self.seed, 0, 2**63 - 1)
         require_between("cohort_size", self.cohort_size, 1, 1_000_000)
         require_in("engine", self.engine, ENGINES)

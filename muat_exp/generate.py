@@ -22,7 +22,7 @@ from muat_exp.config import Config, config_signature
 from muat_exp.dataset.card import render_card
 from muat_exp.dataset.reading import Subjects, load_subjects
 from muat_exp.dataset.records import attempt_table
-from muat_exp.dataset.store import Means, Places, flush, replace_folder, staged_folder, write_shards
+from muat_exp.dataset.store import Means, Places, flush, replace_folder, staged_folder, write_checksums, write_shards
 from muat_exp.engine import Workers, worker_threads
 from muat_exp.kernels.compiled import kernels_are_cached
 from muat_exp.progress import Reporter, Silent
@@ -234,6 +234,7 @@ def write_dataset(task: Task, run: RunFolder, ledger: Ledger, workers: Workers) 
     (staged / "config.yaml").write_text(to_yaml(config))
     (staged / "probe_set.json").write_bytes(task.probes.to_json(config))
     (staged / "README.md").write_text(render_card(config, summary, tokens))
+    write_checksums(staged)
     flush(staged)
     return summary, staged
 

@@ -1,5 +1,6 @@
 """Writes the dataset: records of finished cohorts, ordered by example, rendered and sharded into Parquet."""
 
+import hashlib
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -22,6 +23,7 @@ from muat_exp.run_folder import read_cohort
 from muat_exp.signature import method_columns
 
 ROW_GROUP = 50
+CHECKSUMS = "SHA256SUMS"
 DICTIONARIES = ["target_pattern", "selected_patterns.list.element", "activation"]
 TASK = "classification"
 TEXTS = ("metadata", f"{TASK}_prompt", f"{TASK}_completion", f"{TASK}_text")
@@ -177,6 +179,18 @@ def staged_folder(final: Path) -> Path:
     shutil.rmtree(staged, ignore_errors=True)
     staged.mkdir(parents=True)
     return staged
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file, hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_checksums(folder: Path) -> None:
+    """Writes the checksums of all files, as `sha256sum --check` reads them."""
+    lines = [f"{file_sha256(path)}  {path.relative_to(folder)}\n" for path in walk(folder)]
+    (folder / CHECKSUMS).write_text("".join(lines))
 
 
 def flush(folder: Path) -> None:

@@ -1,0 +1,86 @@
+"""Prompts read back, and everything else refused with the line of the fault."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import muat_exp
+from muat_exp.config import Config
+from muat_exp.dataset.prompts import PromptRenderer
+from muat_exp.errors import PromptError
+
+PATTERNS = Config().patterns.build()
+METHODS = [("mean", 1), ("pca", 3)]
+
+
+def render(depth, width, seed, activation="relu"):
+    generator = np.random.default_rng(seed)
+    count = 5 * width + width + (depth - 1) * (width * width + width) + width + 1
+    weights = generator.normal(scale=10.0 ** generator.integers(-3, 3), size=count).astype(np.float32)
+    signature = generator.normal(size=(depth * width + 1, 4)).astype(np.float32)
+    text = PromptRenderer(PATTERNS, METHODS, 5, 10).render(depth, width, activation, weights, signature)
+    return text, weights, signature
+
+
+def flat_signature(parsed):
+    return np.concatenate([np.column_stack([layer["mean"], layer["pca"]]) for layer in parsed.signature.values()])
+
+
+@given(st.integers(1, 6), st.integers(4, 12), st.integers(0, 10**6), st.sampled_from(["relu", "gelu"]))
+def test_a_prompt_comes_back(depth, width, seed, activation):
+    text, weights, signature = render(depth, width, seed, activation)
+    parsed = muat_exp.parse_prompt(text)
+    assert (parsed.num_layers, parsed.neurons_per_layer, parsed.activation) == (depth, width, activation)
+    assert (parsed.sequence_length, parsed.vocab_size) == (5, 10)
+    assert np.allclose(parsed.parameters, weights, rtol=1e-6, atol=6e-7)
+    assert np.allclose(flat_signature(parsed), signature, atol=6e-7)
+    again = PromptRenderer(PATTERNS, METHODS, 5, 10).render(depth, width, activation, parsed.parameters, flat_signature(parsed))
+    assert again == text
+    assert all(np.array_equal(parsed.weights[name], array) for name, array in muat_exp.parse_weights(text).items())
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "message"),
+    [
+        ("## Weights", "## Waits", "no section '## Weights'"),
+        ("2 hidden layers", "3 hidden layers", "need"),
+        ("relu;", "sine;", "line 2: the architecture"),
+        ("### 2", "### 3", "'### 2' must come here"),
+        ('"network.2.bias"', '"network.2.bios"', "network.2.bias is missing"),
+        ("mean: ", "mean: true, ", "must be a list of numbers"),
+        ("pca: [", "pca: ", "not JSON"),
+        ("## Signature", "## Signature\n???", "no line of a signature"),
+    ],
+)
+def test_a_fault_is_named_with_its_line(before, after, message):
+    text, _, _ = render(2, 5, 0)
+    with pytest.raises(PromptError, match=r"^line \d+: ") as caught:
+        muat_exp.parse_prompt(text.replace(before, after, 1))
+    assert message in str(caught.value)
+
+
+@given(st.data())
+def test_mutated_prompts_are_read_or_refused(data):
+    text, _, _ = render(1, 4, 1)
+    text = text[: text.index("## Task")]
+    at = data.draw(st.integers(0, len(text) - 1))
+    length = data.draw(st.integers(0, 20))
+    mutated = text[:at] + data.draw(st.text(max_size=20)) + text[at + length :]
+    for parse in (muat_exp.parse_prompt, muat_exp.parse_weights):
+        try:
+            parse(mutated)
+        except PromptError as error:
+            assert str(error).startswith("line ")
+
+
+@given(st.text(max_size=200))
+def test_any_text_is_refused(text):
+    with pytest.raises(PromptError):
+        muat_exp.parse_prompt(text)
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "{" * 100_000 + "}" * 100_000, '{"network.0.weight": 1e999}', "{}"])
+def test_bombs_are_refused(text):
+    with pytest.raises(PromptError):
+        muat_exp.parse_weights(text)
