@@ -25,7 +25,7 @@ from omegaconf.errors import (
     OmegaConfBaseException,
 )
 
-from muat_exp.config import Config, determines_data, flatten, from_dict, require, schema_keys, unknown_key
+from muat_exp.config import ON_DATASETS, Config, determines_data, flatten, from_dict, require, schema_keys, unknown_key
 from muat_exp.errors import ConfigurationError, RunFolderError, nearest
 
 ADDED_GROUP = re.compile(r"^\+(?=(experiment|sweep)=)")
@@ -37,7 +37,6 @@ PLUGINS = {  # options of Hydra's own groups that an extra brings
     ("hydra/launcher", "ray"): "ray",
     ("hydra/sweeper", "optuna"): "optuna",
 }
-ON_DATASETS = ("validate",)  # tasks that work on a finished dataset
 SYNTAX = "an override is written key=value or group=option, quoted for the shell where it has spaces or brackets."
 
 

@@ -13,7 +13,19 @@ from typing import Any
 from muat_exp.errors import ConfigurationError, nearest
 from muat_exp.patterns import DEFAULT_NAMES, DEFINITIONS, Pattern, build_patterns
 
-ACTIVATIONS = ("relu", "gelu")
+ACTIVATIONS = ("relu", "gelu", "tanh", "sigmoid", "leaky_relu")  # in the order of the codes in `kernels.network`
+PRECISIONS = ("float32", "bfloat16", "float16")
+QUANTIZATIONS = ("none", "int8", "int4", "ternary", "binary")
+PROMPT_TASKS = ("classification", "modification")
+STYLES = ("separate", "interwoven")
+JSON_COLUMNS = (
+    "improved_signature",
+    "improved_model_weights",
+    "degraded_signature",
+    "degraded_model_weights",
+    "training_metrics",
+)
+SPLITS = ("train", "validation", "test")
 CORRUPTION_KINDS = ("flip_target", "flip_any", "random_label")
 METHODS = ("mean", "std", "min", "max", "sparsity", "entropy", "pca", "svd", "clustering", "fourier", "pattern_wise")
 SITES = ("pre_activations", "activations")
@@ -22,13 +34,18 @@ UNTIL = ("switch", "plateau")
 ENGINES = ("compiled", "torch")
 LOGGERS = ("wandb", "csv", "tensorboard", "none")
 LOGGER_MODES = ("offline", "online")
-TASKS = ("generate", "gather", "dashboard", "validate")
+ON_DATASETS = ("validate", "signature", "render", "score", "publish")  # tasks that work on a finished dataset
+TASKS = ("generate", "gather", "dashboard", "probes", *ON_DATASETS)
 SHORTFALLS = ("error", "accept")
 # What changes neither a subject nor how it is presented: left out of the signature, free to differ when a run continues.
 PRESENTATION = (
     "task",
     "sweep_dir",
     "dataset_dir",
+    "predictions",
+    "benchmark_set",
+    "repo",
+    "private",
     "dry_run",
     "workers",
     "cohort_size",
@@ -38,6 +55,7 @@ PRESENTATION = (
     "dataset.on_shortfall",
     "dataset.max_attempts_per_example",
     "dataset.examples_per_shard",
+    "signature.probe_set",
 )
 
 
@@ -51,6 +69,13 @@ def require_in(name: str, value: str, allowed: tuple[str, ...]) -> None:
     """Raises `ConfigurationError` unless the value is one of the allowed names."""
     hint = nearest(value, allowed)
     require(value in allowed, f"{name} is '{value}'; it must be one of {', '.join(allowed)}.{hint}")
+
+
+def require_names(name: str, values: tuple[str, ...], allowed: tuple[str, ...]) -> None:
+    """Raises `ConfigurationError` unless each value is one of the allowed names, once."""
+    for value in values:
+        require_in(name, value, allowed)
+        require(values.count(value) == 1, f"{name} names '{value}' more than once.")
 
 
 def require_between(name: str, value: float, low: float, high: float) -> None:
@@ -92,6 +117,9 @@ class ArchitectureConfig:
     num_layers: Range = Range(8, 10)
     neurons_per_layer: Range = Range(10, 15)
     activations: tuple[str, ...] = ("relu", "gelu")
+    dropout: float = 0.0
+    precision: str = "float32"
+    quantization: str = "none"
 
     def __post_init__(self) -> None:
         self.num_layers.check("architecture.num_layers", 1, 64)
@@ -99,6 +127,9 @@ class ArchitectureConfig:
         require(len(self.activations) > 0, "architecture.activations is empty; it needs at least one activation.")
         for activation in self.activations:
             require_in("architecture.activations", activation, ACTIVATIONS)
+        require_between("architecture.dropout", self.dropout, 0, 0.9)
+        require_in("architecture.precision", self.precision, PRECISIONS)
+        require_in("architecture.quantization", self.quantization, QUANTIZATIONS)
 
 
 @dataclass(frozen=True)
@@ -177,12 +208,12 @@ class SignatureConfig:
     bins: int = 10
     probes: int = 200
     probe_seed: int = 0
+    probe_set: str = ""
+    probe_set_sha256: str = ""
 
     def __post_init__(self) -> None:
         require(len(self.methods) > 0, "signature.methods is empty; it needs at least one method.")
-        for method in self.methods:
-            require_in("signature.methods", method, METHODS)
-            require(self.methods.count(method) == 1, f"signature.methods names '{method}' more than once.")
+        require_names("signature.methods", self.methods, METHODS)
         require_in("signature.site", self.site, SITES)
         require_between("signature.components", self.components, 1, 256)
         require_between("signature.n_frequencies", self.n_frequencies, 1, 256)
@@ -248,6 +279,22 @@ class TrainingConfig:
 
 
 @dataclass(frozen=True)
+class SplitsConfig:
+    """Shares of the examples in each split; a split with a share of 0 is not written."""
+
+    train: float = 1.0
+    validation: float = 0.0
+    test: float = 0.0
+
+    def __post_init__(self) -> None:
+        shares = asdict(self)
+        for name, share in shares.items():
+            require_between(f"dataset.splits.{name}", share, 0, 1)
+        total = sum(shares.values())
+        require(abs(total - 1) < 1e-9, f"dataset.splits add up to {total:g}; train, validation and test must add up to 1.")
+
+
+@dataclass(frozen=True)
 class DatasetConfig:
     """How many examples, in which shares, and what is written."""
 
@@ -256,12 +303,32 @@ class DatasetConfig:
     max_attempts_per_example: int = 50
     on_shortfall: str = "error"
     examples_per_shard: int = 5000
+    tasks: tuple[str, ...] = ("classification",)
+    style: str = "separate"
+    columns: tuple[str, ...] = ()
+    splits: SplitsConfig = field(default_factory=SplitsConfig)
+    tokenizer: str = "llama3"
 
     def __post_init__(self) -> None:
         require_between("dataset.num_examples", self.num_examples, 1, 100_000_000)
         require_between("dataset.max_attempts_per_example", self.max_attempts_per_example, 1, 1_000_000)
         require_in("dataset.on_shortfall", self.on_shortfall, SHORTFALLS)
         require_between("dataset.examples_per_shard", self.examples_per_shard, 1, 1_000_000)
+        require(len(self.tasks) > 0, f"dataset.tasks is empty; it needs at least one of {', '.join(PROMPT_TASKS)}.")
+        require_names("dataset.tasks", self.tasks, PROMPT_TASKS)
+        require_in("dataset.style", self.style, STYLES)
+        require_names("dataset.columns", self.columns, JSON_COLUMNS)
+        require(bool(self.tokenizer), "dataset.tokenizer is empty; it must be llama3, none, or the path of a tokenizer.json.")
+
+    @property
+    def needs_degraded_signature(self) -> bool:
+        """Whether something that is written shows the degraded network's signature."""
+        return "modification" in self.tasks or "degraded_signature" in self.columns
+
+    @property
+    def needs_history(self) -> bool:
+        """Whether every subject's losses and accuracies are kept epoch by epoch."""
+        return "training_metrics" in self.columns
 
 
 @dataclass(frozen=True)
@@ -293,6 +360,10 @@ class Config:
     task: str = "generate"
     sweep_dir: str = ""
     dataset_dir: str = ""
+    predictions: str = ""
+    benchmark_set: str = ""
+    repo: str = ""
+    private: bool = False
     dry_run: bool = False
     seed: int = 0
     workers: int | str = "auto"
@@ -310,7 +381,11 @@ class Config:
     def __post_init__(self) -> None:
         require_in("task", self.task, TASKS)
         require(self.task != "gather" or bool(self.sweep_dir), "task=gather needs sweep_dir=<the folder of a multirun>.")
-        require(self.task != "validate" or bool(self.dataset_dir), "task=validate needs dataset=<the folder of a dataset>.")
+        on_dataset = self.task not in ON_DATASETS or bool(self.dataset_dir)
+        require(on_dataset, f"task={self.task} needs dataset=<the folder of a dataset, or its name on the Hub>.")
+        scored = self.task != "score" or bool(self.predictions)
+        require(scored, "task=score needs predictions=<a .jsonl or .parquet file with example_id and completion>.")
+        require(self.task != "publish" or bool(self.repo), "task=publish needs repo=<owner>/<name>, a dataset on the Hub.")
         require_between("seed", self.seed, 0, 2**63 - 1)
         require_between("cohort_size", self.cohort_size, 1, 1_000_000)
         require_in("engine", self.engine, ENGINES)

@@ -101,7 +101,7 @@ def check_files(folder: Path, faults: Faults) -> None:
     if not path.is_file():
         faults.add("checksums", f"{CHECKSUMS} is missing: files can't be checked.")
         return
-    noted = {name: digest for digest, _, name in (line.partition("  ") for line in path.read_text().splitlines())}
+    noted = {name: digest for digest, _, name in (line.partition("  ") for line in path.read_text("utf-8", "replace").splitlines())}
     there = {str(file.relative_to(folder)): file for file in folder.rglob("*") if file.is_file() and file != path}
     for name in sorted(noted.keys() | there.keys()):
         if name not in there:
@@ -267,7 +267,8 @@ def check_balance(config: Config, folder: Path, faults: Faults) -> None:
             counts[name] = counts.get(name, 0) + 1
     if config.dataset.balance and config.dataset.on_shortfall == "error" and max(counts.values()) - min(counts.values()) > 1:
         faults.add("balance", f"the patterns are not balanced: {counts}.")
-    card = (folder / "README.md").read_text() if (folder / "README.md").is_file() else ""
+    path = folder / "README.md"
+    card = path.read_text("utf-8", "replace") if path.is_file() else ""
     cells = [[cell.strip() for cell in line.split("|")] for line in card.splitlines() if line.count("|") > 4]
     rows = {row[1]: row[3] for row in reversed(cells)}  # of a pattern the first table's: attempts, accepted, ...
     for name, count in counts.items():
