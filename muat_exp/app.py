@@ -17,6 +17,7 @@ from omegaconf import DictConfig
 from muat_exp.compose import conf_folder, launched_threads, prepare, sentences, to_config
 from muat_exp.config import Config
 from muat_exp.errors import ConfigurationError, DatasetError, MuatError
+from muat_exp.lean_import import collector_paused, import_lightning
 from muat_exp.run_folder import load_run_config
 from muat_exp.sweep.callback import STARTED
 from muat_exp.sweep.jobs import FINISHED, RUNNING, Job, exit_code, failed, is_finished, read_plan, swept_keys
@@ -94,8 +95,10 @@ def make_dataset(config: Config, folder: Path, brief: bool = False) -> float:
 
         require_login(config.logger.mode)
         begin_process()  # imports W&B while we import torch
-    from muat_exp.generate import generate
-    from muat_exp.progress import print_brief, print_summary, reporter
+    with collector_paused():
+        import_lightning()
+        from muat_exp.generate import generate
+        from muat_exp.progress import print_brief, print_summary, reporter
 
     shown = config.progress and (sys.stdout.isatty() or not brief)
     with reporter(config.dataset.num_examples, shown) as display:

@@ -37,6 +37,8 @@ PLUGINS = {  # options of Hydra's own groups that an extra brings
     ("hydra/launcher", "ray"): "ray",
     ("hydra/sweeper", "optuna"): "optuna",
 }
+LOCAL_RAY = {"include_dashboard": False, "logging_level": "warning"}
+LOCAL_RAY_ENVIRONMENT = {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0"}  # it serves nobody else, and tells nobody
 SYNTAX = "an override is written key=value or group=option, quoted for the shell where it has spaces or brackets."
 
 
@@ -146,11 +148,15 @@ def launched_threads(hydra: DictConfig, threads: int) -> int:
 
 
 def limit_jobs(config: DictConfig) -> None:
-    """Has joblib run no more jobs at a time than there are processors."""
-    launcher = config.hydra.launcher
-    if config.hydra.runtime.choices["hydra/launcher"] == "joblib" and launcher.n_jobs > processors():
-        with read_write(launcher):
+    """Has joblib, or a Ray cluster of this machine alone, run no more jobs at a time than there are processors."""
+    launcher, name = config.hydra.launcher, config.hydra.runtime.choices["hydra/launcher"]
+    with read_write(launcher):
+        if name == "joblib" and launcher.n_jobs > processors():
             launcher.n_jobs = processors()
+        if name == "ray" and launcher.ray.init.get("address") is None:
+            launcher.ray.init = LOCAL_RAY | {"num_cpus": processors()} | dict(launcher.ray.init)
+            for variable, value in LOCAL_RAY_ENVIRONMENT.items():
+                os.environ.setdefault(variable, value)
 
 
 def resumed(arguments: Sequence[str]) -> list[str]:
