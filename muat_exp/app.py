@@ -76,9 +76,8 @@ def sweep_job(composed: DictConfig, settings: Any, folder: Path) -> float:
 
 def as_launched(config: Config, settings: Any, number: int) -> Config:
     """The configuration of one job with its share of the processors, and its name and group for W&B."""
-    swept = read_plan(Path(settings.sweep.dir))
-    values = Job(number, tuple(settings.overrides.task)).values
-    names = ", ".join(f"{key}={values[key]}" for key in swept_keys(swept) if key in values)
+    swept = swept_keys(read_plan(Path(settings.sweep.dir))) or list(settings.sweeper.params or {})  # a search has no plan
+    names = Job(number, tuple(settings.overrides.task)).label(swept)
     logger = replace(
         config.logger,
         group=config.logger.group or "-".join(Path(settings.sweep.dir).parts[-2:]),

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from muat_exp.run_folder import write_atomically
-from muat_exp.sweep.jobs import FINISHED, Job, job_folder, read_jobs, swept_keys
+from muat_exp.sweep.jobs import FINISHED, Job, job_folder, number_or_text, read_jobs, swept_keys
 
 CONFIDENCE = 0.95
 TRAINED = ("accepted", "no_improvement", "unlearned")  # outcomes of attempts that went through both stages
@@ -94,23 +94,10 @@ def job_row(sweep: Path, job: Job, keys: Sequence[str]) -> Row:
         | {key: summary[key] for key in ("attempts", "accepted", "acceptance")}
         | {key: summary["accuracy"][key] for key in ("degraded_accuracy", "improved_accuracy", "test_accuracy")}
         | {"improvement": mean, "improvement_low": low, "improvement_high": high}
+        | {"objective": summary["acceptance"] * (summary["accuracy"]["improvement"] or 0.0)}
         | {"attempts_per_second": summary["attempts_per_second"], "seconds": summary["seconds"]["total"]}
         | {"rejected": summary["rejected"], "patterns": patterns}
     )
-
-
-def number_or_text(text: str) -> float | int | str:
-    """A swept value as a number where it is one.
-
-    >>> number_or_text("0.05"), number_or_text("3"), number_or_text("pca_5")
-    (0.05, 3, 'pca_5')
-    """
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text
 
 
 def main_key(rows: Sequence[Row], keys: Sequence[str]) -> str:

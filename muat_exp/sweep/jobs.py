@@ -40,6 +40,14 @@ class Job:
         """
         return {key.lstrip("+~"): value for key, _, value in (override.partition("=") for override in self.overrides)}
 
+    def label(self, keys: Sequence[str]) -> str:
+        """What was set of these keys, to be read.
+
+        >>> Job(0, ("training.learning_rate.min=0.005607672376602178", "seed=1")).label(["training.learning_rate.min"])
+        'training.learning_rate.min=0.005608'
+        """
+        return ", ".join(f"{key}={shown(number_or_text(self.values[key]))}" for key in keys if key in self.values)
+
     def write(self, folder: Path) -> None:
         """Writes the job's `job.json` into its folder."""
         folder.mkdir(parents=True, exist_ok=True)
@@ -105,6 +113,29 @@ def swept_keys(jobs: Sequence[Job]) -> list[str]:
     """Keys whose values differ between jobs, in the order in which they were given."""
     keys = dict.fromkeys(key for job in jobs for key in job.values)
     return [key for key in keys if len({job.values.get(key) for job in jobs}) > 1]
+
+
+def number_or_text(text: str) -> float | int | str:
+    """A swept value as a number where it is one.
+
+    >>> number_or_text("0.05"), number_or_text("3"), number_or_text("pca_5")
+    (0.05, 3, 'pca_5')
+    """
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def shown(value: Any) -> str:
+    """A swept value as a label.
+
+    >>> shown(0.005607672376602178), shown("pca_5")
+    ('0.005608', 'pca_5')
+    """
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def failed(number: int, overrides: Sequence[str], error: BaseException) -> Job:

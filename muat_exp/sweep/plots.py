@@ -7,6 +7,8 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
+from muat_exp.sweep.jobs import shown
+
 if TYPE_CHECKING:
     from muat_exp.sweep.gather import Row, Sweep
 
@@ -29,6 +31,7 @@ class Axis:
         key: the key along the axis.
         positions: place of each of its values: the value itself where it is a number, else its rank.
         series: rows of each combination of the other swept keys, by their label.
+        others: those keys.
         connected: whether the points of a series are joined by a line.
     """
 
@@ -39,25 +42,31 @@ class Axis:
         values = list(dict.fromkeys(row[self.key] for row in sweep.rows))
         self.numeric = all(isinstance(value, int | float) for value in values)
         self.positions = {value: value if self.numeric else place for place, value in enumerate(values)}
-        others = [key for key in sweep.keys if key != self.key]
+        self.others = [key for key in sweep.keys if key != self.key]
         self.series: dict[str, list[Row]] = {}
         ordered = sorted(sweep.rows, key=lambda row: self.positions[row[self.key]])
         for row in ordered:
-            self.series.setdefault(", ".join(f"{short(key)} {row[key]}" for key in others), []).append(row)
+            self.series.setdefault(", ".join(shown(row[key]) for key in self.others), []).append(row)
         self.connected = self.numeric and len(self.series) <= len(COLOURS)
         if len(self.series) > len(COLOURS):  # a search: points of one colour
             self.series = {"": ordered}
 
-    def places(self, rows: Sequence["Row"]) -> list[Any]:
-        """Horizontal places of some rows."""
-        return [self.positions[row[self.key]] for row in rows]
+    def places(self, rows: Sequence["Row"]) -> Any:
+        """Horizontal places of some rows, all of one series; those of one value stand side by side, so that equal ones show."""
+        places = np.array([self.positions[row[self.key]] for row in rows], float)
+        name = next(name for name, part in self.series.items() if any(row is rows[0] for row in part))
+        reach = (max(self.positions.values()) - min(self.positions.values())) or 1
+        return places + 0.015 * reach * (list(self.series).index(name) - (len(self.series) - 1) / 2)
 
     def label(self, axes: Any) -> None:
-        """Names the axis and its values."""
+        """Names the axis, its values and the series."""
         axes.set_xlabel(self.key)
         if not self.numeric or len(self.positions) <= 8:
-            axes.set_xticks(list(self.positions.values()), [str(value) for value in self.positions])
+            axes.set_xticks(list(self.positions.values()), [shown(value) for value in self.positions])
         axes.margins(x=0.12)
+        if axes.get_legend_handles_labels()[0]:
+            title = ", ".join(short(key) for key in self.others)
+            axes.figure.legend(loc="outside right upper", title=title, frameon=False, fontsize=8, title_fontsize=8)
 
 
 def short(key: str) -> str:
@@ -70,21 +79,18 @@ def values_of(rows: Sequence["Row"], key: str) -> Any:
     return np.array([np.nan if row[key] is None else row[key] for row in rows], float)
 
 
-def draw(axis: Axis, axes: Any, key: str, dashed: bool = False, named: bool = True) -> None:
-    """One line a series, named at its end; error bars where the rows have an interval of the key."""
+def draw(axis: Axis, axes: Any, key: str, faint: bool = False) -> None:
+    """One line a series, dashed and hollow where `faint`; error bars where the rows have an interval of the key."""
     for colour, (name, rows) in zip(COLOURS, axis.series.items(), strict=False):
         places, values = axis.places(rows), values_of(rows, key)
-        style = "o" if not axis.connected else "o--" if dashed else "o-"
+        line = "" if not axis.connected else "--" if faint else "-"
+        style: dict[str, Any] = {"color": colour, "markersize": 5, "label": name if name and not faint else None}
+        style |= {"markerfacecolor": "white"} if faint else {}
         if f"{key}_low" in rows[0]:
             reach = np.abs(np.stack([values_of(rows, f"{key}_low"), values_of(rows, f"{key}_high")]) - values)
-            axes.errorbar(places, values, reach, fmt=style, color=colour, capsize=3, markersize=5)
+            axes.errorbar(places, values, reach, fmt=f"o{line}", capsize=3, **style)
         else:
-            axes.plot(places, values, style, color=colour, markersize=5)
-        if name and named and np.isfinite(values).any():
-            last = np.flatnonzero(np.isfinite(values))[-1]
-            axes.annotate(
-                name, (places[last], values[last]), (6, 0), textcoords="offset points", color=colour, fontsize=8, va="center"
-            )
+            axes.plot(places, values, f"o{line}", **style)
 
 
 def improvement(axis: Axis) -> Figure:
@@ -104,13 +110,13 @@ def accuracy(axis: Axis) -> Figure:
     figure = Figure(figsize=(6, 4), layout="constrained")
     axes = figure.subplots()
     draw(axis, axes, "improved_accuracy")
-    draw(axis, axes, "degraded_accuracy", dashed=True, named=False)
+    draw(axis, axes, "degraded_accuracy", faint=True)
     rows = next(iter(axis.series.values()))
     for key, name in (("improved_accuracy", "improved"), ("degraded_accuracy", "degraded")):
         values = values_of(rows, key)
         if np.isfinite(values).any():
             first = np.flatnonzero(np.isfinite(values))[0]
-            axes.annotate(name, (axis.places(rows)[first], values[first]), (0, 7), textcoords="offset points", fontsize=8)
+            axes.annotate(name, (axis.places(rows)[first], values[first]), (-4, 9), textcoords="offset points", fontsize=8)
     axes.axhline(0.5, color="#bbbbbb", linewidth=0.8, zorder=0)
     axes.set_ylim(0.45, 1.02)
     axes.set_ylabel("validation accuracy (chance 0.5)")
@@ -135,12 +141,13 @@ def patterns(axis: Axis) -> Figure:
     """Acceptance and improvement of each pattern in each job."""
     rows = [row for part in axis.series.values() for row in part]
     names = list(rows[0]["patterns"])
-    labels = [f"{row[axis.key]}" + (f" ({name})" if name else "") for name, part in axis.series.items() for row in part]
+    labels = [shown(row[axis.key]) + (f" ({name})" if name else "") for name, part in axis.series.items() for row in part]
+    turned: Any = {} if len(max(labels, key=len)) < 7 else {"rotation": 45, "ha": "right", "rotation_mode": "anchor"}
     figure = Figure(figsize=(3.5 + 0.9 * len(rows), 1.5 + 0.3 * len(names)), layout="constrained")
     for axes, key in zip(figure.subplots(1, 2, sharey=True), ("acceptance", "improvement"), strict=True):
         cells = np.array([[row["patterns"][name][key] for row in rows] for name in names], float)  # (patterns, jobs)
         image = axes.imshow(cells, cmap="cividis", vmin=0, vmax=max(0.01, np.nanmax(cells, initial=0)), aspect="auto")
-        axes.set_xticks(range(len(rows)), labels, rotation=0 if len(max(labels, key=len)) < 7 else 60, fontsize=8)
+        axes.set_xticks(range(len(rows)), labels, fontsize=8, **turned)
         axes.set_yticks(range(len(names)), names, fontsize=8)
         axes.set_xlabel(axis.key)
         axes.set_title(key)

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from muat_exp.sweep.gather import Row, Sweep
-from muat_exp.sweep.jobs import FINISHED, MISSING, RUNNING
+from muat_exp.sweep.jobs import FINISHED, MISSING, RUNNING, read_plan, shown
 from muat_exp.sweep.plots import short
 
 STATES = {RUNNING: "did not finish: it was stopped, or is still at work", MISSING: "was planned, but never began"}
@@ -27,14 +27,14 @@ def cells(row: Row, keys: list[str]) -> list[str]:
     difference = "-" if row["paired_with"] == row["job"] else f"{number(row['paired_difference'])} ± {number(paired)}"
     return [
         str(row["job"]),
-        *(f"{row[key]:.4g}" if isinstance(row[key], float) else str(row[key]) for key in keys),
+        *(shown(row[key]) for key in keys),
         f"{row['accepted']} of {row['attempts']}",
         f"{row['acceptance']:.1%}",
         number(row["degraded_accuracy"]),
         number(row["improved_accuracy"]),
         f"{number(row['improvement'])} ± {number(half)}",
         difference,
-        f"{row['attempts_per_second']:.0f}",
+        f"{row['attempts_per_second']:.0f}" if row["attempts_per_second"] else "-",  # nothing was trained: continued
     ]
 
 
@@ -54,8 +54,8 @@ def markdown(sweep: Sweep) -> str:
 def print_sweep(sweep: Sweep) -> None:
     """The table of the finished jobs, what became of the others, and where the plots are."""
     table = Table(title=f"Sweep over {', '.join(sweep.keys) or 'nothing'}", title_justify="left")
-    shown = sweep.keys if len(sweep.keys) < 3 else [short(key) for key in sweep.keys]
-    for column in ["job", *shown, *COLUMNS]:
+    keys = sweep.keys if len(sweep.keys) < 3 else [short(key) for key in sweep.keys]
+    for column in ["job", *keys, *COLUMNS]:
         table.add_column(column, justify="right")
     for row in sweep.rows:
         table.add_row(*cells(row, sweep.keys))
@@ -63,6 +63,10 @@ def print_sweep(sweep: Sweep) -> None:
     if sweep.rows:
         console.print(table)
         console.print(LEGEND)
+    if sweep.rows and not read_plan(sweep.folder):  # a search
+        best = max(sweep.rows, key=lambda row: row["objective"])
+        found = " ".join(f"{key}={best[key]}" for key in sweep.keys)
+        print(f"best: job {best['job']}, acceptance x improvement {number(best['objective'])}: {found}")
     for job in sweep.jobs:
         if job.status != FINISHED:
             reason = job.error or STATES.get(job.status, "")
