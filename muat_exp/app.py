@@ -42,10 +42,9 @@ def job(composed: DictConfig) -> float:
         FAILURES.append(error)
         return float("nan")
     except KeyboardInterrupt:
-        print(
-            f"\ninterrupted: finished cohorts are kept; run the same command with hydra.run.dir={folder} to continue.",
-            file=sys.stderr,
-        )
+        kept = f"finished cohorts are kept; run the same command with hydra.run.dir={folder}"
+        again = kept if composed.task == "generate" else "run the same command"
+        print(f"\ninterrupted: {again} to continue.", file=sys.stderr)
         raise
 
 
@@ -164,11 +163,14 @@ def make_dashboard(config: Config, folder: Path) -> float:
 
 def validate_dataset(config: Config, folder: Path) -> float:
     """Checks a dataset and prints its faults; raises where there are any."""
+    from muat_exp.dataset.hub import dataset_folder
+
+    dataset = dataset_folder(config.dataset_dir)
     from muat_exp.dataset.validate import validate
     from muat_exp.engine import worker_threads
 
     with worker_threads(config.threads) as workers:
-        faults = validate(Path(config.dataset_dir), workers)
+        faults = validate(dataset, workers)
     for fault in faults:
         print(fault)
     if faults:
@@ -177,11 +179,23 @@ def validate_dataset(config: Config, folder: Path) -> float:
     return 0.0
 
 
+def publish_dataset(config: Config, folder: Path) -> float:
+    """Uploads a dataset to the Hub and prints its address, or with `dry_run` what would go there."""
+    from muat_exp.dataset.hub import print_plan, publish
+
+    if config.dry_run:
+        print_plan(config)
+    else:
+        print(f"{config.dataset_dir} is published: {publish(config)}")
+    return 0.0
+
+
 TASKS: dict[str, Callable[[Config, Path], float]] = {
     "generate": make_dataset,
     "gather": gather_sweep,
     "dashboard": make_dashboard,
     "validate": validate_dataset,
+    "publish": publish_dataset,
 }
 
 

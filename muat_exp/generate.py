@@ -20,9 +20,10 @@ from numpy.typing import NDArray
 from muat_exp.cohort import ACCEPTED, REASONS, Task, run_cohort
 from muat_exp.config import Config, config_signature
 from muat_exp.dataset.card import render_card
+from muat_exp.dataset.checksums import write_checksums
 from muat_exp.dataset.reading import Subjects, load_subjects
 from muat_exp.dataset.records import attempt_table
-from muat_exp.dataset.store import Means, Places, flush, replace_folder, staged_folder, write_checksums, write_shards
+from muat_exp.dataset.store import Means, Places, flush, replace_folder, staged_folder, write_shards
 from muat_exp.engine import Workers, worker_threads
 from muat_exp.kernels.compiled import kernels_are_cached
 from muat_exp.progress import Reporter, Silent

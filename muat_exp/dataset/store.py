@@ -1,9 +1,8 @@
 """Writes the dataset: records of finished cohorts, ordered by example, rendered and sharded into Parquet."""
 
-import hashlib
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from muat_exp.config import Config, config_signature
+from muat_exp.dataset.checksums import walk
 from muat_exp.dataset.prompts import PromptRenderer, render_metadata
 from muat_exp.dataset.records import subject_schema
 from muat_exp.dataset.tokens import TokenStatistics, load_counter
@@ -23,7 +23,6 @@ from muat_exp.run_folder import read_cohort
 from muat_exp.signature import method_columns
 
 ROW_GROUP = 50
-CHECKSUMS = "SHA256SUMS"
 DICTIONARIES = ["target_pattern", "selected_patterns.list.element", "activation"]
 TASK = "classification"
 TEXTS = ("metadata", f"{TASK}_prompt", f"{TASK}_completion", f"{TASK}_text")
@@ -181,28 +180,11 @@ def staged_folder(final: Path) -> Path:
     return staged
 
 
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file, hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def write_checksums(folder: Path) -> None:
-    """Writes the checksums of all files, as `sha256sum --check` reads them."""
-    lines = [f"{file_sha256(path)}  {path.relative_to(folder)}\n" for path in walk(folder)]
-    (folder / CHECKSUMS).write_text("".join(lines))
-
-
 def flush(folder: Path) -> None:
     """Has every file of a folder on the disk before it is renamed."""
     for path in walk(folder):
         with path.open("rb") as file:
             os.fsync(file.fileno())
-
-
-def walk(folder: Path) -> Iterator[Path]:
-    """All files below a folder, in a stable order."""
-    yield from sorted(path for path in folder.rglob("*") if path.is_file())
 
 
 class Means:

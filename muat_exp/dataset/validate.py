@@ -12,8 +12,9 @@ from omegaconf import OmegaConf
 
 from muat_exp.cohort import Task, extract_signatures, measure_responses, measure_tests
 from muat_exp.config import Config, from_dict
+from muat_exp.dataset.checksums import differences
 from muat_exp.dataset.records import subject_schema
-from muat_exp.dataset.store import CHECKSUMS, Renderer, file_sha256
+from muat_exp.dataset.store import Renderer
 from muat_exp.engine import Workers, evaluate_stored, stage_problem
 from muat_exp.errors import ConfigurationError, DatasetError
 from muat_exp.population import ACTIVATION_NAMES, Population
@@ -97,19 +98,8 @@ def read_config(folder: Path) -> Config:
 
 def check_files(folder: Path, faults: Faults) -> None:
     """Every file has the checksum that was noted when it was written, and no file is missing or new."""
-    path = folder / CHECKSUMS
-    if not path.is_file():
-        faults.add("checksums", f"{CHECKSUMS} is missing: files can't be checked.")
-        return
-    noted = {name: digest for digest, _, name in (line.partition("  ") for line in path.read_text("utf-8", "replace").splitlines())}
-    there = {str(file.relative_to(folder)): file for file in folder.rglob("*") if file.is_file() and file != path}
-    for name in sorted(noted.keys() | there.keys()):
-        if name not in there:
-            faults.add("checksums", f"{name} is missing.")
-        elif name not in noted:
-            faults.add("checksums", f"{name} is not in {CHECKSUMS}.")
-        elif file_sha256(there[name]) != noted[name]:
-            faults.add("checksums", f"{name} does not have its checksum: it was changed or damaged.")
+    for sentence in differences(folder):
+        faults.add("checksums", sentence)
 
 
 def batches(folder: Path, config: Config, faults: Faults) -> Iterator[tuple[pa.Table, pa.Table]]:
