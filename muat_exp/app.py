@@ -15,7 +15,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from muat_exp.compose import conf_folder, launched_threads, prepare, sentences, to_config
-from muat_exp.config import Config
+from muat_exp.config import Config, require
 from muat_exp.errors import ConfigurationError, DatasetError, MuatError
 from muat_exp.lean_import import collector_paused, import_lightning
 from muat_exp.run_folder import load_run_config
@@ -43,10 +43,9 @@ def job(composed: DictConfig) -> float:
         FAILURES.append(error)
         return float("nan")
     except KeyboardInterrupt:
-        print(
-            f"\ninterrupted: finished cohorts are kept; run the same command with hydra.run.dir={folder} to continue.",
-            file=sys.stderr,
-        )
+        kept = f"finished cohorts are kept; run the same command with hydra.run.dir={folder}"
+        again = kept if composed.task == "generate" else "run the same command"
+        print(f"\ninterrupted: {again} to continue.", file=sys.stderr)
         raise
 
 
@@ -56,6 +55,7 @@ def sweep_job(composed: DictConfig, settings: Any, folder: Path) -> float:
     entry = Job(number, overrides, RUNNING)
     try:
         config = to_config(composed)
+        require(config.task == "generate", f"A multirun makes datasets; run task={config.task} by itself, without -m.")
         config = as_launched(config, settings, number)
         if is_finished(folder, config):
             print(f"job {number} is finished: {' '.join(overrides)}", flush=True)
@@ -166,11 +166,15 @@ def make_dashboard(config: Config, folder: Path) -> float:
 
 def validate_dataset(config: Config, folder: Path) -> float:
     """Checks a dataset and prints its faults; raises where there are any."""
-    from muat_exp.dataset.validate import validate
-    from muat_exp.engine import worker_threads
+    from muat_exp.dataset.hub import dataset_folder
 
-    with worker_threads(config.threads) as workers:
-        faults = validate(Path(config.dataset_dir), workers)
+    source = dataset_folder(config.dataset_dir)
+    from muat_exp.dataset.validate import count_examples, validate
+    from muat_exp.engine import worker_threads
+    from muat_exp.progress import reporter
+
+    with worker_threads(config.threads) as workers, reporter(count_examples(source), config.progress) as display:
+        faults = validate(source, workers, display)
     for fault in faults:
         print(fault)
     if faults:
@@ -179,11 +183,43 @@ def validate_dataset(config: Config, folder: Path) -> float:
     return 0.0
 
 
+def derive_dataset(config: Config, folder: Path) -> float:
+    """Makes a dataset from another one's stored networks, for task=signature and task=render."""
+    from muat_exp.dataset.hub import dataset_folder
+
+    source = dataset_folder(config.dataset_dir)
+    from muat_exp.dataset.derive import derive
+    from muat_exp.dataset.reading import read_summary
+    from muat_exp.engine import worker_threads
+    from muat_exp.progress import print_location, reporter
+
+    given = [override.partition("=")[0].lstrip("+~") for override in HydraConfig.get().overrides.task]
+    summary = read_summary(source)
+    with worker_threads(config.threads) as workers, reporter(summary["accepted"], config.progress) as display:
+        made = derive(source, config, given, folder / "dataset", workers, display)
+    print_location(os.path.relpath(made), next(iter(read_summary(made)["splits"]), "train"))
+    return 0.0
+
+
+def publish_dataset(config: Config, folder: Path) -> float:
+    """Uploads a dataset to the Hub and prints its address, or with `dry_run` what would go there."""
+    from muat_exp.dataset.hub import print_plan, publish
+
+    if config.dry_run:
+        print_plan(config)
+    else:
+        print(f"{config.dataset_dir} is published: {publish(config)}")
+    return 0.0
+
+
 TASKS: dict[str, Callable[[Config, Path], float]] = {
     "generate": make_dataset,
     "gather": gather_sweep,
     "dashboard": make_dashboard,
     "validate": validate_dataset,
+    "signature": derive_dataset,
+    "render": derive_dataset,
+    "publish": publish_dataset,
 }
 
 

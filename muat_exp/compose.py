@@ -94,7 +94,8 @@ def prepare(arguments: Sequence[str]) -> list[str]:
     """
     prepared = normalise(resumed(arguments))
     if any(f"task={task}" in prepared for task in ON_DATASETS):
-        return [*map(named_folder, prepared), "hydra.output_subdir=null", "hydra.run.dir=."]
+        makes_one = any(f"task={task}" in prepared for task in ("signature", "render"))
+        return [*map(named_folder, prepared), "hydra.output_subdir=null", *([] if makes_one else ["hydra.run.dir=."])]
     if any(argument.startswith("--") and argument != "--multirun" for argument in prepared) or "-c" in prepared:
         return prepared  # help, or printing the configuration
     keys = [argument.partition("=")[0] for argument in prepared]

@@ -24,6 +24,10 @@ class DatasetError(MuatError, ValueError):
     """A folder does not hold a readable dataset."""
 
 
+class HubError(MuatError, OSError):
+    """The Hugging Face Hub did not take a dataset."""
+
+
 class PromptError(MuatError, ValueError):
     """A text is not a prompt or holds no weights; names the line."""
 

@@ -9,19 +9,55 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
+import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from omegaconf import OmegaConf
 
 from muat_exp.config import Config, from_dict
-from muat_exp.errors import DatasetError
+from muat_exp.dataset.hub import dataset_folder
+from muat_exp.errors import ConfigurationError, DatasetError
 from muat_exp.population import to_module
 
 if TYPE_CHECKING:
     from torch import nn
 
     from muat_exp.signature import ProbeSet
+
+COUNTS = ("asked", "accepted", "attempts", "rejected", "accuracy", "patterns", "splits")
+SUMMARY = ("config_signature", *COUNTS, "origin", "versions")
+
+def read_config(folder: Path) -> Config:
+    """The configuration that a dataset says it was made with.
+
+    Raises:
+        DatasetError: it is missing or wrong.
+    """
+    path = folder / "config.yaml"
+    try:
+        config: Config = from_dict(OmegaConf.to_container(OmegaConf.load(path)))  # type: ignore[arg-type]
+    except ConfigurationError as error:
+        raise DatasetError(f"{path} is not a configuration of this program: {error}") from error
+    except Exception as error:  # OmegaConf passes on whatever YAML raises
+        raise DatasetError(f"{folder} holds no dataset: config.yaml can't be read.") from error
+    return config
+
+
+def read_summary(folder: Path) -> dict[str, Any]:
+    """The counts and accuracies that a dataset says it has.
+
+    Raises:
+        DatasetError: they are missing or no JSON object.
+    """
+    path = folder / "summary.json"
+    try:
+        summary = orjson.loads(path.read_bytes())
+    except (OSError, orjson.JSONDecodeError) as error:
+        raise DatasetError(f"{path} is missing or can't be read.") from error
+    if not isinstance(summary, dict) or not set(SUMMARY) <= summary.keys():
+        raise DatasetError(f"{path} must be an object with {', '.join(SUMMARY)}.")
+    return summary
 
 
 @dataclass(frozen=True)
@@ -80,7 +116,7 @@ class Subjects(Sequence[Subject]):
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         try:
-            self.config: Config = from_dict(OmegaConf.to_container(OmegaConf.load(folder / "config.yaml")))  # type: ignore[arg-type]
+            self.config = read_config(folder)
             files = sorted((folder / "subjects").glob("*.parquet"))
             self.table = pa.concat_tables([pq.read_table(file) for file in files])
         except (OSError, pa.ArrowException) as error:
@@ -127,9 +163,12 @@ class Subjects(Sequence[Subject]):
 
 
 def load_subjects(folder: Path | str) -> Subjects:
-    """The subjects of a dataset folder.
+    """The subjects of a dataset.
+
+    Args:
+        folder: its folder; a text may also be its `<owner>/<name>` on the Hugging Face Hub.
 
     Raises:
-        DatasetError: the folder does not hold a readable dataset.
+        DatasetError: there is no such folder or dataset, or it is not readable.
     """
-    return Subjects(Path(folder))
+    return Subjects(folder if isinstance(folder, Path) else dataset_folder(folder))
