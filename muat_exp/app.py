@@ -16,8 +16,8 @@ from omegaconf import DictConfig
 
 from muat_exp.compose import conf_folder, launched_threads, prepare, sentences, to_config
 from muat_exp.config import Config, require
-from muat_exp.errors import ConfigurationError, DatasetError, MuatError
-from muat_exp.lean_import import collector_paused, import_lightning
+from muat_exp.errors import ConfigurationError, DatasetError, MuatError, RunFolderError
+from muat_exp.lean_import import lean_imports
 from muat_exp.run_folder import load_run_config
 from muat_exp.sweep.callback import STARTED
 from muat_exp.sweep.jobs import FINISHED, RUNNING, Job, exit_code, failed, is_finished, read_plan, swept_keys
@@ -41,6 +41,9 @@ def job(composed: DictConfig) -> float:
         return TASKS[config.task](config, folder)
     except MuatError as error:
         FAILURES.append(error)
+        return float("nan")
+    except OSError as error:
+        FAILURES.append(unwritable(error))
         return float("nan")
     except KeyboardInterrupt:
         kept = f"finished cohorts are kept; run the same command with hydra.run.dir={folder}"
@@ -94,8 +97,7 @@ def make_dataset(config: Config, folder: Path, brief: bool = False) -> float:
 
         require_login(config.logger.mode)
         begin_process()  # imports W&B while we import torch
-    with collector_paused():
-        import_lightning()
+    with lean_imports():
         from muat_exp.generate import generate
         from muat_exp.progress import print_brief, print_summary, reporter
 
@@ -169,9 +171,10 @@ def validate_dataset(config: Config, folder: Path) -> float:
     from muat_exp.dataset.hub import dataset_folder
 
     source = dataset_folder(config.dataset_dir)
-    from muat_exp.dataset.validate import count_examples, validate
-    from muat_exp.engine import worker_threads
-    from muat_exp.progress import reporter
+    with lean_imports():
+        from muat_exp.dataset.validate import count_examples, validate
+        from muat_exp.engine import worker_threads
+        from muat_exp.progress import reporter
 
     with worker_threads(config.threads) as workers, reporter(count_examples(source), config.progress) as display:
         faults = validate(source, workers, display)
@@ -188,10 +191,11 @@ def derive_dataset(config: Config, folder: Path) -> float:
     from muat_exp.dataset.hub import dataset_folder
 
     source = dataset_folder(config.dataset_dir)
-    from muat_exp.dataset.derive import derive
-    from muat_exp.dataset.reading import read_summary
-    from muat_exp.engine import worker_threads
-    from muat_exp.progress import print_location, reporter
+    with lean_imports():
+        from muat_exp.dataset.derive import derive
+        from muat_exp.dataset.reading import read_summary
+        from muat_exp.engine import worker_threads
+        from muat_exp.progress import print_location, reporter
 
     given = [override.partition("=")[0].lstrip("+~") for override in HydraConfig.get().overrides.task]
     summary = read_summary(source)
@@ -246,13 +250,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except MuatError as error:
         return report([error])
     except OSError as error:
-        if error.errno not in REFUSED:
-            raise
-        place = f" ({error.filename})" if error.filename else ""
-        print(f"error: The run's folder can't be written{place}: {error.strerror}. Finished cohorts are kept.", file=sys.stderr)
-        return 1
+        return report([unwritable(error)])
     finally:
         del os.environ["HYDRA_FULL_ERROR"]
+
+
+def unwritable(error: OSError) -> RunFolderError:
+    """The sentence for a disk that is full or refuses to be written; raises every other error again."""
+    if error.errno not in REFUSED:
+        raise error
+    place = f" ({error.filename})" if error.filename else ""
+    reason = os.strerror(error.errno)
+    return RunFolderError(f"The run's folder can't be written{place}: {reason}. Finished cohorts are kept.")
 
 
 def report(failures: Sequence[MuatError]) -> int:

@@ -3,6 +3,7 @@
 import json
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,6 +11,10 @@ import time
 
 import pyarrow.parquet as pq
 import pytest
+
+from muat_exp.compose import load_config
+from muat_exp.generate import generate
+from muat_exp.run_folder import RunFolder
 
 SMALL = ["experiment=smoke", "training=published", "patterns.enabled=[starts_with,contains_abc]", "dataset.num_examples=6"]
 
@@ -22,21 +27,50 @@ def call(folder, *arguments, **options):
     return subprocess.run(command(*arguments), cwd=folder, capture_output=True, text=True, timeout=120, check=False, **options)
 
 
-def test_a_run_writes_what_it_says(tmp_path):
-    done = call(tmp_path, *SMALL, "hydra.run.dir=out")
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A finished run in `out` below a folder, and what it printed."""
+    folder = tmp_path_factory.mktemp("cli")
+    done = call(folder, *SMALL, "hydra.run.dir=out", env=os.environ | {"PYTHONPROFILEIMPORTTIME": "1"})
     assert done.returncode == 0, done.stderr
+    return folder, done
+
+
+@pytest.fixture
+def copied(finished, tmp_path):
+    """A folder of its own with a copy of the finished run."""
+    return shutil.copytree(finished[0], tmp_path / "copied")
+
+
+def test_a_run_writes_what_it_says(finished):
+    folder, done = finished
     assert 'datasets.load_dataset("out/dataset", split="train")' in done.stdout
     assert "accepted" in done.stdout
     assert "Warning" not in done.stderr
-    assert {path.name for path in (tmp_path / "out").iterdir()} >= {"dataset", "summary.json", "metrics.csv", "config.json"}
-    assert pq.read_table(tmp_path / "out/dataset/prompts").num_rows == 6
+    assert {path.name for path in (folder / "out").iterdir()} >= {"dataset", "summary.json", "metrics.csv", "config.json"}
+    assert pq.read_table(folder / "out/dataset/prompts").num_rows == 6
 
 
-def test_the_same_command_again_trains_nothing_and_keeps_the_speed(tmp_path):
-    assert call(tmp_path, *SMALL, "hydra.run.dir=out").returncode == 0
-    before = json.loads((tmp_path / "out/summary.json").read_bytes())
-    assert call(tmp_path, *SMALL, "hydra.run.dir=out").returncode == 0
-    after = json.loads((tmp_path / "out/summary.json").read_bytes())
+def imported(done):
+    """Top-level and second-level names of the modules that a process imported."""
+    names = [line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time:")]
+    return {name.partition(".")[0] for name in names} | set(names)
+
+
+def test_the_command_line_imports_lightning_without_what_it_never_uses_and_makes_the_same_bytes(finished, tmp_path):
+    folder, done = finished
+    assert "pytorch_lightning" in imported(done)
+    assert not imported(done) & {"torchmetrics", "torch._dynamo", "sympy", "matplotlib", "scipy.signal"}
+    whole = generate(load_config([*SMALL, "logger=none"]), tmp_path)
+    for part in ("prompts", "subjects"):
+        (ours,), (theirs,) = (list((dataset / part).glob("*.parquet")) for dataset in (folder / "out/dataset", whole.dataset))
+        assert ours.read_bytes() == theirs.read_bytes()
+
+
+def test_the_same_command_again_trains_nothing_and_keeps_the_speed(copied):
+    before = json.loads((copied / "out/summary.json").read_bytes())
+    assert call(copied, *SMALL, "hydra.run.dir=out").returncode == 0
+    after = json.loads((copied / "out/summary.json").read_bytes())
     assert after == before
     assert after["attempts_per_second"] > 0
 
@@ -44,8 +78,8 @@ def test_the_same_command_again_trains_nothing_and_keeps_the_speed(tmp_path):
 @pytest.mark.parametrize("arguments", [["--help"], ["--cfg", "job"], ["corruption.rate=2"]])
 def test_answers_come_before_torch_is_imported(tmp_path, arguments):
     done = call(tmp_path, *arguments, env=os.environ | {"PYTHONPROFILEIMPORTTIME": "1"})
-    assert "torch" not in {line.rpartition("|")[2].strip().partition(".")[0] for line in done.stderr.splitlines()}
-    assert "numba" not in {line.rpartition("|")[2].strip().partition(".")[0] for line in done.stderr.splitlines()}
+    assert "hydra" in imported(done)
+    assert not imported(done) & {"torch", "numba"}
 
 
 @pytest.mark.parametrize(
@@ -59,36 +93,33 @@ def test_a_wrong_configuration_is_one_sentence_and_exit_code_2(tmp_path, argumen
     assert "Traceback" not in done.stdout + done.stderr
 
 
-def test_a_folder_of_another_configuration_is_refused(tmp_path):
-    assert call(tmp_path, *SMALL, "hydra.run.dir=out").returncode == 0
-    done = call(tmp_path, *SMALL, "hydra.run.dir=out", "corruption.rate=0.3")
+def test_a_folder_of_another_configuration_is_refused(finished):
+    done = call(finished[0], *SMALL, "hydra.run.dir=out", "corruption.rate=0.3")
     assert done.returncode == 1
     assert "corruption.rate" in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_resume_takes_the_configuration_from_the_folder(tmp_path):
-    assert call(tmp_path, *SMALL, "hydra.run.dir=out").returncode == 0
-    longer = call(tmp_path, "resume=out", "dataset.num_examples=8")
+def test_resume_takes_the_configuration_from_the_folder(copied):
+    longer = call(copied, "resume=out", "dataset.num_examples=8")
     assert longer.returncode == 0, longer.stderr
-    assert pq.read_table(tmp_path / "out/dataset/prompts").num_rows == 8
-    changed = call(tmp_path, "resume=out", "corruption=heavy")
+    assert pq.read_table(copied / "out/dataset/prompts").num_rows == 8
+    changed = call(copied, "resume=out", "corruption=heavy")
     assert changed.returncode == 2
     assert "leave out 'corruption'" in changed.stderr
-    missing = call(tmp_path, "resume=nowhere")
+    missing = call(copied, "resume=nowhere")
     assert missing.returncode == 2
     assert "holds no run" in missing.stderr
 
 
 def test_a_pattern_that_cannot_fill_its_quota_is_named(tmp_path):
-    never = [*SMALL, "training.min_test_accuracy=1.0", "dataset.max_attempts_per_example=2", "hydra.run.dir=out"]
-    done = call(tmp_path, *never)
+    never = [*SMALL, "training.min_test_accuracy=1.0", "dataset.max_attempts_per_example=2", "logger=none"]
+    done = call(tmp_path, *never, "hydra.run.dir=out")
     assert done.returncode == 1
     assert "contains_abc" in done.stderr or "starts_with" in done.stderr
     assert "acceptance" in done.stderr
-    accepted = call(tmp_path, *never, "dataset.on_shortfall=accept")
-    assert accepted.returncode == 0, accepted.stderr
-    assert json.loads((tmp_path / "out/summary.json").read_bytes())["accepted"] < 6
+    accepted = generate(load_config([*never, "dataset.on_shortfall=accept"]), tmp_path / "out")
+    assert accepted.summary["accepted"] < 6
 
 
 def test_a_disk_that_fills_up_is_a_sentence(tmp_path):
@@ -96,7 +127,7 @@ def test_a_disk_that_fills_up_is_a_sentence(tmp_path):
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (8_000, 8_000))
 
-    done = call(tmp_path, *SMALL, "hydra.run.dir=out", preexec_fn=little_room)
+    done = call(tmp_path, *SMALL, "logger=none", "hydra.run.dir=out", preexec_fn=little_room)
     assert done.returncode == 1
     assert "can't be written" in done.stderr
     assert "Traceback" not in done.stderr
@@ -104,26 +135,44 @@ def test_a_disk_that_fills_up_is_a_sentence(tmp_path):
 
 def test_a_place_that_cannot_be_written_is_a_sentence(tmp_path):
     (tmp_path / "file").write_text("in the way")
-    done = call(tmp_path, *SMALL, "hydra.run.dir=file/out")
+    done = call(tmp_path, *SMALL, "logger=none", "hydra.run.dir=file/out")
     assert done.returncode == 1
     assert "can't be written" in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_ctrl_c_keeps_finished_cohorts_and_the_same_command_continues(tmp_path):
-    long = ["architecture=small", "dataset.num_examples=3000", "cohort_size=64", "hydra.run.dir=out"]
+def test_a_second_run_in_the_folder_is_refused_and_ctrl_c_keeps_finished_cohorts(tmp_path):
+    long = ["architecture=small", "dataset.num_examples=3000", "cohort_size=64", "hydra.run.dir=out", "logger=csv"]
     process = subprocess.Popen(command(*long), cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
     cohorts = tmp_path / "out/cohorts"
     deadline = time.monotonic() + 100
     while len(list(cohorts.glob("cohort-*.arrow"))) < 2 and time.monotonic() < deadline:
         time.sleep(0.05)
+    process.send_signal(signal.SIGSTOP)  # at work, but not done before the second begins
+    second = call(tmp_path, *long)
+    assert second.returncode == 1
+    assert "Another run is at work in" in second.stderr
+    assert "Traceback" not in second.stderr
     process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGCONT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "hydra.run.dir=out" in errors or f"hydra.run.dir={tmp_path}" in errors
     assert "Traceback" not in errors
-    kept = len(list(cohorts.glob("cohort-*.arrow")))
-    assert kept >= 2
-    done = call(tmp_path, *long[:1], "dataset.num_examples=56", "cohort_size=64", "hydra.run.dir=out")
-    assert done.returncode == 0, done.stderr
-    assert pq.read_table(tmp_path / "out/dataset/subjects").num_rows >= 56
+    assert len(list(cohorts.glob("cohort-*.arrow"))) >= 2
+    done = generate(load_config([*long[:1], "dataset.num_examples=56", "cohort_size=64"]), tmp_path / "out")
+    assert done.summary["accepted"] >= 56
+    assert pq.read_table(done.dataset / "subjects").num_rows == done.summary["accepted"]
+
+
+def test_a_first_call_says_that_it_compiles(tmp_path):
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / "empty"), "PYTHONUNBUFFERED": "1"}
+    process = subprocess.Popen(
+        command(*SMALL, "logger=none", "hydra.run.dir=out"), cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout
+    assert process.stdout.readline() == "compiling kernels (once, under a minute)\n"
+    process.kill()  # its lock dies with it
+    process.communicate()
+    with RunFolder.open(tmp_path / "out", load_config([*SMALL, "logger=none"])) as run:
+        assert run.manifest.plans == []
