@@ -13,7 +13,7 @@ from muat_exp.kernels import training as kernels
 from muat_exp.kernels.data import draw_evenly
 from muat_exp.population import Population
 from muat_exp.sequences import SpaceArrays, space_arrays
-from muat_exp.signature import ProbeSet, draw_probes, profile
+from muat_exp.signature import ProbeSet, profile, run_probes
 from muat_exp.subject import Specs, SubjectData, draw_data, draw_specs
 from muat_exp.training import train_clean, train_degraded
 
@@ -40,13 +40,13 @@ class Task:
     response_starts: NDArray[np.int64]
 
     @classmethod
-    def build(cls, config: Config) -> "Task":
-        """Draws what the configuration fixes."""
+    def build(cls, config: Config, probes: ProbeSet | None = None) -> "Task":
+        """Draws what the configuration fixes; `probes` are those of a finished dataset."""
         space = space_arrays(config.patterns.build())
         key = random.generator_keys(config.seed, np.zeros(1, np.int64), random.RESPONSES)[0]
         rows, origins = draw_evenly(space, key, config.training.response_examples, config.patterns.sequence_length)
         starts = np.searchsorted(origins, np.arange(len(config.patterns.enabled) + 1))
-        return cls(config, space, draw_probes(config, space), rows, starts)
+        return cls(config, space, probes or run_probes(config, space), rows, starts)
 
 
 @dataclass(frozen=True)

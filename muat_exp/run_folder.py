@@ -140,4 +140,5 @@ def differing_keys(before: dict[str, object], here: dict[str, object]) -> list[t
 def to_yaml(config: Config) -> str:
     """The resolved configuration with its signature, as stored beside the data: what determines the data and its size."""
     values = {key: value for key, value in config.to_dict().items() if key not in PRESENTATION}
+    del values["signature"]["probe_set"]  # a path on this machine; the dataset holds the probes themselves
     return f"# config_signature: {config_signature(config)}\n" + OmegaConf.to_yaml(OmegaConf.create(values))

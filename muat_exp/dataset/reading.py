@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from omegaconf import OmegaConf
 
 from muat_exp.config import Config, from_dict
-from muat_exp.errors import DatasetError
+from muat_exp.errors import ConfigurationError, DatasetError
 from muat_exp.population import to_module
 
 if TYPE_CHECKING:
@@ -68,6 +68,22 @@ class Subject:
         return data.tokens[0, data.training_rows :], data.labels[data.training_rows :]
 
 
+def read_config(folder: Path) -> Config:
+    """The configuration that the dataset says it was made with.
+
+    Raises:
+        DatasetError: it is missing or wrong.
+    """
+    path = folder / "config.yaml"
+    try:
+        config: Config = from_dict(OmegaConf.to_container(OmegaConf.load(path)))  # type: ignore[arg-type]
+    except ConfigurationError as error:
+        raise DatasetError(f"{path} is not a configuration of this program: {error}") from error
+    except Exception as error:  # OmegaConf passes on whatever YAML raises
+        raise DatasetError(f"{folder} holds no dataset: config.yaml can't be read.") from error
+    return config
+
+
 class Subjects(Sequence[Subject]):
     """All subjects of a dataset, made when they are asked for.
 
@@ -78,9 +94,8 @@ class Subjects(Sequence[Subject]):
     """
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
+        self.folder, self.config = folder, read_config(folder)
         try:
-            self.config: Config = from_dict(OmegaConf.to_container(OmegaConf.load(folder / "config.yaml")))  # type: ignore[arg-type]
             files = sorted((folder / "subjects").glob("*.parquet"))
             self.table = pa.concat_tables([pq.read_table(file) for file in files])
         except (OSError, pa.ArrowException) as error:
@@ -89,9 +104,9 @@ class Subjects(Sequence[Subject]):
     @cached_property
     def probes(self) -> ProbeSet:
         """The probe set."""
-        from muat_exp.signature import read_probes
+        from muat_exp.signature import dataset_probes
 
-        return read_probes((self.folder / "probe_set.json").read_bytes(), self.config)
+        return dataset_probes(self.folder, self.config)
 
     def __len__(self) -> int:
         return self.table.num_rows  # type: ignore[no-any-return]

@@ -8,16 +8,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
-from omegaconf import OmegaConf
 
 from muat_exp.cohort import Task, extract_signatures, measure_responses, measure_tests
-from muat_exp.config import Config, from_dict
+from muat_exp.config import Config
+from muat_exp.dataset.reading import read_config
 from muat_exp.dataset.records import subject_schema
 from muat_exp.dataset.store import CHECKSUMS, Renderer, file_sha256
 from muat_exp.engine import Workers, evaluate_stored, stage_problem
-from muat_exp.errors import ConfigurationError, DatasetError
+from muat_exp.errors import DatasetError
 from muat_exp.population import ACTIVATION_NAMES, Population
 from muat_exp.sequences import matches
+from muat_exp.signature import dataset_probes
 from muat_exp.subject import Specs, SubjectData, draw_data, draw_population, draw_specs
 
 BATCH = 1000  # subjects checked at a time
@@ -67,7 +68,7 @@ def validate(folder: Path, workers: Workers) -> list[str]:
     check_files(folder, faults)
     ids: list[NDArray[np.int64]] = []
     digests: dict[bytes, int] = {}
-    task, renderer = Task.build(config), Renderer(config)
+    task, renderer = build_task(folder, config, faults), Renderer(config)
     for subjects, prompts in batches(folder, config, faults):
         ids.append(subjects["example_id"].to_numpy())
         check_weights(subjects, digests, faults)
@@ -79,20 +80,14 @@ def validate(folder: Path, workers: Workers) -> list[str]:
     return faults.sentences()
 
 
-def read_config(folder: Path) -> Config:
-    """The configuration that the dataset says it was made with.
-
-    Raises:
-        DatasetError: it is missing or wrong.
-    """
-    path = folder / "config.yaml"
-    try:
-        config: Config = from_dict(OmegaConf.to_container(OmegaConf.load(path)))  # type: ignore[arg-type]
-    except ConfigurationError as error:
-        raise DatasetError(f"{path} is not a configuration of this program: {error}") from error
-    except Exception as error:  # OmegaConf passes on whatever YAML raises
-        raise DatasetError(f"{folder} holds no dataset: config.yaml can't be read.") from error
-    return config
+def build_task(folder: Path, config: Config, faults: Faults) -> Task:
+    """What the configuration fixes; the probes are drawn again and compared, or read where they came from a file."""
+    if config.signature.probe_set_sha256:
+        return Task.build(config, dataset_probes(folder, config))
+    task, path = Task.build(config), folder / "probe_set.json"
+    if path.is_file() and path.read_bytes() != task.probes.to_json(config):
+        faults.add("probes", "probe_set.json does not hold the probes that the configuration gives.")
+    return task
 
 
 def check_files(folder: Path, faults: Faults) -> None:
@@ -101,7 +96,9 @@ def check_files(folder: Path, faults: Faults) -> None:
     if not path.is_file():
         faults.add("checksums", f"{CHECKSUMS} is missing: files can't be checked.")
         return
-    noted = {name: digest for digest, _, name in (line.partition("  ") for line in path.read_text("utf-8", "replace").splitlines())}
+    noted = {
+        name: digest for digest, _, name in (line.partition("  ") for line in path.read_text("utf-8", "replace").splitlines())
+    }
     there = {str(file.relative_to(folder)): file for file in folder.rglob("*") if file.is_file() and file != path}
     for name in sorted(noted.keys() | there.keys()):
         if name not in there:

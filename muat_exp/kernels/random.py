@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from muat_exp.kernels.compiled import compiled
 
 SPECIFICATION, DATA, CORRUPTION, WEIGHTS, ORDER, TESTS, RESPONSES, PROBES = range(8)
+BENCHMARK = 16
 
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 FACTOR_1, FACTOR_2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
