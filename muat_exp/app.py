@@ -164,11 +164,13 @@ def make_dashboard(config: Config, folder: Path) -> float:
 
 def validate_dataset(config: Config, folder: Path) -> float:
     """Checks a dataset and prints its faults; raises where there are any."""
-    from muat_exp.dataset.validate import validate
+    from muat_exp.dataset.validate import count_examples, validate
     from muat_exp.engine import worker_threads
+    from muat_exp.progress import reporter
 
-    with worker_threads(config.threads) as workers:
-        faults = validate(Path(config.dataset_dir), workers)
+    source = Path(config.dataset_dir)
+    with worker_threads(config.threads) as workers, reporter(count_examples(source), config.progress) as display:
+        faults = validate(source, workers, display)
     for fault in faults:
         print(fault)
     if faults:
@@ -202,6 +204,22 @@ def score_predictions(config: Config, folder: Path) -> float:
     return score.headline
 
 
+def derive_dataset(config: Config, folder: Path) -> float:
+    """Makes a dataset from another one's stored networks, for task=signature and task=render."""
+    from muat_exp.dataset.derive import derive
+    from muat_exp.dataset.reading import read_summary
+    from muat_exp.engine import worker_threads
+    from muat_exp.progress import print_location, reporter
+
+    given = [override.partition("=")[0].lstrip("+~") for override in HydraConfig.get().overrides.task]
+    source = Path(config.dataset_dir)
+    summary = read_summary(source)
+    with worker_threads(config.threads) as workers, reporter(summary["accepted"], config.progress) as display:
+        made = derive(source, config, given, folder / "dataset", workers, display)
+    print_location(os.path.relpath(made), next(iter(read_summary(made)["splits"]), "train"))
+    return 0.0
+
+
 TASKS: dict[str, Callable[[Config, Path], float]] = {
     "generate": make_dataset,
     "gather": gather_sweep,
@@ -209,6 +227,8 @@ TASKS: dict[str, Callable[[Config, Path], float]] = {
     "validate": validate_dataset,
     "probes": make_probes,
     "score": score_predictions,
+    "signature": derive_dataset,
+    "render": derive_dataset,
 }
 
 

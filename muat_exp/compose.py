@@ -114,10 +114,9 @@ def prepare(arguments: Sequence[str]) -> list[str]:
         ConfigurationError: see `resumed`.
     """
     prepared = normalise(resumed(arguments))
-    if "task=score" in prepared:
-        return [*map(named_folder, prepared)]
     if any(f"task={task}" in prepared for task in ON_DATASETS):
-        return [*map(named_folder, prepared), "hydra.output_subdir=null", "hydra.run.dir=."]
+        makes_one = any(f"task={task}" in prepared for task in ("signature", "render", "score"))
+        return [*map(named_folder, prepared), "hydra.output_subdir=null", *([] if makes_one else ["hydra.run.dir=."])]
     if any(argument.startswith("--") and argument != "--multirun" for argument in prepared) or "-c" in prepared:
         return prepared  # help, or printing the configuration
     keys = [argument.partition("=")[0] for argument in prepared]

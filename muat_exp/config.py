@@ -55,6 +55,7 @@ PRESENTATION = (
     "dataset.on_shortfall",
     "dataset.max_attempts_per_example",
     "dataset.examples_per_shard",
+    "dataset.tokenizer",
     "signature.probe_set",
 )
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from muat_exp.config import Config
 from muat_exp.kernels import random
 from muat_exp.kernels import training as kernels
+from muat_exp.kernels.network import draw_mask
 from muat_exp.population import Population, from_module
 from muat_exp.subject import Specs, SubjectData
 
@@ -46,6 +47,21 @@ def guided_chunks(which: Indices, threads: int) -> list[Indices]:
     return chunks
 
 
+class Parallel(Protocol):
+    """Runs a kernel over slices of some subjects."""
+
+    def over(self, which: Indices, kernel: Callable[[Indices], Any]) -> list[Any]:
+        """Calls the kernel on chunks of the subjects; results in the chunks' order. Raises what a kernel raises."""
+
+
+class Here:
+    """Runs kernels in the calling thread, which may be a worker itself."""
+
+    def over(self, which: Indices, kernel: Callable[[Indices], Any]) -> list[Any]:
+        """See `Parallel`."""
+        return [kernel(which)]
+
+
 class Workers:
     """Threads that run GIL-free kernels over slices of a cohort's subjects."""
 
@@ -54,7 +70,7 @@ class Workers:
         self.pool = ThreadPoolExecutor(threads, thread_name_prefix="muat-worker", initializer=flush_denormals)
 
     def over(self, which: Indices, kernel: Callable[[Indices], Any]) -> list[Any]:
-        """Calls the kernel on chunks of the subjects; results in the chunks' order. Raises what a kernel raises."""
+        """See `Parallel`."""
         return list(self.pool.map(kernel, guided_chunks(which, self.threads)))
 
     def stream(self, function: Callable[[Item], Output], items: Iterable[Item]) -> Iterator[Output]:
@@ -101,6 +117,7 @@ class Problem:
         keys: uint64 `(S,)`, keys of the batch order.
         stage: 0 degraded, 1 clean.
         batch_size: examples an Adam step.
+        dropout: share of each hidden layer's activations that training sets to 0.
         shift, scale: inputs are (token - shift) * scale.
     """
 
@@ -111,6 +128,7 @@ class Problem:
     keys: NDArray[np.uint64]
     stage: int
     batch_size: int
+    dropout: float
     shift: np.float32
     scale: np.float32
 
@@ -133,6 +151,7 @@ def stage_problem(config: Config, specs: Specs, data: SubjectData, population: P
         random.generator_keys(config.seed, specs.indices, random.ORDER),
         stage,
         config.training.batch_size,
+        config.architecture.dropout,
         shift,
         scale,
     )
@@ -159,7 +178,7 @@ class Engine(Protocol):
 class CompiledEngine:
     """Numba kernels, threads over subjects."""
 
-    def __init__(self, problem: Problem, workers: Workers) -> None:
+    def __init__(self, problem: Problem, workers: Parallel) -> None:
         self.problem, self.workers = problem, workers
         parameters = len(problem.population.parameters)
         self.first_moment = np.zeros(parameters, np.float32)  # not zeros_like, which touches all pages in this thread
@@ -176,7 +195,7 @@ class CompiledEngine:
             kernels.train_epoch(
                 subjects.depths, subjects.widths, subjects.kinds, subjects.parameters, self.first_moment,
                 self.second_moment, subjects.offsets, p.rates, p.data.tokens, p.labels, p.keys, chunk, p.stage, epoch,
-                p.batch_size, p.shift, p.scale, losses, accuracies,
+                p.batch_size, p.dropout, p.shift, p.scale, losses, accuracies,
             )  # fmt: skip
 
         self.workers.over(which, kernel)
@@ -216,6 +235,20 @@ class TorchEngine:
 
         return torch.from_numpy((tokens.astype(np.float32) - self.problem.shift) * self.problem.scale).to(self.dtype)
 
+    def forward(self, s: int, x: Any, state: NDArray[np.uint64]) -> Any:
+        """Logits `(batch, 1)` of one subject in training, with the dropout masks that the kernels draw from this state."""
+        import torch
+
+        if not self.problem.dropout:
+            return self.modules[s](x)
+        *hidden, logit = self.modules[s].children()
+        for linear, activation in zip(hidden[::2], hidden[1::2], strict=True):
+            x = activation(linear(x))  # (batch, width)
+            mask = np.empty((x.shape[1], x.shape[0]), np.float32)
+            draw_mask(state, self.problem.dropout, mask)
+            x = x * torch.from_numpy(mask.T).to(self.dtype)
+        return logit(x)
+
     def train_epoch(self, which: Indices, epoch: int) -> Metrics:
         """See `Engine`."""
         import torch
@@ -227,8 +260,9 @@ class TorchEngine:
             x = self.inputs(p.data.tokens[s, order])
             y = torch.from_numpy(p.labels[s, order]).to(self.dtype)
             loss, right = 0.0, 0
-            for batch_x, batch_y in zip(x.split(p.batch_size), y.split(p.batch_size), strict=True):
-                out = self.modules[s](batch_x).squeeze(-1)
+            starts = range(0, len(order), p.batch_size)
+            for start, batch_x, batch_y in zip(starts, x.split(p.batch_size), y.split(p.batch_size), strict=True):
+                out = self.forward(s, batch_x, kernels.mask_state(p.keys[s], p.stage, epoch, start)).squeeze(-1)
                 batch_loss = torch.nn.functional.binary_cross_entropy_with_logits(out, batch_y)
                 self.optimizers[s].zero_grad()
                 batch_loss.backward()
@@ -271,7 +305,7 @@ def folded(problem: Problem) -> Population:
     return subjects.with_parameters(result)
 
 
-def evaluate_stored(problem: Problem, population: Population, workers: Workers) -> Metrics:
+def evaluate_stored(problem: Problem, population: Population, workers: Parallel) -> Metrics:
     """Validation loss and accuracy of folded subjects, on raw token inputs: what is stored is what is measured."""
     raw = replace(problem, population=population, shift=np.float32(0), scale=np.float32(1))
     return CompiledEngine(raw, workers).evaluate(np.arange(len(population)))

@@ -17,23 +17,24 @@ import orjson
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from muat_exp.cohort import ACCEPTED, REASONS, Task, run_cohort
+from muat_exp.cohort import ACCEPTED, REASONS, run_cohort
 from muat_exp.config import Config, config_signature
 from muat_exp.dataset.card import render_card
 from muat_exp.dataset.reading import Subjects, load_subjects
 from muat_exp.dataset.records import attempt_table
-from muat_exp.dataset.store import Means, Places, flush, replace_folder, staged_folder, write_checksums, write_shards
+from muat_exp.dataset.store import SCORES, Means, Places, Written, complete, gather, replace_folder, staged_folder, write_shards
+from muat_exp.dataset.tokens import load_counter
 from muat_exp.engine import Workers, worker_threads
 from muat_exp.kernels.compiled import kernels_are_cached
+from muat_exp.measurement import Task
 from muat_exp.progress import Reporter, Silent
 from muat_exp.quota import Quotas
-from muat_exp.run_folder import RunFolder, to_yaml, write_atomically
+from muat_exp.run_folder import RunFolder, write_atomically
 from muat_exp.tracking.curves import attach_curves, attached_curves
 from muat_exp.tracking.lightning_logger import Curves
 from muat_exp.tracking.tracker import Progress, Tracker, build_trackers
 from muat_exp.training import quiet_lightning
 
-SCORES = ["degraded_accuracy", "improved_accuracy", "improvement", "degraded_test_accuracy", "test_accuracy"]
 IN_FLIGHT = 2  # cohorts at a time: while one waits for Python or the disk, the other keeps the workers busy
 PACKAGES = ("muat_exp", "torch", "pytorch-lightning", "numba", "numpy", "scipy", "pyarrow", "hydra-core")
 
@@ -85,12 +86,14 @@ class Ledger:
 
     Attributes:
         quotas: which attempts are still wanted.
+        patterns: names of the enabled patterns.
         rejected: (pattern, reason) of the attempts that were needed.
         attempts: needed attempts by pattern.
-        places: (example, cohort, row) of the accepted ones, one array `(n, 3)` a cohort.
+        places: (example, cohort, row, target pattern) of the accepted ones, one array `(n, 4)` a cohort.
     """
 
     quotas: Quotas
+    patterns: tuple[str, ...]
     rejected: Counter[tuple[str, str]] = field(default_factory=Counter)
     attempts: Counter[str] = field(default_factory=Counter)
     places: list[NDArray[np.int64]] = field(default_factory=list)
@@ -104,7 +107,8 @@ class Ledger:
         self.attempts.update(names[needed])
         self.rejected.update(zip(names[needed & ~accepted], outcomes[needed & ~accepted], strict=True))
         rows = np.flatnonzero(accepted & needed)
-        self.places.append(np.stack([ids[rows], np.full(len(rows), number), rows], axis=1))
+        targets = [self.patterns.index(name) for name in names[rows]]
+        self.places.append(np.stack([ids[rows], np.full(len(rows), number), rows, targets], axis=1).astype(np.int64))
 
     def progress(self, seconds: float) -> Progress:
         """How far the run has come."""
@@ -131,6 +135,7 @@ def generate(config: Config, folder: Path | str, reporter: Reporter | None = Non
         ShortfallError: a pattern could not fill its quota and `dataset.on_shortfall` is "error".
         RunFolderError: the folder holds another configuration, is in use, or can't be written.
     """
+    load_counter(config.dataset.tokenizer)  # a wrong one is refused before any work
     watch, reporter = Stopwatch(), reporter or Silent()
     with (
         RunFolder.open(Path(folder), config) as run,
@@ -144,7 +149,7 @@ def generate(config: Config, folder: Path | str, reporter: Reporter | None = Non
             task = Task.build(config)
             if task.probes.given:
                 write_atomically(run.path / "probe_set.json", task.probes.given)  # a continued run needs no other copy
-        ledger = Ledger(Quotas(config))
+        ledger = Ledger(Quotas(config), config.patterns.enabled)
         with watch.phase("cohorts"):
             trained = make_cohorts(task, run, ledger, workers, watch, reporter, trackers)
         reporter.note("writing the dataset")
@@ -231,18 +236,14 @@ def write_dataset(task: Task, run: RunFolder, ledger: Ledger, workers: Workers) 
     config, staged = task.config, staged_folder(run.dataset)
     means = Means(SCORES)
     paths = {number: run.cohort_path(number) for number in range(len(ledger.places))}
-    tokens = write_shards(staged, config, ledger.ordered(), paths, workers, means.add)
-    summary = describe(config, ledger, means)
-    (staged / "config.yaml").write_text(to_yaml(config))
-    (staged / "probe_set.json").write_bytes(task.probes.to_json(config))
-    (staged / "README.md").write_text(render_card(config, summary, tokens))
-    write_checksums(staged)
-    flush(staged)
-    return summary, staged
+    written = write_shards(staged, config, ledger.ordered(), lambda group: gather(group, paths), workers, means.add)
+    summary = describe(config, ledger, means, written)
+    complete(staged, config, task.probes.to_json(config), summary, render_card(config, summary, written))
+    return summary | {"surplus": ledger.quotas.surplus}, staged
 
 
-def describe(config: Config, ledger: Ledger, means: Means) -> dict[str, Any]:
-    """Counts and accuracies: everything in the summary that is the same however the run was made."""
+def describe(config: Config, ledger: Ledger, means: Means, written: Written) -> dict[str, Any]:
+    """Counts and accuracies: what is the same however the run was made."""
 
     def row(name: str) -> dict[str, Any]:
         attempts = ledger.attempts[name]
@@ -260,8 +261,9 @@ def describe(config: Config, ledger: Ledger, means: Means) -> dict[str, Any]:
         "rejected": {reason: sum(ledger.rejected[name, reason] for name in config.patterns.enabled) for reason in REASONS},
         "accuracy": means.overall(),
         "patterns": {name: row(name) for name in config.patterns.enabled},
+        "splits": written.splits,
+        "origin": "",
         "versions": {"python": sys.version.split()[0]} | {name: version(name) for name in PACKAGES},
-        "surplus": quotas.surplus,
     }
 
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from muat_exp.config import ACTIVATIONS
+
 if TYPE_CHECKING:
     from torch import nn
-
-ACTIVATION_NAMES = ("relu", "gelu")  # in the order of the codes in `kernels.network`
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Population:
 
     Attributes:
         features: inputs of every subject, the sequence length.
-        depths, widths, kinds: int64 `(S,)`; kinds index `ACTIVATION_NAMES`.
+        depths, widths, kinds: int64 `(S,)`; kinds index `ACTIVATIONS`.
         parameters: float32 `(offsets[-1],)`, each subject's weight (out, in) and bias (out,) layer by layer.
         offsets: int64 `(S + 1,)`.
     """
@@ -64,7 +64,7 @@ class Population:
 
     def to_module(self, index: int) -> nn.Sequential:
         """One subject as a plain `nn.Sequential` of Linear layers and activations."""
-        kind = ACTIVATION_NAMES[self.kinds[index]]
+        kind = ACTIVATIONS[self.kinds[index]]
         return to_module(self.subject(index), self.features, int(self.depths[index]), int(self.widths[index]), kind)
 
 
@@ -95,7 +95,9 @@ def to_module(parameters: NDArray[np.float32], features: int, depth: int, width:
     import torch
     from torch import nn
 
-    activations = {"relu": nn.ReLU, "gelu": nn.GELU}
+    activations: dict[str, type[nn.Module]] = dict(
+        zip(ACTIVATIONS, (nn.ReLU, nn.GELU, nn.Tanh, nn.Sigmoid, nn.LeakyReLU), strict=True)
+    )
     modules: list[nn.Module] = []
     for weight, bias in split_parameters(np.array(parameters, np.float32), layer_shapes(features, depth, width)):
         linear = nn.Linear(weight.shape[1], weight.shape[0], device="meta").to_empty(device="cpu")

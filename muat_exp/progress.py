@@ -61,7 +61,8 @@ class Lines:
         if accepted < self.target and time.monotonic() - self.last < 1:
             return
         self.last = time.monotonic()
-        print(f"{accepted}/{self.target} examples, {progress_text(accepted, self.target, attempts, seconds)}", flush=True)
+        known = progress_text(accepted, self.target, attempts, seconds)
+        print(f"{accepted}/{self.target} examples" + (f", {known}" if known else ""), flush=True)
 
 
 class Live:
@@ -108,8 +109,13 @@ def print_summary(summary: Mapping[str, Any], dataset: str) -> None:
     table.add_row("seconds", f"{summary['seconds']['total']:.1f} ({summary['attempts_per_second']:.0f} attempts/s)")
     console = Console(soft_wrap=True)
     console.print(table)
+    print_location(dataset, next(iter(summary["splits"]), "train"))
+
+
+def print_location(dataset: str, split: str = "train") -> None:
+    """Where a dataset is, and the line of Python that loads it."""
     print(f"dataset: {dataset}")
-    print(f'load it: datasets.load_dataset("{dataset}", split="train")')
+    print(f'load it: datasets.load_dataset("{dataset}", split="{split}")')
 
 
 def print_brief(summary: Mapping[str, Any]) -> None:

@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pyarrow as pa
@@ -139,6 +140,7 @@ def differing_keys(before: dict[str, object], here: dict[str, object]) -> list[t
 
 def to_yaml(config: Config) -> str:
     """The resolved configuration with its signature, as stored beside the data: what determines the data and its size."""
-    values = {key: value for key, value in config.to_dict().items() if key not in PRESENTATION}
-    del values["signature"]["probe_set"]  # a path on this machine; the dataset holds the probes themselves
+    values: dict[str, Any] = {key: value for key, value in config.to_dict().items() if key not in PRESENTATION}
+    values["signature"]["probe_set"] = ""  # the dataset has a file of its own
+    values["dataset"]["tokenizer"] = Path(config.dataset.tokenizer).name
     return f"# config_signature: {config_signature(config)}\n" + OmegaConf.to_yaml(OmegaConf.create(values))

@@ -85,6 +85,16 @@ def dataset_probes(folder: Path, config: Config) -> ProbeSet:
         raise DatasetError(f"{path}: {error}") from error
 
 
+def given_probes(folder: Path, config: Config) -> ProbeSet | None:
+    """The probe set of a dataset that was made with a file of probes; None where the configuration draws or names its own.
+
+    Raises:
+        DatasetError: it is absent or wrong.
+    """
+    settings = config.signature
+    return dataset_probes(folder, config) if settings.probe_set_sha256 and not settings.probe_set else None
+
+
 def run_probes(config: Config, space: SpaceArrays) -> ProbeSet:
     """The probe set of a run: read from the configured file, or drawn.
 

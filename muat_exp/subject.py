@@ -5,15 +5,19 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from muat_exp.config import Config
+from muat_exp.config import ACTIVATIONS, Config
 from muat_exp.errors import ConfigurationError
 from muat_exp.kernels import data as kernels
 from muat_exp.kernels import random
 from muat_exp.kernels.training import draw_weights
-from muat_exp.population import ACTIVATION_NAMES, Population
+from muat_exp.population import Population
 from muat_exp.sequences import SpaceArrays
 
-KAIMING, DEFAULT = 6**0.5, 1.0  # bounds times sqrt(fan_in): He et al. 2015 for ReLU, and nn.Linear's own
+# Bounds of initial weights, times sqrt(fan_in): sqrt(3) gains that keep an activation's variance from layer to layer, those
+# of He et al. 2015 for the rectifiers, 4 for the sigmoid as in Glorot and Bengio 2010; and nn.Linear's own.
+GAINS = {"relu": 2**0.5, "gelu": 2**0.5, "tanh": 5 / 3, "sigmoid": 4.0, "leaky_relu": (2 / (1 + 0.01**2)) ** 0.5}
+KAIMING = 3**0.5 * np.array([GAINS[name] for name in ACTIVATIONS])
+DEFAULT = 1.0
 
 
 @dataclass(frozen=True)
@@ -86,7 +90,7 @@ def draw_specs(config: Config, indices: NDArray[np.int64]) -> Specs:
         selected=np.argsort(np.argsort(ranks, axis=1), axis=1) < chosen[:, None],
         depths=draw_integers(numbers[:, 0], architecture.num_layers.min, architecture.num_layers.max),
         widths=draw_integers(numbers[:, 1], architecture.neurons_per_layer.min, architecture.neurons_per_layer.max),
-        kinds=np.array([ACTIVATION_NAMES.index(name) for name in architecture.activations])[
+        kinds=np.array([ACTIVATIONS.index(name) for name in architecture.activations])[
             draw_integers(numbers[:, 2], 0, len(architecture.activations) - 1)
         ],
         rates=(rates.min * (rates.max / rates.min) ** numbers[:, 3]).astype(np.float32),
@@ -104,7 +108,7 @@ def draw_population(config: Config, specs: Specs) -> Population:
         population.offsets,
         population.features,
         random.generator_keys(config.seed, specs.indices, random.WEIGHTS),
-        KAIMING if kaiming else DEFAULT,
+        KAIMING[specs.kinds] if kaiming else np.full(len(specs), DEFAULT),
         0.0 if kaiming else DEFAULT,
     )
     return population

@@ -19,6 +19,7 @@ from pytorch_lightning.loggers import Logger
 from muat_exp.config import Config
 from muat_exp.engine import Engine, Problem, Workers, build_engine, evaluate_stored, folded, stage_problem
 from muat_exp.population import Population
+from muat_exp.storage import as_stored
 from muat_exp.subject import Specs, SubjectData, draw_population
 
 STAGES = ("degraded", "clean")
@@ -177,17 +178,36 @@ class MetricsLogging(pl.Callback):
             logger.log_metrics({f"{cohort.stage_name}/{key}": value for key, value in row.items()}, trainer.current_epoch + 1)
 
 
+class History(pl.Callback):
+    """Keeps every epoch's losses and accuracies of every subject; it must stand before the callbacks that stop subjects."""
+
+    def __init__(self, subjects: int) -> None:
+        self.epochs: list[NDArray[np.float32]] = []
+        self.subjects = subjects
+
+    def on_validation_end(self, trainer: pl.Trainer, cohort: LitCohort) -> None:  # type: ignore[override]
+        """Keeps one epoch; what did not train is NaN."""
+        columns = (cohort.train_loss, cohort.train_accuracy, cohort.validation_loss, cohort.validation_accuracy)
+        self.epochs.append(np.where(cohort.active[:, None], np.stack(columns, axis=1), np.nan).astype(np.float32))
+
+    @property
+    def values(self) -> NDArray[np.float32]:
+        """float32 `(S, epochs, 4)`: training loss and accuracy, validation loss and accuracy."""
+        return np.stack(self.epochs, axis=1) if self.epochs else np.empty((self.subjects, 0, 4), np.float32)
+
+
 @dataclass(frozen=True)
 class StageResult:
     """Outcome of one stage for S subjects.
 
     Attributes:
         problem: the stage's problem; its population holds the weights that the stage ended with.
-        population: folded weights, as stored.
+        population: folded weights, as stored: quantised and rounded as configured.
         accuracy: float64 `(S,)`, validation accuracy of the folded weights.
         epoch: int64 `(S,)`, the epoch that the weights are from, counted from 1.
         passed: bool `(S,)`, subjects that reached the end of the stage.
         diverged: bool `(S,)`.
+        history: float32 `(S, epochs, 4)`, see `History`; no epochs where `dataset.columns` do not ask for them.
     """
 
     problem: Problem
@@ -196,6 +216,7 @@ class StageResult:
     epoch: NDArray[np.int64]
     passed: NDArray[np.bool_]
     diverged: NDArray[np.bool_]
+    history: NDArray[np.float32]
 
 
 def fit(cohort: LitCohort, max_epochs: int, callbacks: list[pl.Callback], loggers: list[Logger]) -> None:
@@ -234,15 +255,16 @@ def train_degraded(config: Config, specs: Specs, data: SubjectData, workers: Wor
     cohort = LitCohort(build_engine(config, problem, workers), problem, np.ones(count, bool))
     switch = StageSwitch(count, recipe.switch_threshold)
     best = BestWeights(problem.population, "loss")
+    history = History(count)
     rules = [switch] if recipe.until == "switch" else [best]
-    callbacks = [MetricsLogging(), DivergenceGuard(), *rules, EarlyStop(count, recipe.degraded.patience)]
+    callbacks = [*watching(config, history), DivergenceGuard(), *rules, EarlyStop(count, recipe.degraded.patience)]
     fit(cohort, recipe.degraded.max_epochs, callbacks, loggers)
     if recipe.until == "plateau":
         problem.population.parameters[:] = best.parameters
         passed, epoch = best.epoch > 0, best.epoch
     else:
         passed, epoch = switch.switched, switch.epoch
-    return finish(cohort, problem, epoch, passed, workers)
+    return finish(config, cohort, problem, epoch, passed, history, workers)
 
 
 def train_clean(
@@ -255,20 +277,26 @@ def train_clean(
     recipe = config.training
     active = degraded.passed & ~degraded.diverged
     cohort = LitCohort(build_engine(config, problem, workers), problem, active)
-    best = BestWeights(population, "accuracy")
+    best, history = BestWeights(population, "accuracy"), History(len(specs))
     if active.any():
-        callbacks = [MetricsLogging(), DivergenceGuard(), best, EarlyStop(len(specs), recipe.clean.patience)]
+        callbacks = [*watching(config, history), DivergenceGuard(), best, EarlyStop(len(specs), recipe.clean.patience)]
         fit(cohort, recipe.clean.max_epochs, callbacks, loggers)
     population.parameters[:] = best.parameters
-    return finish(cohort, problem, best.epoch, active & (best.epoch > 0), workers)
+    return finish(config, cohort, problem, best.epoch, active & (best.epoch > 0), history, workers)
+
+
+def watching(config: Config, history: History) -> list[pl.Callback]:
+    """The callbacks that only look on."""
+    return [MetricsLogging(), history] if config.dataset.needs_history else [MetricsLogging()]
 
 
 def finish(
-    cohort: LitCohort, problem: Problem, epoch: NDArray[np.int64], passed: NDArray[np.bool_], workers: Workers
-) -> StageResult:
+    config: Config, cohort: LitCohort, problem: Problem, epoch: NDArray[np.int64], passed: NDArray[np.bool_],
+    history: History, workers: Workers,
+) -> StageResult:  # fmt: skip
     """Folds the stage's weights and measures what will be stored."""
-    population = folded(problem)
+    population = as_stored(folded(problem), config.architecture)
     blown = np.logical_or.reduceat(~(np.abs(population.parameters) < BOUND), population.offsets[:-1])
     diverged = cohort.diverged | (passed & blown)
     _, accuracy = evaluate_stored(problem, population, workers)
-    return StageResult(problem, population, accuracy, epoch, passed & ~diverged, diverged)
+    return StageResult(problem, population, accuracy, epoch, passed & ~diverged, diverged, history.values)

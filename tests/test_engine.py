@@ -1,16 +1,18 @@
 """The compiled engine against plain PyTorch, finite differences, and itself alone."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
-from muat_exp.config import ArchitectureConfig, Config, Range, TrainingConfig
+from muat_exp.config import ACTIVATIONS, ArchitectureConfig, Config, Range, TrainingConfig
 from muat_exp.engine import CompiledEngine, TorchEngine, folded, stage_problem
 from muat_exp.kernels.training import backward, forward, make_scratch, parameter_count
 from muat_exp.population import from_module
 from muat_exp.subject import draw_data, draw_population, draw_specs
 
-CONFIG = Config(architecture=ArchitectureConfig(Range(1, 9), Range(4, 32)))
+CONFIG = Config(architecture=ArchitectureConfig(Range(1, 9), Range(4, 32), ACTIVATIONS))
 EVERYONE = np.arange(24)
 
 
@@ -19,9 +21,10 @@ def problem(config, space, indices=EVERYONE, stage=0):
     return stage_problem(config, specs, draw_data(config, space, specs), draw_population(config, specs), stage)
 
 
-@pytest.mark.parametrize("standardize", [True, False])
-def test_weights_agree_with_torch_in_float64_as_closely_as_float32_does(space, workers, standardize):
-    config = Config(architecture=CONFIG.architecture, training=TrainingConfig(standardize=standardize))
+@pytest.mark.parametrize(("standardize", "dropout"), [(True, 0.0), (False, 0.0), (True, 0.3)])
+def test_weights_agree_with_torch_in_float64_as_closely_as_float32_does(space, workers, standardize, dropout):
+    architecture = replace(CONFIG.architecture, dropout=dropout)
+    config = Config(architecture=architecture, training=TrainingConfig(standardize=standardize))
     ours, single, double = (problem(config, space) for _ in range(3))
     engines = CompiledEngine(ours, workers), TorchEngine(single), TorchEngine(double, dtype="float64")
     for epoch in range(2):
@@ -38,25 +41,27 @@ def test_weights_agree_with_torch_in_float64_as_closely_as_float32_does(space, w
 DEPTH, WIDTH, FEATURES, BATCH = 3, 6, 5, 16
 
 
-def run_forward(parameters, kind, x):
+def run_forward(parameters, kind, x, dropout):
     scratch = make_scratch(np.array([DEPTH]), np.array([WIDTH]), np.array([0]), FEATURES, BATCH, len(parameters))
     scratch.h[0, :FEATURES] = x
-    forward(parameters, DEPTH, WIDTH, kind, FEATURES, BATCH, scratch)
+    forward(parameters, DEPTH, WIDTH, kind, FEATURES, BATCH, BATCH, dropout, np.array([3], np.uint64), scratch)
     return scratch, float(scratch.out.astype(np.float64).sum())
 
 
-@pytest.mark.parametrize("kind", [0, 1])
-def test_gradients_agree_with_finite_differences(kind):
+@pytest.mark.parametrize("dropout", [0.0, 0.4])
+@pytest.mark.parametrize("kind", range(len(ACTIVATIONS)))
+def test_gradients_agree_with_finite_differences(kind, dropout):
     generator = np.random.default_rng(0)
     subject = (generator.random(parameter_count(DEPTH, WIDTH, FEATURES)) - 0.5).astype(np.float32)
     x = generator.normal(size=(FEATURES, BATCH)).astype(np.float32)
-    scratch, _ = run_forward(subject, kind, x)
+    scratch, _ = run_forward(subject, kind, x, dropout)
     scratch.residual[:] = 1
-    backward(subject, DEPTH, WIDTH, kind, FEATURES, BATCH, scratch)
+    backward(subject, DEPTH, WIDTH, kind, FEATURES, BATCH, dropout, scratch)
     for j in range(0, len(subject), 7):
         step = np.zeros_like(subject)
         step[j] = 1e-2
-        difference = (run_forward(subject + step, kind, x)[1] - run_forward(subject - step, kind, x)[1]) / 2e-2
+        ahead, behind = (run_forward(moved, kind, x, dropout)[1] for moved in (subject + step, subject - step))
+        difference = (ahead - behind) / 2e-2
         assert difference == pytest.approx(scratch.gradient[j], rel=0.05, abs=0.02)
 
 

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from conftest import small_config
 
-from muat_exp.cohort import Task, run_cohort
+from muat_exp.cohort import run_cohort
 from muat_exp.compose import load_config
-from muat_exp.config import ArchitectureConfig, PatternsConfig, Range
+from muat_exp.config import ACTIVATIONS, ArchitectureConfig, DatasetConfig, PatternsConfig, Range
 from muat_exp.engine import worker_threads
+from muat_exp.measurement import Task
 
 EVERYONE = np.arange(48)
 
@@ -19,22 +20,33 @@ def subject_values(result, i):
     values = {"degraded weights": result.degraded.subject(i), "weights": result.improved.subject(i)}
     for field in fields(result):
         value = getattr(result, field.name)
-        if not field.name.startswith("signature") and isinstance(value, np.ndarray):
+        if not field.name.startswith(("signature", "degraded_sig")) and isinstance(value, np.ndarray):
             values[field.name] = value[i]
+    for stage in ("degraded_history", "clean_history"):  # a cohort has as many epochs as its slowest subject
+        values[stage] = values[stage][~np.isnan(values[stage][:, 0])]
     values |= {field.name: getattr(result.specs, field.name)[i] for field in fields(result.specs)}
     values |= {"tokens": result.data.tokens[i], "corrupted": result.data.corrupted[i]}
     place = np.flatnonzero(result.accepted == i)
     if len(place):
-        values["signature"] = result.signatures[slice(*result.signature_offsets[place[0] : place[0] + 2])]
+        own = slice(*result.signature_offsets[place[0] : place[0] + 2])
+        values |= {"signature": result.signatures[own], "degraded signature": result.degraded_signatures[own]}
     return values
 
 
+SHAPES = [
+    ArchitectureConfig(Range(1, 3), Range(4, 9), ACTIVATIONS, dropout=0.1, precision="bfloat16"),
+    ArchitectureConfig(Range(8, 12), Range(10, 17)),
+    ArchitectureConfig(Range(2, 4), Range(30, 64), precision="float16", quantization="int8"),
+]
+
+
 @pytest.mark.parametrize("recipe", ["robust", "published"])
-@pytest.mark.parametrize("shape", [(Range(1, 3), Range(4, 9)), (Range(8, 12), Range(10, 17)), (Range(2, 4), Range(30, 64))])
-def test_a_subject_is_the_same_alone_among_others_and_in_any_order(recipe, shape):
+@pytest.mark.parametrize("architecture", SHAPES)
+def test_a_subject_is_the_same_alone_among_others_and_in_any_order(recipe, architecture):
     config = replace(
-        small_config(architecture=ArchitectureConfig(*shape), patterns=PatternsConfig(per_subject=Range(1, 3))),
+        small_config(architecture=architecture, patterns=PatternsConfig(per_subject=Range(1, 3))),
         training=load_config([f"training={recipe}"]).training,
+        dataset=DatasetConfig(num_examples=28, columns=("training_metrics", "degraded_signature")),
     )
     task = Task.build(config)
     with worker_threads(3) as many, worker_threads(1) as one:

@@ -6,20 +6,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import muat_exp
-from muat_exp.config import Config
-from muat_exp.dataset.prompts import PromptRenderer
+from muat_exp.config import ACTIVATIONS, STYLES, Config
+from muat_exp.dataset.prompts import PromptRenderer, Shape
 from muat_exp.errors import PromptError
 
 PATTERNS = Config().patterns.build()
 METHODS = [("mean", 1), ("pca", 3)]
 
 
-def render(depth, width, seed, activation="relu"):
+def renderer(style):
+    return PromptRenderer(PATTERNS, METHODS, 5, 10, style)
+
+
+def render(depth, width, seed, activation="relu", style="separate"):
     generator = np.random.default_rng(seed)
     count = 5 * width + width + (depth - 1) * (width * width + width) + width + 1
     weights = generator.normal(scale=10.0 ** generator.integers(-3, 3), size=count).astype(np.float32)
     signature = generator.normal(size=(depth * width + 1, 4)).astype(np.float32)
-    text = PromptRenderer(PATTERNS, METHODS, 5, 10).render(depth, width, activation, weights, signature)
+    text = renderer(style).classification(Shape(depth, width, activation), weights, signature)
     return text, weights, signature
 
 
@@ -27,16 +31,17 @@ def flat_signature(parsed):
     return np.concatenate([np.column_stack([layer["mean"], layer["pca"]]) for layer in parsed.signature.values()])
 
 
-@given(st.integers(1, 6), st.integers(4, 12), st.integers(0, 10**6), st.sampled_from(["relu", "gelu"]))
-def test_a_prompt_comes_back(depth, width, seed, activation):
-    text, weights, signature = render(depth, width, seed, activation)
+@pytest.mark.parametrize("style", STYLES)
+@given(st.integers(1, 6), st.integers(4, 12), st.integers(0, 10**6), st.sampled_from(ACTIVATIONS))
+def test_a_prompt_comes_back(style, depth, width, seed, activation):
+    text, weights, signature = render(depth, width, seed, activation, style)
     parsed = muat_exp.parse_prompt(text)
     assert (parsed.num_layers, parsed.neurons_per_layer, parsed.activation) == (depth, width, activation)
     assert (parsed.sequence_length, parsed.vocab_size) == (5, 10)
     assert np.allclose(parsed.parameters, weights, rtol=1e-6, atol=6e-7)
     assert np.allclose(flat_signature(parsed), signature, atol=6e-7)
-    again = PromptRenderer(PATTERNS, METHODS, 5, 10).render(depth, width, activation, parsed.parameters, flat_signature(parsed))
-    assert again == text
+    shape = Shape(depth, width, activation)
+    assert renderer(style).classification(shape, parsed.parameters, flat_signature(parsed)) == text
     assert all(np.array_equal(parsed.weights[name], array) for name, array in muat_exp.parse_weights(text).items())
 
 
@@ -60,9 +65,22 @@ def test_a_fault_is_named_with_its_line(before, after, message):
     assert message in str(caught.value)
 
 
-@given(st.data())
-def test_mutated_prompts_are_read_or_refused(data):
-    text, _, _ = render(1, 4, 1)
+@given(st.integers(1, 4), st.integers(4, 8), st.integers(0, 10**6))
+def test_the_answer_to_a_modification_prompt_comes_back(depth, width, seed):
+    _, weights, signature = render(depth, width, seed)
+    shape = Shape(depth, width, "relu")
+    answer = renderer("separate").weights(shape, weights)
+    flat = np.concatenate([array.ravel() for array in muat_exp.parse_weights(f"Here they are: {answer}\nDone.").values()])
+    assert np.allclose(flat, weights, rtol=1e-6, atol=6e-7)
+    prompt = renderer("separate").modification(shape, weights, signature, PATTERNS[:1])
+    assert np.allclose(muat_exp.parse_prompt(prompt).parameters, weights, rtol=1e-6, atol=6e-7)
+    assert prompt.endswith(f"- {PATTERNS[0].name}: {PATTERNS[0].description}\n\n## Answer\n")
+
+
+@pytest.mark.parametrize("style", STYLES)
+@given(data=st.data())
+def test_mutated_prompts_are_read_or_refused(style, data):
+    text, _, _ = render(1, 4, 1, style=style)
     text = text[: text.index("## Task")]
     at = data.draw(st.integers(0, len(text) - 1))
     length = data.draw(st.integers(0, 20))

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from muat_exp.config import Config
-from muat_exp.dataset.prompts import PromptRenderer
+from muat_exp.dataset.prompts import PromptRenderer, Shape
 from muat_exp.kernels.text import write_number
 from muat_exp.population import layer_shapes, split_parameters
 
@@ -41,7 +41,7 @@ def subject():
 @pytest.fixture(scope="module")
 def prompt(subject):
     renderer = PromptRenderer(Config().patterns.build(), [("mean", 1), ("pca", 3)], 5, 10)
-    return renderer.render(DEPTH, WIDTH, "gelu", *subject)
+    return renderer.classification(Shape(DEPTH, WIDTH, "gelu"), *subject)
 
 
 def section(prompt, name):

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from conftest import small_config
 
-from muat_exp.cohort import REASONS, Task, run_cohort
+from muat_exp.cohort import REASONS, run_cohort
 from muat_exp.config import RealRange, StageConfig, TrainingConfig
 from muat_exp.engine import CompiledEngine, stage_problem
+from muat_exp.measurement import Task
 from muat_exp.subject import draw_population
 
 PUBLISHED = TrainingConfig(

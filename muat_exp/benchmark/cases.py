@@ -104,8 +104,8 @@ def matmul_peak() -> float:
 
 def training(recipe: str, architecture: str, workers: int) -> Row:
     """Both stages of one cohort, in Lightning, its data drawn before."""
-    from muat_exp.cohort import Task
     from muat_exp.engine import CompiledEngine, worker_threads
+    from muat_exp.measurement import Task
     from muat_exp.subject import draw_data, draw_specs
     from muat_exp.training import train_clean, train_degraded
 
@@ -162,7 +162,7 @@ class Profile:
 def wrapped_pipeline() -> Iterator[Profile]:
     """Wraps the parts of the pipeline. Cohorts go one after another meanwhile, so that nothing else runs beside a kernel."""
     from muat_exp import cohort, training
-    from muat_exp.dataset import store
+    from muat_exp.dataset import rendering, store
     from muat_exp.engine import CompiledEngine
 
     profile, process, thread = Profile(), time.process_time, time.thread_time
@@ -186,8 +186,8 @@ def wrapped_pipeline() -> Iterator[Profile]:
     profile.wrap(cohort, "measure_responses", "responses", process)
     profile.wrap(cohort, "extract_signatures", "signatures", process)
     profile.wrap(generate, "make_cohorts", "cohorts", process)
-    profile.wrap(store, "gather", "gathering records", thread)
-    profile.wrap(store.Renderer, "table", "text and token counts", thread)
+    profile.wrap(generate, "gather", "gathering records", thread)
+    profile.wrap(rendering.Renderer, "table", "text and token counts", thread)
     profile.wrap(store.ShardWriter, "put", "Parquet", thread)
     yield profile
 

@@ -145,8 +145,8 @@ def one_at_a_time(config: Config, count: int, stage: Callable[..., Any]) -> None
     import pyarrow.parquet as pq
     import torch
 
-    from muat_exp.cohort import Task
     from muat_exp.engine import input_scaling
+    from muat_exp.measurement import Task
     from muat_exp.subject import draw_data, draw_population, draw_specs
 
     torch.set_num_threads(1)

@@ -4,7 +4,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from muat_exp.config import Config
-from muat_exp.dataset.tokens import TokenStatistics
+from muat_exp.dataset.records import subject_schema
+from muat_exp.dataset.store import Written
+from muat_exp.signature import method_columns
 
 FRONT_MATTER = """---
 language: en
@@ -14,9 +16,9 @@ size_categories: [{size}]
 configs:
   - config_name: prompts
     default: true
-    data_files: [{{split: train, path: prompts/train-*.parquet}}]
+    data_files: [{prompts}]
   - config_name: subjects
-    data_files: [{{split: train, path: subjects/train-*.parquet}}]
+    data_files: [{subjects}]
 ---
 """
 PURPOSE = """# Subject Models for Interpretability Training
@@ -25,18 +27,34 @@ Examples for training an *interpreter* to identify what patterns a model classif
 signature: trained model + signature -> pattern identification. Each example is one small MLP, trained first on partly
 mislabelled data (degraded), then on clean data (improved).
 """
+TASKS = {
+    "classification": [
+        ("classification_prompt", "input prompt with the improved model's weights and signature"),
+        ("classification_completion", "target completion identifying the pattern"),
+        ("classification_text", "prompt + completion"),
+    ],
+    "modification": [
+        ("modification_prompt", "input prompt with the degraded model's weights and signature, and the pattern to learn"),
+        ("modification_completion", "target completion: the improved model's weights as one JSON object"),
+        ("modification_text", "prompt + completion"),
+    ],
+}
 FIELDS = [
     ("example_id", "unique identifier of the example, the subject's number"),
     (
         "metadata",
         "JSON: target_pattern (whose labels were corrupted), degraded_accuracy, improved_accuracy, improvement, model_config, "
-        "corruption_stats, selected_patterns, precision, quantization, config_signature; and test_accuracy, response, seed, "
-        "subject_index",
+        "corruption_stats, selected_patterns, precision, quantization, config_signature; and test_accuracy, response, "
+        "activation, seed, subject_index, tasks_included",
     ),
-    ("classification_prompt", "input prompt with the improved model's weights and signature"),
-    ("classification_completion", "target completion identifying the pattern"),
-    ("classification_text", "prompt + completion"),
 ]
+COLUMNS = {
+    "improved_signature": "JSON: the improved model's signature by layer, neuron and method",
+    "improved_model_weights": "JSON: the improved model's configuration and weights",
+    "degraded_signature": "JSON: the degraded model's signature",
+    "degraded_model_weights": "JSON: the degraded model's configuration and weights",
+    "training_metrics": "JSON: losses and accuracies of every epoch of both stages, and a summary",
+}
 SUBJECT_FIELDS = [
     ("example_id", "as above"),
     ("target_pattern, selected_patterns", "the pattern whose labels were corrupted; all patterns that the subject learned"),
@@ -49,13 +67,18 @@ SUBJECT_FIELDS = [
     ("weights, degraded_weights", "float32, each Linear layer's weight (out x in) and bias in turn"),
     ("signature", "float32, neurons x columns row by row, neurons layer by layer, the logit last"),
 ]
+OPTIONAL_SUBJECT_FIELDS = {
+    "degraded_signature": "the same of the degraded weights",
+    "history": "float32, four numbers an epoch: training loss and accuracy, validation loss and accuracy; degraded stage first",
+    "degraded_epochs": "how many of these epochs are the degraded stage's",
+}
 LOADING = """## Loading
 
 ```python
 from datasets import load_dataset
 
-prompts = load_dataset("path/to/this/folder", split="train")
-subjects = load_dataset("path/to/this/folder", "subjects", split="train")
+prompts = load_dataset("path/to/this/folder", split="{split}")
+subjects = load_dataset("path/to/this/folder", "subjects", split="{split}")
 
 import muat_exp
 
@@ -91,28 +114,60 @@ def size_category(count: int) -> str:
     return next((name for bound, name in bounds if count < bound), "1M<n<10M")
 
 
-def render_card(config: Config, summary: Mapping[str, Any], tokens: TokenStatistics | None) -> str:
+def render_card(config: Config, summary: Mapping[str, Any], written: Written, origin: str = "") -> str:
     """The card of a dataset as Markdown with YAML front matter.
 
     Args:
         config: the run's configuration.
-        summary: what `generate.describe` returns.
-        tokens: counts of the prompts, None where no tokenizer is installed.
+        summary: what `generate.describe` returns; one without `patterns` leaves out the acceptance.
+        written: what was written, by split, and the token counts.
+        origin: a sentence about where the examples come from, where it was not a run of this configuration.
     """
+    first = next(iter(written.splits), "train")
     sections = [
-        FRONT_MATTER.format(size=size_category(summary["accepted"])) + PURPOSE,
+        front_matter(summary["accepted"], written) + PURPOSE,
+        origin and f"{origin}\n",
         shortfall(summary),
         "## Configuration\n\n" + configuration_tables(config),
-        "## Token counts\n\n" + token_table(tokens),
+        split_table(written),
+        "## Token counts\n\n" + token_table(written),
         "## Acceptance by pattern\n\n" + acceptance_tables(config, summary),
         CAVEATS,
-        "## Fields\n\nConfiguration `prompts` (default):\n\n" + table(("Field", "Meaning"), FIELDS)
-        + "\nConfiguration `subjects`:\n\n" + table(("Field", "Meaning"), SUBJECT_FIELDS),
-        LOADING,
+        "## Fields\n\n" + field_tables(config),
+        LOADING.format(split=first),
         f"Made with muat_exp {summary['versions']['muat_exp']}; config_signature `{summary['config_signature']}`; "
         "the resolved configuration is in `config.yaml`, the probe sequences in `probe_set.json`.\n",
     ]  # fmt: skip
     return "\n".join(section for section in sections if section)
+
+
+def front_matter(count: int, written: Written) -> str:
+    """What the Hub and `datasets` read: language, size, and the files of each configuration and split."""
+    files = {
+        part: ", ".join(f"{{split: {split}, path: {part}/{split}-*.parquet}}" for split in written.splits or ("train",))
+        for part in ("prompts", "subjects")
+    }
+    return FRONT_MATTER.format(size=size_category(count), **files)
+
+
+def split_table(written: Written) -> str:
+    """Examples of each split, where there are several."""
+    if len(written.splits) < 2:
+        return ""
+    rows = table(("Split", "Examples"), written.splits.items())
+    return f"## Splits\n\nBy subject, the same shares in each pattern:\n\n{rows}"
+
+
+def field_tables(config: Config) -> str:
+    """Fields of both configurations."""
+    prompts = [*FIELDS, *(field for task in config.dataset.tasks for field in TASKS[task])]
+    prompts += [(name, COLUMNS[name]) for name in config.dataset.columns]
+    names = subject_schema(config).names
+    subjects = SUBJECT_FIELDS + [field for field in OPTIONAL_SUBJECT_FIELDS.items() if field[0] in names]
+    return (
+        "Configuration `prompts` (default):\n\n" + table(("Field", "Meaning"), prompts)
+        + "\nConfiguration `subjects`:\n\n" + table(("Field", "Meaning"), subjects)
+    )  # fmt: skip
 
 
 def shortfall(summary: Mapping[str, Any]) -> str:
@@ -130,17 +185,23 @@ def span(values: Any) -> str:
 def configuration_tables(config: Config) -> str:
     """The published card's four tables of settings."""
     patterns, recipe, rate = config.patterns, config.training, config.corruption.rate
-    methods = [f"{name} ({config.signature.components})" if name == "pca" else name for name in config.signature.methods]
+    columns = dict(method_columns(config.signature, len(patterns.enabled)))
+    methods = [f"{name} ({columns[name]})" if columns[name] > 1 else name for name in config.signature.methods]
     groups: dict[str, list[tuple[str, Any]]] = {
         "Signature extraction": [
             ("Neuron profile methods", ", ".join(methods)),
-            ("Prompt format", "separate"),
+            ("Site", config.signature.site.replace("_", "-")),
+            ("Prompt format", config.dataset.style),
+            ("Tasks", ", ".join(config.dataset.tasks)),
             ("Signature dataset", f"`probe_set.json`, {config.signature.probes} fixed sequences"),
         ],
         "Model architecture": [
             ("Number of layers", span(config.architecture.num_layers)),
             ("Neurons per layer", span(config.architecture.neurons_per_layer)),
             ("Activation types", ", ".join(config.architecture.activations)),
+            ("Dropout", config.architecture.dropout),
+            ("Weight precision", config.architecture.precision),
+            ("Weight quantization", config.architecture.quantization),
             ("Pattern vocab size", patterns.vocab_size),
             ("Pattern sequence length", patterns.sequence_length),
         ],
@@ -162,13 +223,13 @@ def configuration_tables(config: Config) -> str:
     return "\n".join(table((name, ""), rows) for name, rows in groups.items())
 
 
-def token_table(tokens: TokenStatistics | None) -> str:
+def token_table(written: Written) -> str:
     """Token counts by task type, or how to get them."""
-    if tokens is None:
-        return 'Not counted: the optional tokenizer is not installed (`pip install "muat_exp[tokenizer]"`).\n'
-    row = (tokens.name, tokens.min, tokens.max, f"{tokens.mean:.1f}")
-    counts = table(("Task type", "Min tokens", "Max tokens", "Avg tokens"), [row])
-    return "Llama-3 tokenizer, prompt and completion:\n\n" + counts
+    if not written.tokens:
+        return "Not counted: no tokenizer was configured, or it is not installed (`pip install 'muat_exp[tokenizer]'`).\n"
+    rows = [(task.capitalize(), each.min, each.max, f"{each.mean:.1f}") for task, each in written.tokens.items()]
+    counts = table(("Task type", "Min tokens", "Max tokens", "Avg tokens"), rows)
+    return f"{written.tokenizer} tokenizer, prompt and completion:\n\n" + counts
 
 
 def acceptance_tables(config: Config, summary: Mapping[str, Any]) -> str:

@@ -13,14 +13,14 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from muat_exp.config import ACTIVATIONS
 from muat_exp.errors import PromptError
-from muat_exp.population import ACTIVATION_NAMES
 
 LONGEST = 64 * 2**20  # characters of a text at most
 ARCHITECTURE = re.compile(
     r"(\d{1,4}) hidden layers of (\d{1,5}) neurons, (\w{1,20}); input: (\d{1,4}) tokens of (\d{1,4}), output: 1 logit"
 )
-ENTRY = re.compile(r"network\.(\d{1,4})\.(weight|bias)")
+OBJECT = re.compile(r"^\{\n.*?^\}\n", re.MULTILINE | re.DOTALL)  # of one layer, in an interwoven prompt
 
 
 @dataclass(frozen=True)
@@ -56,16 +56,21 @@ def parse_prompt(text: str) -> ParsedPrompt:
         PromptError: a section is missing or malformed, or the weights do not fit the architecture; names the line.
     """
     sections = split_sections(text)
-    for name in ("Architecture", "Weights", "Signature"):
+    interwoven = "Layers" in sections
+    for name in ("Architecture", "Layers") if interwoven else ("Architecture", "Weights", "Signature"):
         if name not in sections:
             raise PromptError(f"line 1: there is no section '## {name}'.")
     line, body = sections["Architecture"]
     found = ARCHITECTURE.search(body)
-    if not found or found[3] not in ACTIVATION_NAMES:
+    if not found or found[3] not in ACTIVATIONS:
         raise PromptError(f"line {line}: the architecture can't be read from '{body.strip()[:80]}'.")
     depth, width, length, vocabulary = (int(found[i]) for i in (1, 2, 4, 5))
-    line, body = sections["Weights"]
-    weights = read_weights(body, line)
+    if interwoven:
+        line, body = sections["Layers"]
+        weights, profiles = read_layers(body, line)
+    else:
+        line, body = sections["Weights"]
+        weights, profiles = read_weights(body, line), sections["Signature"]
     expected = shapes(depth, width, length)
     given = {name: values.shape for name, values in weights.items()}
     if given != expected:
@@ -74,13 +79,11 @@ def parse_prompt(text: str) -> ParsedPrompt:
             f"line {line}: {name} has shape {given.get(name)}; {depth} hidden layers of {width} neurons on {length} tokens "
             f"need {expected.get(name)}."
         )
-    return ParsedPrompt(
-        depth, width, found[3], length, vocabulary, weights, read_signature(*sections["Signature"], depth, width)
-    )
+    return ParsedPrompt(depth, width, found[3], length, vocabulary, weights, read_signature(*profiles, depth, width))
 
 
 def parse_weights(text: str) -> dict[str, NDArray[np.float32]]:
-    """Reads a JSON object of weights, alone or inside a longer text such as a completion.
+    """Reads the weights of a prompt of either style, or a JSON object of weights, alone or inside another text.
 
     Returns:
         float32 arrays by name, layer by layer: `network.<i>.weight` (out, in), `network.<i>.bias` (out,).
@@ -88,7 +91,10 @@ def parse_weights(text: str) -> dict[str, NDArray[np.float32]]:
     Raises:
         PromptError: there is no such object, or its layers do not fit each other; names the line.
     """
-    check_length(text)
+    sections = split_sections(text)
+    if "Layers" in sections:
+        line, body = sections["Layers"]
+        return read_layers(body, line)[0]
     start, end = text.find("{"), text.rfind("}")
     if start < 0 or end < start:
         raise PromptError("line 1: there is no JSON object of weights.")
@@ -144,11 +150,33 @@ def numbers(value: Any, dimensions: int, name: str, line: int) -> NDArray[np.flo
     return array if dimensions == 2 else array[0]
 
 
+def read_layers(text: str, line: int) -> tuple[dict[str, NDArray[np.float32]], tuple[int, str]]:
+    """Weights from the objects of an interwoven section that begins on a line; and the rest, with its lines where they were."""
+    values: dict[str, Any] = {}
+
+    def take(found: re.Match[str]) -> str:
+        start = line + text.count("\n", 0, found.start())
+        layer = load_json(found[0], start)
+        twice = sorted(values.keys() & layer.keys())
+        if twice:
+            raise PromptError(f"line {start}: {twice[0][:40]} is there twice.")
+        values.update(layer)
+        return "\n" * found[0].count("\n")
+
+    rest = OBJECT.sub(take, text)
+    return check_weights(values, line), (line, rest)
+
+
 def read_weights(text: str, line: int) -> dict[str, NDArray[np.float32]]:
     """Weights from a JSON object that begins on a line."""
     values = load_json(text, line)
     if not isinstance(values, dict):
         raise PromptError(f"line {line}: the weights must be a JSON object.")
+    return check_weights(values, line)
+
+
+def check_weights(values: dict[str, Any], line: int) -> dict[str, NDArray[np.float32]]:
+    """The entries of a JSON object as arrays, layer by layer."""
     weights, layers = {}, len(values) // 2
     for index in range(layers):
         for kind, dimensions in (("weight", 2), ("bias", 1)):

@@ -3,18 +3,33 @@
 Sections in this order (style `separate`): architecture, weights, signature, task. Numbers have six decimals: weights as
 one JSON object, indented, one number a line, `network.<i>.weight` (out x in) and `network.<i>.bias` for i = 0, 2, 4, ...;
 signatures as a `### <i>` block a layer, one line a method, one bracketed list a neuron where a method has several numbers.
+Style `interwoven` has one section of layers in the place of these two: in each `### <i>` block the layer's own JSON object
+comes before its lines of signature.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
-import orjson
 from numpy.typing import NDArray
 
-from muat_exp.config import Config
-from muat_exp.kernels.text import write_subject
+from muat_exp.kernels.text import write_object, write_subject
 from muat_exp.patterns import Pattern
+
+CLASSIFICATION = "Which patterns does this model classify as positive?"
+MODIFICATION = (
+    "This model was trained on partly mislabelled data. Give improved weights, with which it classifies as positive just\n"
+    "the sequences that satisfy one of these patterns, as one JSON object of all its weights and biases."
+)
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Hidden layers, neurons in each, and the name of their activation."""
+
+    num_layers: int
+    neurons: int
+    activation: str
 
 
 def as_bytes(text: str) -> NDArray[np.uint8]:
@@ -30,84 +45,69 @@ class PromptRenderer:
         methods: the signature's methods and their columns, in order.
         features: inputs of a subject, the sequence length.
         vocab_size: number of tokens.
+        style: separate or interwoven.
     """
 
-    def __init__(self, patterns: Sequence[Pattern], methods: Sequence[tuple[str, int]], features: int, vocab_size: int) -> None:
-        self.features, self.vocab_size = features, vocab_size
+    def __init__(
+        self,
+        patterns: Sequence[Pattern],
+        methods: Sequence[tuple[str, int]],
+        features: int,
+        vocab_size: int,
+        style: str = "separate",
+    ) -> None:
+        self.features, self.vocab_size, self.interwoven = features, vocab_size, style == "interwoven"
         labels = [f"{name}: " for name, _ in methods]
         self.names = as_bytes("".join(labels))
         self.name_starts = np.cumsum([0, *map(len, labels)])
         self.columns = np.array([columns for _, columns in methods])
+        self.section = "Layers" if self.interwoven else "Weights"
+        self.between = as_bytes("\n## Signature\n")
+        self.question = self.task(CLASSIFICATION, patterns)
+
+    @staticmethod
+    def task(question: str, patterns: Sequence[Pattern]) -> NDArray[np.uint8]:
+        """The end of a prompt: what is asked, and the patterns that it is about."""
         listed = "\n".join(f"- {pattern.name}: {pattern.description}" for pattern in patterns)
-        self.between = as_bytes("}\n\n## Signature\n")
-        self.task = as_bytes(f"\n## Task\nWhich patterns does this model classify as positive?\n{listed}\n\n## Answer\n")
+        return as_bytes(f"\n## Task\n{question}\n{listed}\n\n## Answer\n")
 
     def render(
-        self,
-        num_layers: int,
-        neurons: int,
-        activation: str,
-        parameters: NDArray[np.float32],
-        signature: NDArray[np.float32],
+        self, shape: Shape, parameters: NDArray[np.float32], signature: NDArray[np.float32], task: NDArray[np.uint8]
     ) -> str:
-        """The classification prompt of one subject.
+        """A prompt about one network.
 
         Args:
-            num_layers: hidden layers.
-            neurons: neurons a hidden layer.
-            activation: name of the activation.
+            shape: its architecture.
             parameters: float32 `(parameters,)`, each Linear's weight (out, in) and bias in turn.
             signature: float32 `(num_layers * neurons + 1, columns)`.
+            task: its end, as `task` makes it.
         """
         header = (
-            f"## Architecture\n{num_layers} hidden layers of {neurons} neurons, {activation}; "
-            f"input: {self.features} tokens of {self.vocab_size}, output: 1 logit\n\n## Weights\n{{\n"
+            f"## Architecture\n{shape.num_layers} hidden layers of {shape.neurons} neurons, {shape.activation}; "
+            f"input: {self.features} tokens of {self.vocab_size}, output: 1 logit\n\n## {self.section}\n"
         )
         text = write_subject(
-            parameters, signature, self.features, num_layers, neurons, as_bytes(header), self.between, self.names,
-            self.name_starts, self.columns, self.task,
+            parameters, signature, self.features, shape.num_layers, shape.neurons, self.interwoven, as_bytes(header),
+            self.between, self.names, self.name_starts, self.columns, task,
         )  # fmt: skip
         return text.tobytes().decode()  # type: ignore[no-any-return]
 
+    def classification(self, shape: Shape, improved: NDArray[np.float32], signature: NDArray[np.float32]) -> str:
+        """The prompt that asks for the patterns of an improved network."""
+        return self.render(shape, improved, signature, self.question)
+
+    def modification(
+        self, shape: Shape, degraded: NDArray[np.float32], signature: NDArray[np.float32], selected: Sequence[Pattern]
+    ) -> str:
+        """The prompt that asks for better weights of a degraded network."""
+        return self.render(shape, degraded, signature, self.task(MODIFICATION, selected))
+
+    def weights(self, shape: Shape, parameters: NDArray[np.float32]) -> str:
+        """A network's weights alone, as the JSON object that answers a modification prompt."""
+        text = write_object(parameters, self.features, shape.num_layers, shape.neurons).tobytes()
+        return text.decode().rstrip("\n")  # type: ignore[no-any-return]
+
     @staticmethod
-    def complete(selected: Sequence[Pattern]) -> str:
-        """The completion: the names of the patterns that the subject learned."""
+    def names_of(selected: Sequence[Pattern]) -> str:
+        """The patterns' names, which answer a classification prompt."""
         return ", ".join(pattern.name for pattern in selected)
-
-
-def render_metadata(record: Mapping[str, Any], config: Config, signature: str) -> str:
-    """The `metadata` column: a JSON object of what is known of a subject."""
-    keys = ("degraded_accuracy", "improved_accuracy", "improvement", "degraded_test_accuracy", "test_accuracy")
-    shape = {
-        "vocab_size": config.patterns.vocab_size,
-        "sequence_length": config.patterns.sequence_length,
-        "num_layers": record["num_layers"],
-        "neurons_per_layer": record["neurons_per_layer"],
-        "activation_type": record["activation"],
-        "learning_rate": round(record["learning_rate"], 8),
-        "input_size": config.patterns.sequence_length,
-        "input_format": "indices",
-    }
-    corruption = {
-        "kind": config.corruption.kind,
-        "rate": config.corruption.rate,
-        "candidates": record["corruption_candidates"],
-        "corrupted": record["corrupted_labels"],
-    }
-    content = (
-        {"target_pattern": record["target_pattern"]}
-        | {key: round(record[key], 6) for key in keys}
-        | {
-            "response": {name: round(share, 6) for name, share in record["response"].items()},
-            "model_config": shape,
-            "corruption_stats": corruption,
-            "selected_patterns": record["selected_patterns"],
-            "precision": "float32",
-            "quantization": "none",
-            "config_signature": signature,
-            "seed": config.seed,
-            "subject_index": record["example_id"],
-            "tasks_included": ["classification"],
-        }
-    )
-    return orjson.dumps(content).decode()

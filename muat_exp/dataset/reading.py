@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
+import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
@@ -22,6 +23,41 @@ if TYPE_CHECKING:
     from torch import nn
 
     from muat_exp.signature import ProbeSet
+
+COUNTS = ("asked", "accepted", "attempts", "rejected", "accuracy", "patterns", "splits")
+SUMMARY = ("config_signature", *COUNTS, "origin", "versions")
+
+
+def read_config(folder: Path) -> Config:
+    """The configuration that a dataset says it was made with.
+
+    Raises:
+        DatasetError: it is missing or wrong.
+    """
+    path = folder / "config.yaml"
+    try:
+        config: Config = from_dict(OmegaConf.to_container(OmegaConf.load(path)))  # type: ignore[arg-type]
+    except ConfigurationError as error:
+        raise DatasetError(f"{path} is not a configuration of this program: {error}") from error
+    except Exception as error:  # OmegaConf passes on whatever YAML raises
+        raise DatasetError(f"{folder} holds no dataset: config.yaml can't be read.") from error
+    return replace(config, signature=replace(config.signature, probe_set=""))  # a dataset's probes are its own file's
+
+
+def read_summary(folder: Path) -> dict[str, Any]:
+    """The counts and accuracies that a dataset says it has.
+
+    Raises:
+        DatasetError: they are missing or no JSON object.
+    """
+    path = folder / "summary.json"
+    try:
+        summary = orjson.loads(path.read_bytes())
+    except (OSError, orjson.JSONDecodeError) as error:
+        raise DatasetError(f"{path} is missing or can't be read.") from error
+    if not isinstance(summary, dict) or not set(SUMMARY) <= summary.keys():
+        raise DatasetError(f"{path} must be an object with {', '.join(SUMMARY)}.")
+    return summary
 
 
 @dataclass(frozen=True)
@@ -68,22 +104,6 @@ class Subject:
         return data.tokens[0, data.training_rows :], data.labels[data.training_rows :]
 
 
-def read_config(folder: Path) -> Config:
-    """The configuration that the dataset says it was made with.
-
-    Raises:
-        DatasetError: it is missing or wrong.
-    """
-    path = folder / "config.yaml"
-    try:
-        config: Config = from_dict(OmegaConf.to_container(OmegaConf.load(path)))  # type: ignore[arg-type]
-    except ConfigurationError as error:
-        raise DatasetError(f"{path} is not a configuration of this program: {error}") from error
-    except Exception as error:  # OmegaConf passes on whatever YAML raises
-        raise DatasetError(f"{folder} holds no dataset: config.yaml can't be read.") from error
-    return config
-
-
 class Subjects(Sequence[Subject]):
     """All subjects of a dataset, made when they are asked for.
 
@@ -94,8 +114,9 @@ class Subjects(Sequence[Subject]):
     """
 
     def __init__(self, folder: Path) -> None:
-        self.folder, self.config = folder, read_config(folder)
+        self.folder = folder
         try:
+            self.config = read_config(folder)
             files = sorted((folder / "subjects").glob("*.parquet"))
             self.table = pa.concat_tables([pq.read_table(file) for file in files])
         except (OSError, pa.ArrowException) as error:

@@ -1,18 +1,23 @@
 """Records: a cohort's arrays as an Arrow table, one row an attempt, and the schema of the `subjects` configuration."""
 
+from typing import Any
+
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from muat_exp.cohort import CohortResult
-from muat_exp.config import Config
-from muat_exp.population import ACTIVATION_NAMES, Population
+from muat_exp.config import ACTIVATIONS, Config
+from muat_exp.population import Population
 
 FLOATS = pa.list_(pa.float32())
+ARRAYS = ("weights", "degraded_weights", "signature", "degraded_signature", "history")  # the columns of lists of floats
 
 
 def subject_schema(config: Config) -> pa.Schema:
     """Columns of the `subjects` configuration."""
+    optional = [("degraded_signature", FLOATS)] if config.dataset.needs_degraded_signature else []
+    optional += [("history", FLOATS), ("degraded_epochs", pa.int32())] if config.dataset.needs_history else []
     scores = ["degraded_accuracy", "improved_accuracy", "improvement", "degraded_test_accuracy", "test_accuracy"]
     counts = ["switch_epoch", "clean_epoch", "corrupted_labels", "corruption_candidates"]
     return pa.schema(
@@ -30,6 +35,7 @@ def subject_schema(config: Config) -> pa.Schema:
             ("weights", FLOATS),
             ("degraded_weights", FLOATS),
             ("signature", FLOATS),
+            *optional,
         ]
     )
 
@@ -45,6 +51,13 @@ def list_array(values: NDArray[np.float32], lengths: NDArray[np.int64]) -> pa.Ar
     return pa.ListArray.from_arrays(pa.array(offsets), pa.array(values))
 
 
+def lists(table: pa.Table, name: str) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """A list column's flat values, and where each row's begin and end among them."""
+    column = table[name].combine_chunks()
+    offsets = column.offsets.to_numpy().astype(np.int64)
+    return column.values.to_numpy()[offsets[0] : offsets[-1]], offsets - offsets[0]
+
+
 def weight_lists(population: Population, accepted: NDArray[np.bool_]) -> pa.Array:
     """Flat parameters of the accepted subjects, empty lists for the others."""
     counts = np.diff(population.offsets)
@@ -57,12 +70,35 @@ def selected_lists(names: tuple[str, ...], selected: NDArray[np.bool_]) -> pa.Ar
     return pa.ListArray.from_arrays(pa.array(offsets), pa.array(np.array(names, object)[np.nonzero(selected)[1]], pa.string()))
 
 
+def history_lists(result: CohortResult, accepted: NDArray[np.bool_]) -> tuple[pa.Array, NDArray[np.int64]]:
+    """Both stages' epochs of the accepted subjects, row by row of four numbers, and how many are the degraded stage's."""
+    both = np.concatenate([result.degraded_history, result.clean_history], axis=1)  # (S, epochs, 4)
+    trained = ~np.isnan(both[:, :, 0]) & accepted[:, None]
+    degraded_epochs = trained[:, : result.degraded_history.shape[1]].sum(axis=1)
+    return list_array(both[trained].ravel(), 4 * trained.sum(axis=1)), degraded_epochs
+
+
+def optional_columns(config: Config, result: CohortResult, accepted: NDArray[np.bool_]) -> dict[str, Any]:
+    """The columns that only some configurations have."""
+    columns: dict[str, Any] = {}
+    if config.dataset.needs_degraded_signature:
+        columns["degraded_signature"] = list_array(result.degraded_signatures, signature_lengths(result))
+    if config.dataset.needs_history:
+        columns["history"], columns["degraded_epochs"] = history_lists(result, accepted)
+    return columns
+
+
+def signature_lengths(result: CohortResult) -> NDArray[np.int64]:
+    """Numbers in each attempt's signature, int64 `(S,)`: none where it was rejected."""
+    lengths = np.zeros(len(result.specs), np.int64)
+    lengths[result.accepted] = np.diff(result.signature_offsets)
+    return lengths
+
+
 def attempt_table(config: Config, result: CohortResult) -> pa.Table:
     """A cohort's outcome, one row an attempt in the order of their numbers."""
     specs, names = result.specs, config.patterns.enabled
     accepted = np.isin(np.arange(len(specs)), result.accepted)
-    lengths = np.zeros(len(specs), np.int64)
-    lengths[result.accepted] = np.diff(result.signature_offsets)
     responses = [pa.array(column.astype(np.float32)) for column in result.responses.T]
     columns = {
         "outcome": pa.array(result.outcomes, pa.string()),
@@ -71,7 +107,7 @@ def attempt_table(config: Config, result: CohortResult) -> pa.Table:
         "selected_patterns": selected_lists(names, specs.selected),
         "num_layers": specs.depths,
         "neurons_per_layer": specs.widths,
-        "activation": np.array(ACTIVATION_NAMES, object)[specs.kinds],
+        "activation": np.array(ACTIVATIONS, object)[specs.kinds],
         "learning_rate": specs.rates,
         "degraded_accuracy": result.degraded_accuracy,
         "improved_accuracy": result.improved_accuracy,
@@ -85,8 +121,8 @@ def attempt_table(config: Config, result: CohortResult) -> pa.Table:
         "corruption_candidates": result.data.candidates,
         "weights": weight_lists(result.improved, accepted),
         "degraded_weights": weight_lists(result.degraded, accepted),
-        "signature": list_array(result.signatures, lengths),
-    }
+        "signature": list_array(result.signatures, signature_lengths(result)),
+    } | optional_columns(config, result, accepted)
     schema = attempt_schema(config)
     arrays = [column if isinstance(column, pa.Array) else pa.array(column) for column in columns.values()]
     return pa.table([array.cast(field.type) for array, field in zip(arrays, schema, strict=True)], schema=schema)

@@ -1,33 +1,33 @@
-"""Writes the dataset: records of finished cohorts, ordered by example, rendered and sharded into Parquet."""
+"""Writes the dataset: records, ordered by example, rendered and sharded into Parquet, a set of files for each split."""
 
 import hashlib
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from muat_exp.config import Config, config_signature
-from muat_exp.dataset.prompts import PromptRenderer, render_metadata
+from muat_exp.config import SPLITS, Config
 from muat_exp.dataset.records import subject_schema
-from muat_exp.dataset.tokens import TokenStatistics, load_counter
+from muat_exp.dataset.rendering import Renderer
+from muat_exp.dataset.splits import assign_splits
+from muat_exp.dataset.tokens import TokenStatistics
 from muat_exp.engine import Workers
-from muat_exp.run_folder import read_cohort
-from muat_exp.signature import method_columns
+from muat_exp.run_folder import read_cohort, to_yaml
 
 ROW_GROUP = 50
+SCORES = ["degraded_accuracy", "improved_accuracy", "improvement", "degraded_test_accuracy", "test_accuracy"]
 CHECKSUMS = "SHA256SUMS"
 DICTIONARIES = ["target_pattern", "selected_patterns.list.element", "activation"]
-TASK = "classification"
-TEXTS = ("metadata", f"{TASK}_prompt", f"{TASK}_completion", f"{TASK}_text")
-PROMPT_SCHEMA = pa.schema([("example_id", pa.int64())] + [(name, pa.string()) for name in TEXTS])
 
 
 @dataclass(frozen=True)
@@ -36,64 +36,37 @@ class Places:
 
     Attributes:
         ids: int64 `(N,)`, ascending.
-        cohorts, rows: int64 `(N,)`, number of the cohort's file and row in it.
+        files, rows: int64 `(N,)`, number of the file and row in it.
+        targets: int64 `(N,)`, target pattern as an index into `patterns.enabled`.
     """
 
     ids: NDArray[np.int64]
-    cohorts: NDArray[np.int64]
+    files: NDArray[np.int64]
     rows: NDArray[np.int64]
+    targets: NDArray[np.int64]
+
+    def of(self, which: NDArray[np.int64] | slice) -> "Places":
+        """Some of them."""
+        return Places(self.ids[which], self.files[which], self.rows[which], self.targets[which])
+
+    def groups(self, size: int) -> list["Places"]:
+        """All of them in groups of `size`, the last one smaller."""
+        return [self.of(slice(start, start + size)) for start in range(0, len(self.ids), size)]
 
 
-def gather(places: Places, start: int, stop: int, paths: dict[int, Path]) -> pa.Table:
-    """Records `start` to `stop`, in order."""
-    cohorts, rows = places.cohorts[start:stop], places.rows[start:stop]
-    order = np.argsort(cohorts, kind="stable")
-    parts = [read_cohort(paths[int(c)]).take(pa.array(rows[order][cohorts[order] == c])) for c in np.unique(cohorts)]
+def gather(places: Places, paths: dict[int, Path]) -> pa.Table:
+    """Records from the cohorts' files, in the order of the places."""
+    order = np.argsort(places.files, kind="stable")
+    files, rows = places.files[order], places.rows[order]
+    parts = [read_cohort(paths[int(file)]).take(pa.array(rows[files == file])) for file in np.unique(files)]
     together = pa.concat_tables(part.replace_schema_metadata() for part in parts)
     return together.take(pa.array(np.argsort(order))).drop_columns("outcome")
 
 
-class Renderer:
-    """Prompts of whole tables of records."""
-
-    def __init__(self, config: Config) -> None:
-        self.config = config
-        self.identity = config_signature(config)
-        self.patterns = {pattern.name: pattern for pattern in config.patterns.build()}
-        self.prompts = PromptRenderer(
-            list(self.patterns.values()),
-            method_columns(config.signature, len(config.patterns.enabled)),
-            config.patterns.sequence_length,
-            config.patterns.vocab_size,
-        )
-        self.counter = load_counter()
-
-    def table(self, records: pa.Table) -> tuple[pa.Table, list[int]]:
-        """The `prompts` rows of some `subjects` rows, and their texts' tokens where there is a tokenizer."""
-        columns = sum(width for _, width in method_columns(self.config.signature, len(self.config.patterns.enabled)))
-        weights, signatures = records["weights"].combine_chunks(), records["signature"].combine_chunks()
-        scalars = records.drop_columns(["weights", "degraded_weights", "signature"]).to_pylist()
-        rows = []
-        for i, record in enumerate(scalars):
-            prompt = self.prompts.render(
-                record["num_layers"],
-                record["neurons_per_layer"],
-                record["activation"],
-                weights[i].values.to_numpy(),
-                signatures[i].values.to_numpy().reshape(-1, columns),
-            )
-            completion = self.prompts.complete([self.patterns[name] for name in record["selected_patterns"]])
-            metadata = render_metadata(record, self.config, self.identity)
-            rows.append((record["example_id"], metadata, prompt, completion, prompt + completion))
-        table = pa.Table.from_arrays([pa.array(column) for column in zip(*rows, strict=True)], schema=PROMPT_SCHEMA)
-        return table, [self.counter.count(row[-1]) for row in rows] if self.counter else []
-
-
 class ShardWriter:
-    """Writes two Parquet shards of the same examples, `prompts` and `subjects`, each from a background thread."""
+    """Writes two Parquet files of the same examples, `prompts` and `subjects`, each from a background thread."""
 
-    def __init__(self, pool: ThreadPoolExecutor, folder: Path, shard: int, shards: int, schemas: dict[str, pa.Schema]) -> None:
-        name = f"train-{shard:05d}-of-{shards:05d}.parquet"
+    def __init__(self, pool: ThreadPoolExecutor, folder: Path, name: str, schemas: dict[str, pa.Schema]) -> None:
         self.pool = pool
         self.pending: list[Future[None]] = []
         self.writers = {
@@ -125,42 +98,66 @@ class ShardWriter:
             writer.close()
 
 
+@dataclass(frozen=True)
+class Written:
+    """What was written.
+
+    Attributes:
+        splits: examples in each split that has any.
+        tokens: counts by task; empty where there is no tokenizer.
+        tokenizer: its name.
+    """
+
+    splits: dict[str, int]
+    tokens: dict[str, TokenStatistics]
+    tokenizer: str
+
+
+def planned_files(config: Config, places: Places) -> Iterator[tuple[str, str, Places]]:
+    """Split, name and examples of each file."""
+    splits = assign_splits(config, places.targets)
+    for number, split in enumerate(SPLITS):
+        shards = places.of(np.flatnonzero(splits == number)).groups(config.dataset.examples_per_shard)
+        for shard, examples in enumerate(shards):
+            yield split, f"{split}-{shard:05d}-of-{len(shards):05d}.parquet", examples
+
+
 def write_shards(
     folder: Path,
     config: Config,
     places: Places,
-    paths: dict[int, Path],
+    fetch: Callable[[Places], pa.Table],
     workers: Workers,
     observe: Callable[[pa.Table], None],
-) -> TokenStatistics | None:
+) -> Written:
     """Writes all Parquet files of a dataset, rendered by the workers and written behind them.
 
-    `observe` sees each table of records, in order. Returns the token counts where there is a tokenizer.
+    `fetch` gives the records of some examples; `observe` sees each table of them.
     """
-    renderer, total, size = Renderer(config), len(places.ids), config.dataset.examples_per_shard
-    schemas = {"prompts": PROMPT_SCHEMA, "subjects": subject_schema(config)}
+    renderer = Renderer(config)
+    schemas = {"prompts": renderer.schema, "subjects": subject_schema(config)}
     for part in schemas:
         (folder / part).mkdir()
-    tokens = TokenStatistics("Classification") if renderer.counter else None
-    shards = [(first, min(total, first + size)) for first in range(0, total, size)]
+    splits: Counter[str] = Counter()
+    tokens = {task: TokenStatistics() for task in config.dataset.tasks} if renderer.counter else {}
 
-    def render(rows: tuple[int, int]) -> tuple[pa.Table, pa.Table, list[int]]:
-        records = gather(places, *rows, paths)
+    def render(group: Places) -> tuple[pa.Table, pa.Table, dict[str, list[int]]]:
+        records = fetch(group)
         return records, *renderer.table(records)
 
     with ThreadPoolExecutor(len(schemas), thread_name_prefix="muat-writer") as pool:
-        for number, (first, last) in enumerate(shards):
-            writer = ShardWriter(pool, folder, number, len(shards), schemas)
-            groups = [(start, min(last, start + ROW_GROUP)) for start in range(first, last, ROW_GROUP)]
+        for split, name, examples in planned_files(config, places):
+            splits[split] += len(examples.ids)
+            writer = ShardWriter(pool, folder, name, schemas)
             try:
-                for records, prompts, counts in workers.stream(render, groups):
+                for records, prompts, counts in workers.stream(render, examples.groups(ROW_GROUP)):
                     observe(records)
                     writer.write({"prompts": prompts, "subjects": records})
-                    if tokens:
-                        tokens.add(counts)
+                    for task, lengths in counts.items():
+                        tokens[task].add(lengths)
             finally:
                 writer.close()
-    return tokens
+    return Written(dict(splits), tokens, renderer.counter.name if renderer.counter else "")
 
 
 def replace_folder(staged: Path, final: Path) -> None:
@@ -185,6 +182,16 @@ def file_sha256(path: Path) -> str:
     """SHA-256 of a file, hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def complete(folder: Path, config: Config, probes: bytes, summary: Mapping[str, Any], card: str) -> None:
+    """Writes the files beside the shards, and has everything on the disk."""
+    (folder / "config.yaml").write_text(to_yaml(config))
+    (folder / "summary.json").write_bytes(orjson.dumps(summary, option=orjson.OPT_INDENT_2))
+    (folder / "probe_set.json").write_bytes(probes)
+    (folder / "README.md").write_text(card)
+    write_checksums(folder)
+    flush(folder)
 
 
 def write_checksums(folder: Path) -> None:
@@ -219,6 +226,11 @@ class Means:
         self.sums: dict[str, NDArray[np.float64]] = {}
         self.counts: dict[str, int] = {}
 
+    @property
+    def count(self) -> int:
+        """Rows seen."""
+        return sum(self.counts.values())
+
     def add(self, table: pa.Table) -> None:
         """Adds a table's rows."""
         names = np.array(table["target_pattern"].to_pylist(), object)
@@ -234,6 +246,6 @@ class Means:
 
     def overall(self) -> dict[str, Any]:
         """Means of all examples; None where there are none."""
-        count = sum(self.counts.values())
+        count = self.count
         total = sum(self.sums.values(), np.zeros(len(self.columns)))
         return {column: float(total[i] / count) if count else None for i, column in enumerate(self.columns)}

@@ -1,18 +1,21 @@
-"""Token counts with the optional tokenizer extra."""
+"""Token counts of the prompts, by Llama 3's tokenizer or any `tokenizer.json`; both come with the tokenizer extra."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 
-ENCODING = "llama3"
+from muat_exp.config import require
+from muat_exp.errors import ConfigurationError
+
+LLAMA3, NONE = "llama3", "none"
 
 
 @dataclass
 class TokenStatistics:
     """Running counts of one task's texts."""
 
-    name: str
     count: int = 0
     min: int = 0
     max: int = 0
@@ -31,19 +34,59 @@ class TokenStatistics:
         return self.total / self.count if self.count else 0.0
 
 
-class TokenCounter:
-    """Counts Llama-3 tokens."""
+class TokenCounter(Protocol):
+    """Counts the tokens of texts."""
+
+    name: str
+
+    def count(self, text: str) -> int:
+        """Tokens of a text."""
+
+
+class Llama3Counter:
+    """Counts Llama 3's tokens."""
+
+    name = "Llama-3"
 
     def __init__(self) -> None:
         import quicktok
 
-        self.encoding: Any = quicktok.get_encoding(ENCODING)
+        self.encoding: Any = quicktok.get_encoding(LLAMA3)
 
     def count(self, text: str) -> int:
-        """Tokens of a text."""
+        """See `TokenCounter`."""
         return int(self.encoding.count(text))
 
 
-def load_counter() -> TokenCounter | None:
-    """A counter, or None where the `tokenizer` extra is not installed."""
-    return TokenCounter() if find_spec("quicktok") else None
+class FileCounter:
+    """Counts by the tokenizer of a `tokenizer.json`, without the special tokens that it may put around a text."""
+
+    def __init__(self, path: Path) -> None:
+        from tokenizers import Tokenizer
+
+        self.name, self.tokenizer = path.name, Tokenizer.from_file(str(path))
+        self.tokenizer.no_truncation()
+        self.tokenizer.no_padding()
+
+    def count(self, text: str) -> int:
+        """See `TokenCounter`."""
+        return len(self.tokenizer.encode(text, add_special_tokens=False))
+
+
+def load_counter(tokenizer: str) -> TokenCounter | None:
+    """The counter that `dataset.tokenizer` names; None for none, and for llama3 where the tokenizer extra is not installed.
+
+    Raises:
+        ConfigurationError: there is no such file, it holds no tokenizer, or the extra that reads it is not installed.
+    """
+    if tokenizer == NONE:
+        return None
+    if tokenizer == LLAMA3:
+        return Llama3Counter() if find_spec("quicktok") else None
+    path, place = Path(tokenizer), f"dataset.tokenizer is '{tokenizer}'"
+    require(path.is_file(), f"{place}; it must be {LLAMA3}, {NONE}, or the path of a tokenizer.json.")
+    require(find_spec("tokenizers") is not None, f"{place}, which needs a package: pip install 'muat_exp[tokenizer]'.")
+    try:
+        return FileCounter(path)
+    except Exception as error:  # the tokenizers package raises plain exceptions
+        raise ConfigurationError(f"{place}, which holds no tokenizer: {error}.") from error

@@ -11,6 +11,7 @@ import math
 import numpy as np
 
 from muat_exp.kernels.compiled import compiled
+from muat_exp.kernels.random import uniform
 from muat_exp.kernels.vector import (
     LANES,
     broadcast,
@@ -25,7 +26,8 @@ from muat_exp.kernels.vector import (
 )
 
 f4 = np.float32
-RELU, GELU = 0, 1
+RELU, GELU, TANH, SIGMOID, LEAKY_RELU = range(5)
+LEAK = 0.01  # slope of leaky_relu below 0, PyTorch's own
 LOWEST = np.finfo(f4).min
 
 
@@ -114,19 +116,42 @@ def normal(z):
     return where_above(z, zero, 1.0 - tail, tail), e
 
 
+@compiled(fast=True, inline=True)
+def logistic(z):
+    """Vector 1 / (1 + exp(-z))."""
+    return 1.0 / (exp(splat(f4(0)) - z) + 1.0)
+
+
+@compiled(fast=True, inline=True)
+def value_and_slope(kind, z):
+    """Vectors of an activation other than ReLU and of its derivative."""
+    if kind == GELU:
+        c, e = normal(z)
+        value, slope = z * c, c + z * e * 0.39894228
+    elif kind == LEAKY_RELU:
+        slope = where_above(z, splat(f4(0)), splat(f4(1)), splat(f4(LEAK)))
+        value = z * slope
+    elif kind == TANH:
+        value = logistic(z + z) * 2.0 - 1.0
+        slope = 1.0 - value * value
+    else:
+        value = logistic(z)
+        slope = value - value * value
+    return value, slope
+
+
 @compiled(fast=True)
 def activate(kind, h, slope, layer, width, batch):  # h (depth + 1, ., batch), slope (depth, ., batch)
     """Turns pre-activations of a layer in h[layer + 1] into activations, and fills their derivatives slope[layer].
 
     Nothing is left to do where the product had a floor.
     """
-    if kind == GELU:
+    if kind != RELU:
         for o in range(width):
             for k in range(0, batch, LANES):
-                z = load(h, (layer + 1, o, k))
-                c, e = normal(z)
-                store(h, (layer + 1, o, k), z * c)
-                store(slope, (layer, o, k), c + z * e * 0.39894228)
+                value, derivative = value_and_slope(kind, load(h, (layer + 1, o, k)))
+                store(h, (layer + 1, o, k), value)
+                store(slope, (layer, o, k), derivative)
 
 
 @compiled(fast=True)
@@ -136,11 +161,30 @@ def activate_only(kind, z, source, h, target, width, batch):  # z[source] (width
     for o in range(width):
         for k in range(0, batch, LANES):
             x = load(z, (source, o, k))
-            if kind == GELU:
-                c, _ = normal(x)
-                store(h, (target, o, k), x * c)
-            else:
+            if kind == RELU:
                 store(h, (target, o, k), larger(x, zero))
+            else:
+                value, _ = value_and_slope(kind, x)
+                store(h, (target, o, k), value)
+
+
+@compiled()
+def draw_mask(state, dropout, mask):
+    """Inverted dropout (Srivastava et al. 2014): 0 with probability `dropout`, else 1 / (1 - dropout); mask (width, batch)."""
+    kept = f4(1.0 / (1.0 - dropout))
+    for o in range(mask.shape[0]):
+        for k in range(mask.shape[1]):
+            mask[o, k] = kept if uniform(state) >= dropout else f4(0)
+
+
+@compiled(fast=True)
+def drop(kind, h, slope, layer, mask):  # mask (width, examples)
+    """Multiplies a layer's activations h[layer + 1] by a mask, and their derivatives where `slope` holds them."""
+    for o in range(mask.shape[0]):
+        for k in range(mask.shape[1]):
+            h[layer + 1, o, k] *= mask[o, k]
+            if kind != RELU:
+                slope[layer, o, k] *= mask[o, k]
 
 
 @compiled(fast=True)
@@ -240,14 +284,17 @@ def weight_gradient(gradient, at, fan_in, fan_out, x, source, dz, layer, batch):
 
 
 @compiled(fast=True)
-def multiply(kind, h, slope, layer, dh, width, batch):  # h[layer + 1], slope[layer], dh[0] (width, batch)
-    """The chain rule through an activation: slope[layer] becomes the gradient of the layer's pre-activations."""
+def multiply(kind, h, slope, layer, dh, kept, width, batch):  # h[layer + 1], slope[layer], dh[0] (width, batch)
+    """The chain rule through an activation: slope[layer] becomes the gradient of the layer's pre-activations.
+
+    ReLU's derivative is read off its results: `kept` where one is above 0, which is 1 but for dropout.
+    """
     zero = splat(f4(0))
     for o in range(width):
         for k in range(0, batch, LANES):
             d = load(dh, (0, o, k))
             if kind == RELU:
-                store(slope, (layer, o, k), where_above(load(h, (layer + 1, o, k)), zero, d, zero))
+                store(slope, (layer, o, k), where_above(load(h, (layer + 1, o, k)), zero, d * kept, zero))
             else:
                 store(slope, (layer, o, k), load(slope, (layer, o, k)) * d)
 

@@ -9,6 +9,7 @@ DOT, MINUS, ZERO, COMMA, SPACE, NEWLINE = (np.uint8(ord(character)) for characte
 OPEN, CLOSE = np.uint8(ord("[")), np.uint8(ord("]"))
 LAYER, BLOCK = (np.frombuffer(text, np.uint8) for text in (b'  "network.', b"### "))
 WEIGHT, BIAS = (np.frombuffer(text, np.uint8) for text in (b'.weight": [\n', b'.bias": [\n'))
+OBJECT, OBJECT_END = (np.frombuffer(text, np.uint8) for text in (b"{\n", b"}\n"))
 NUMBER_BYTES = 32  # at most, with indentation, comma and line break
 
 
@@ -80,27 +81,40 @@ def write_close(buffer, at, indent, more):
 
 
 @compiled()
+def layer_sizes(index, features, depth, width):
+    """Inputs and outputs of one Linear layer, and where its parameters begin."""
+    fan_in, fan_out = features if index == 0 else width, width if index < depth else 1
+    start = 0 if index == 0 else features * width + width + (index - 1) * (width * width + width)
+    return fan_in, fan_out, start
+
+
+@compiled()
+def write_layer(buffer, at, parameters, index, features, depth, width, more):
+    """One layer's weight and bias as two entries of an indented JSON object; a comma at the end where more follow."""
+    fan_in, fan_out, start = layer_sizes(index, features, depth, width)
+    at = write_digits(buffer, write_text(buffer, at, LAYER), 2 * index, 1)
+    at = write_text(buffer, at, WEIGHT)
+    for o in range(fan_out):
+        for _ in range(4):
+            buffer[at] = SPACE
+            at += 1
+        buffer[at], buffer[at + 1] = OPEN, NEWLINE
+        at = write_list(buffer, at + 2, parameters[start : start + fan_in], 6)
+        at = write_close(buffer, at, 4, o + 1 < fan_out)
+        start += fan_in
+    at = write_close(buffer, at, 2, True)
+    at = write_digits(buffer, write_text(buffer, at, LAYER), 2 * index, 1)
+    at = write_list(buffer, write_text(buffer, at, BIAS), parameters[start : start + fan_out], 4)
+    return write_close(buffer, at, 2, more)
+
+
+@compiled()
 def write_weights(buffer, at, parameters, features, depth, width):
-    """Every layer's weight and bias as the entries of an indented JSON object, its braces not included."""
-    start = 0
+    """Every layer's weight and bias as an indented JSON object."""
+    at = write_text(buffer, at, OBJECT)
     for index in range(depth + 1):
-        fan_in, fan_out = features if index == 0 else width, width if index < depth else 1
-        at = write_digits(buffer, write_text(buffer, at, LAYER), 2 * index, 1)
-        at = write_text(buffer, at, WEIGHT)
-        for o in range(fan_out):
-            for _ in range(4):
-                buffer[at] = SPACE
-                at += 1
-            buffer[at], buffer[at + 1] = OPEN, NEWLINE
-            at = write_list(buffer, at + 2, parameters[start : start + fan_in], 6)
-            at = write_close(buffer, at, 4, o + 1 < fan_out)
-            start += fan_in
-        at = write_close(buffer, at, 2, True)
-        at = write_digits(buffer, write_text(buffer, at, LAYER), 2 * index, 1)
-        at = write_list(buffer, write_text(buffer, at, BIAS), parameters[start : start + fan_out], 4)
-        at = write_close(buffer, at, 2, index < depth)
-        start += fan_out
-    return at
+        at = write_layer(buffer, at, parameters, index, features, depth, width, index < depth)
+    return write_text(buffer, at, OBJECT_END)
 
 
 @compiled()
@@ -115,43 +129,67 @@ def write_row(buffer, at, values):
 
 
 @compiled()
-def write_signature(buffer, at, signature, depth, width, names, name_starts, columns):
-    """A block a layer, a line a method: signature (neurons, columns); method i is names[starts[i] : starts[i + 1]].
+def write_block(buffer, at, index):
+    """The heading of one layer's block."""
+    at = write_digits(buffer, write_text(buffer, at, BLOCK), 2 * index, 1)
+    buffer[at] = NEWLINE
+    return at + 1
+
+
+@compiled()
+def write_profiles(buffer, at, signature, names, name_starts, columns):
+    """A line a method of one layer's signature (neurons, columns); method i is names[starts[i] : starts[i + 1]].
 
     A method of one column is a row of numbers, one of several a bracketed list a neuron.
     """
-    for index in range(depth + 1):
-        first, neurons = index * width, width if index < depth else 1
-        at = write_digits(buffer, write_text(buffer, at, BLOCK), 2 * index, 1)
+    column = 0
+    for method in range(columns.shape[0]):
+        at = write_text(buffer, at, names[name_starts[method] : name_starts[method + 1]])
+        for neuron in range(signature.shape[0]):
+            if neuron > 0:
+                buffer[at], buffer[at + 1] = COMMA, SPACE
+                at += 2
+            if columns[method] > 1:
+                buffer[at] = OPEN
+                at = write_row(buffer, at + 1, signature[neuron, column : column + columns[method]])
+                buffer[at] = CLOSE
+                at += 1
+            else:
+                at = write_number(buffer, at, signature[neuron, column])
         buffer[at] = NEWLINE
-        at, column = at + 1, 0
-        for method in range(columns.shape[0]):
-            at = write_text(buffer, at, names[name_starts[method] : name_starts[method + 1]])
-            for neuron in range(first, first + neurons):
-                if neuron > first:
-                    buffer[at], buffer[at + 1] = COMMA, SPACE
-                    at += 2
-                if columns[method] > 1:
-                    buffer[at] = OPEN
-                    at = write_row(buffer, at + 1, signature[neuron, column : column + columns[method]])
-                    buffer[at] = CLOSE
-                    at += 1
-                else:
-                    at = write_number(buffer, at, signature[neuron, column])
-            buffer[at] = NEWLINE
-            at, column = at + 1, column + columns[method]
+        at, column = at + 1, column + columns[method]
     return at
 
 
 @compiled()
 def write_subject(
-    parameters, signature, features, depth, width, header, between, names, name_starts, columns, footer
+    parameters, signature, features, depth, width, interwoven, header, between, names, name_starts, columns, footer
 ):  # fmt: skip
-    """A subject's whole prompt as bytes: header, weights, `between`, signature, footer."""
-    texts = header.shape[0] + between.shape[0] + footer.shape[0] + (depth + 1) * (names.shape[0] + 80)
+    """A subject's whole prompt as bytes: header, weights, `between`, signature (neurons, columns), footer.
+
+    Interwoven, each layer's weights and signature follow each other under one heading, and `between` is not used.
+    """
+    texts = header.shape[0] + between.shape[0] + footer.shape[0] + (depth + 1) * (names.shape[0] + 96)
     numbers = parameters.shape[0] + signature.size
     buffer = np.empty(texts + (numbers + 2 * width * (depth + 1)) * NUMBER_BYTES, np.uint8)
-    at = write_weights(buffer, write_text(buffer, 0, header), parameters, features, depth, width)
-    at = write_text(buffer, at, between)
-    at = write_signature(buffer, at, signature, depth, width, names, name_starts, columns)
+    at = write_text(buffer, 0, header)
+    if not interwoven:
+        at = write_weights(buffer, at, parameters, features, depth, width)
+        at = write_text(buffer, at, between)
+    for index in range(depth + 1):
+        at = write_block(buffer, at, index)
+        if interwoven:
+            at = write_text(buffer, at, OBJECT)
+            at = write_layer(buffer, at, parameters, index, features, depth, width, False)
+            at = write_text(buffer, at, OBJECT_END)
+        neurons = signature[index * width : min((index + 1) * width, depth * width + 1)]
+        at = write_profiles(buffer, at, neurons, names, name_starts, columns)
     return buffer[: write_text(buffer, at, footer)]
+
+
+@compiled()
+def write_object(parameters, features, depth, width):
+    """A subject's weights alone, as bytes: an indented JSON object."""
+    numbers = parameters.shape[0] + 2 * width * (depth + 1)
+    buffer = np.empty(numbers * NUMBER_BYTES + (depth + 1) * 96 + 8, np.uint8)
+    return buffer[: write_weights(buffer, 0, parameters, features, depth, width)]

@@ -20,6 +20,8 @@ from muat_exp.kernels.network import (
     aligned_zeros,
     backpropagate,
     cross_entropy,
+    draw_mask,
+    drop,
     f4,
     floor_of,
     linear,
@@ -29,6 +31,7 @@ from muat_exp.kernels.network import (
 )
 from muat_exp.kernels.random import derive, shuffle, uniform
 
+DROPOUT = 2  # added to the stage: the dropout masks' key beside that of the batch order
 CHUNK = 256  # examples evaluated at a time: the working set stays in the cache
 
 # Memory of one kernel call, E examples padded to whole vectors, W the widest layer: `h` (depth + 1, W, E) inputs and
@@ -44,8 +47,8 @@ def parameter_count(depth, width, features):
 
 
 @compiled()
-def draw_weights(depths, widths, parameters, offsets, features, keys, gain, bias_gain):
-    """Uniform weights within gain / sqrt(fan_in) and biases within bias_gain / sqrt(fan_in), in place."""
+def draw_weights(depths, widths, parameters, offsets, features, keys, gains, bias_gain):
+    """Uniform weights within gains[s] / sqrt(fan_in) and biases within bias_gain / sqrt(fan_in), in place."""
     state = np.empty(1, np.uint64)
     for s in range(depths.shape[0]):
         state[0] = keys[s]
@@ -55,7 +58,7 @@ def draw_weights(depths, widths, parameters, offsets, features, keys, gain, bias
             fan_in, fan_out = features if index == 0 else widths[s], widths[s] if index < depths[s] else 1
             bound, biases = 1.0 / np.sqrt(fan_in), at + fan_in * fan_out
             for j in range(at, biases + fan_out):
-                subject[j] = f4((2 * uniform(state) - 1) * bound * (gain if j < biases else bias_gain))
+                subject[j] = f4((2 * uniform(state) - 1) * bound * (gains[s] if j < biases else bias_gain))
             at = biases + fan_out
 
 
@@ -66,6 +69,12 @@ def batch_order(key, stage, epoch, rows):
     state = np.array([derive(derive(key, stage), epoch)])
     shuffle(state, order, rows)
     return order
+
+
+@compiled()
+def mask_state(key, stage, epoch, start):
+    """State from which the masks of the batch that begins at row `start` are drawn, layer by layer: uint64 `(1,)`."""
+    return np.array([derive(derive(derive(key, stage + DROPOUT), epoch), start)])
 
 
 @compiled()
@@ -106,19 +115,24 @@ def fill_labels(labels, order, start, batch, scratch):
 
 
 @compiled(fast=True)
-def forward(subject, depth, width, kind, features, batch, scratch):
-    """Logits `out` of the inputs h[0], `batch` a multiple of the lanes; keeps all layers in h and slope."""
+def forward(subject, depth, width, kind, features, batch, examples, dropout, state, scratch):
+    """Logits `out` of the inputs h[0], `batch` the `examples` in whole vectors; keeps all layers in h and slope."""
     h, slope, at, fan_in = scratch.h, scratch.slope, 0, features
     for index in range(depth):
         linear(subject, at, fan_in, width, floor_of(kind), h, index, h, index + 1, batch)
         activate(kind, h, slope, index, width, batch)
+        if dropout > 0:
+            mask = np.empty((width, examples), f4)
+            draw_mask(state, dropout, mask)
+            drop(kind, h, slope, index, mask)
         at, fan_in = at + fan_in * width + width, width
     linear(subject, at, width, 1, LOWEST, h, depth, scratch.out, 0, batch)
 
 
 @compiled(fast=True)
-def backward(subject, depth, width, kind, features, batch, scratch):
+def backward(subject, depth, width, kind, features, batch, dropout, scratch):
     """Gradient of the flat parameters from the logits' gradient `residual`; uses up `slope`."""
+    kept = f4(1.0 / (1.0 - dropout))
     h, slope, dh, gradient = scratch.h, scratch.slope, scratch.dh, scratch.gradient
     at = subject.shape[0] - width - 1
     weight_gradient(gradient, at, width, 1, h, depth, scratch.residual, 0, batch)
@@ -126,7 +140,7 @@ def backward(subject, depth, width, kind, features, batch, scratch):
     for index in range(depth - 1, -1, -1):
         fan_in = features if index == 0 else width
         at -= fan_in * width + width
-        multiply(kind, h, slope, index, dh, width, batch)
+        multiply(kind, h, slope, index, dh, kept, width, batch)
         weight_gradient(gradient, at, fan_in, width, h, index, slope, index, batch)
         if index > 0:
             backpropagate(subject, at, fan_in, width, slope, index, dh, batch)
@@ -134,9 +148,10 @@ def backward(subject, depth, width, kind, features, batch, scratch):
 
 @compiled(fast=True)
 def train_subject(
-    subject, m, v, depth, width, kind, rate, tokens, labels, order, epoch, batch_size, shift, scale, scratch
+    subject, m, v, depth, width, kind, rate, tokens, labels, key, stage, epoch, batch_size, dropout, shift, scale, scratch
 ):  # fmt: skip
-    """One epoch of one subject: tokens (rows, features), labels and order (rows,). Returns summed loss, right answers."""
+    """One epoch of one subject: tokens (rows, features), labels (training rows,). Returns summed loss, right answers."""
+    order = batch_order(key, stage, epoch, labels.shape[0])
     rows, features = order.shape[0], tokens.shape[1]
     loss, right, step = 0.0, 0, epoch * ((rows + batch_size - 1) // batch_size)
     for start in range(0, rows, batch_size):
@@ -144,9 +159,10 @@ def train_subject(
         lanes = padded(batch)
         fill_inputs(tokens, order, start, batch, shift, scale, scratch.h)
         fill_labels(labels, order, start, batch, scratch)
-        forward(subject, depth, width, kind, features, lanes, scratch)
+        state = mask_state(key, stage, epoch, start)
+        forward(subject, depth, width, kind, features, lanes, batch, dropout, state, scratch)
         batch_loss, batch_right = cross_entropy(scratch.out, scratch.y, scratch.live, lanes, f4(1.0 / batch), scratch.residual)
-        backward(subject, depth, width, kind, features, lanes, scratch)
+        backward(subject, depth, width, kind, features, lanes, dropout, scratch)
         step += 1
         adam(subject, m, v, scratch.gradient, rate, step)
         loss += batch_loss
@@ -157,7 +173,7 @@ def train_subject(
 @compiled()
 def train_epoch(
     depths, widths, kinds, parameters, m, v, offsets, rates, tokens, labels, keys, which, stage, epoch, batch_size,
-    shift, scale, losses, accuracies,
+    dropout, shift, scale, losses, accuracies,
 ):  # fmt: skip
     """One epoch for each subject of `which`: tokens (S, rows, L), labels (S, training rows); fills both metrics (S,)."""
     rows = labels.shape[1]
@@ -165,10 +181,9 @@ def train_epoch(
     scratch = make_scratch(depths, widths, which, tokens.shape[2], min(batch_size, rows), largest)
     for s in which:
         part = slice(offsets[s], offsets[s + 1])
-        order = batch_order(keys[s], stage, epoch, rows)
         loss, right = train_subject(
-            parameters[part], m[part], v[part], depths[s], widths[s], kinds[s], rates[s], tokens[s], labels[s], order,
-            epoch, batch_size, shift, scale, scratch,
+            parameters[part], m[part], v[part], depths[s], widths[s], kinds[s], rates[s], tokens[s], labels[s], keys[s],
+            stage, epoch, batch_size, dropout, shift, scale, scratch,
         )  # fmt: skip
         losses[s] = loss / rows
         accuracies[s] = right / rows

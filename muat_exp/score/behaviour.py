@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from muat_exp.benchmark_set import LabelGroups
@@ -12,7 +11,7 @@ from muat_exp.dataset.reading import Subjects
 from muat_exp.engine import Workers
 from muat_exp.errors import DatasetError
 from muat_exp.kernels import training as kernels
-from muat_exp.population import ACTIVATION_NAMES, Population
+from muat_exp.population import ACTIVATIONS, Population
 
 BATCH = 256  # networks measured at a time
 DECIMALS = 6  # of a weight in a prompt: all networks are taken as prompts show them
@@ -69,7 +68,7 @@ class Bench:
         if missing:
             raise DatasetError(f"{self.folder}: the subjects have no column {missing[0]}.")
         self.depths, self.widths = (self.sizes(name) for name in ("num_layers", "neurons_per_layer"))
-        self.kinds = self.places("activation", ACTIVATION_NAMES)
+        self.kinds = self.places("activation", ACTIVATIONS)
         enabled = subjects.config.patterns.enabled
         self.selected = np.zeros((len(self.depths), len(enabled)), np.bool_)  # (N, P)
         for row, names in enumerate(self.table["selected_patterns"].to_pylist()):
@@ -104,9 +103,8 @@ class Bench:
         parts = []
         for start in range(0, len(self.depths), BATCH):
             rows = np.arange(start, min(len(self.depths), start + BATCH))
-            column = self.table.slice(start, BATCH)[name].combine_chunks()
-            column = column.chunk(0) if isinstance(column, pa.ChunkedArray) else column
-            parts.append(self.measure(rows, [np.array(weights.values, np.float32) for weights in column]))
+            column = self.table.slice(start, BATCH)[name]
+            parts.append(self.measure(rows, [weights.values.to_numpy(zero_copy_only=False) for weights in column]))
         return Behaviour(*(np.concatenate(arrays) for arrays in zip(*((p.accuracy, p.others) for p in parts), strict=True)))
 
     def measure(self, rows: NDArray[np.int64], weights: list[NDArray[np.float32]]) -> Behaviour:

@@ -9,8 +9,8 @@ from muat_exp.score import classification, modification
 from muat_exp.score.intervals import Interval
 from muat_exp.score.judge import Score
 
-CLASSIFICATION_COLUMNS = {"predictions": "", "majority": "majority", "uniform guess": "uniform", "true completion": "truth"}
-MODIFICATION_COLUMNS = {"predictions": "", "degraded weights": "copy", "improved weights": "truth"}
+CLASSIFICATION_COLUMNS = {"predictions": "", "majority": "majority", "uniform": "uniform", "truth": "truth"}
+MODIFICATION_COLUMNS = {"predictions": "", "copied": "copy", "truth": "truth"}
 
 
 def print_score(score: Score) -> None:
@@ -32,15 +32,18 @@ def table_of(title: str, first: str, *columns: str) -> Table:
     return table
 
 
-def number(value: float | None, interval: Interval | None = None) -> str:
-    """A number with its interval.
+def number(value: float | None) -> str:
+    """A number; nothing where there is none."""
+    return "" if value is None else f"{value:.3f}"
 
-    >>> number(0.5, (0.4, 0.6))
-    '0.500 (0.400 to 0.600)'
+
+def between(interval: Interval | None) -> str:
+    """An interval.
+
+    >>> between((0.4, 0.6))
+    '0.40 to 0.60'
     """
-    if value is None:
-        return ""
-    return f"{value:.3f}" + (f" ({interval[0]:.3f} to {interval[1]:.3f})" if interval else "")
+    return f"{interval[0]:.2f} to {interval[1]:.2f}" if interval else ""
 
 
 def classification_tables(score: classification.ClassificationScore) -> list[Table]:
@@ -48,20 +51,21 @@ def classification_tables(score: classification.ClassificationScore) -> list[Tab
     every = {"": score.overall, **score.baselines}
     shown = [every[name] for name in CLASSIFICATION_COLUMNS.values()]
     head = table_of("Classification", "", *CLASSIFICATION_COLUMNS)
-    head.add_row("exact match (95 %)", *(number(s.exact_match, s.exact_match_interval) for s in shown))
+    head.add_row("exact match", *(number(s.exact_match) for s in shown))
+    head.add_row("  95 % interval", *(between(s.exact_match_interval) for s in shown))
     head.add_row("macro F1", *(number(s.macro_f1) for s in shown))
     head.add_row("examples", *(str(s.examples) for s in shown))
-    head.add_row("missing, counted as wrong", str(score.overall.missing))
-    head.add_row("unparseable, counted as wrong", str(score.overall.unparseable))
+    head.add_row("missing (wrong)", str(score.overall.missing))
+    head.add_row("unparseable (wrong)", str(score.overall.unparseable))
     patterns = table_of("By pattern", "pattern", "precision", "recall", "F1", "examples", "answers")
     for name, p in score.patterns.items():
         patterns.add_row(name, number(p.precision), number(p.recall), number(p.f1), str(p.support), str(p.answers))
     tables = [head, patterns]
     if score.splits:
-        splits = table_of("By split", "split", "examples", "missing", "unparseable", "exact match (95 %)", "macro F1")
+        splits = table_of("By split", "split", "examples", "missing", "unparseable", "exact match", "95 % interval", "macro F1")
         for name, s in score.splits.items():
             counts = (str(count) for count in (s.examples, s.missing, s.unparseable))
-            splits.add_row(name, *counts, number(s.exact_match, s.exact_match_interval), number(s.macro_f1))
+            splits.add_row(name, *counts, number(s.exact_match), between(s.exact_match_interval), number(s.macro_f1))
         tables.append(splits)
     if score.confusions:
         wrong = Table("truth", "answer", "times", title="Most frequent wrong answers", title_justify="left")
@@ -78,23 +82,25 @@ def modification_tables(score: modification.ModificationScore) -> list[Table]:
     head = table_of(f"Modification, tested on {score.sequences} sequences", "", *MODIFICATION_COLUMNS)
     head.add_row("balanced accuracy before", *(number(s.before) for s in shown))
     head.add_row("balanced accuracy after", *(number(s.after) for s in shown))
-    head.add_row("mean gain (95 %)", *(number(s.gain, s.gain_interval) for s in shown))
-    head.add_row("improved (95 %)", *(number(s.improved, s.improved_interval) for s in shown))
+    head.add_row("mean gain", *(number(s.gain) for s in shown))
+    head.add_row("  95 % interval", *(between(s.gain_interval) for s in shown))
+    head.add_row("share improved", *(number(s.improved) for s in shown))
+    head.add_row("  95 % interval", *(between(s.improved_interval) for s in shown))
     head.add_row("improvement recovered", *(number(s.recovered) for s in shown))
-    head.add_row("other behaviour changed from degraded", *(number(s.changed_from_degraded) for s in shown))
-    head.add_row("other behaviour apart from improved", *(number(s.changed_from_improved) for s in shown))
+    head.add_row("other behaviour changed", *(number(s.changed_from_degraded) for s in shown))
+    head.add_row("  apart from improved", *(number(s.changed_from_improved) for s in shown))
     head.add_row("examples", *(str(s.examples) for s in shown))
-    head.add_row("missing, counted as no change", str(score.overall.missing))
-    head.add_row("unparseable, counted as no change", str(score.overall.unparseable))
+    head.add_row("missing (no change)", str(score.overall.missing))
+    head.add_row("unparseable (no change)", str(score.overall.unparseable))
     tables = [head, modification_rows("By target pattern", score.patterns)]
     return [*tables, modification_rows("By split", score.splits)] if score.splits else tables
 
 
 def modification_rows(title: str, parts: Mapping[str, modification.Summary]) -> Table:
     """One row a pattern or split."""
-    columns = ("examples", "missing", "unparseable", "before", "after", "gain", "improved", "recovered")
+    columns = ("examples", "before", "after", "gain", "improved", "recovered")
     table = table_of(title, "", *columns)
     for name, s in parts.items():
         numbers = (number(value) for value in (s.before, s.after, s.gain, s.improved, s.recovered))
-        table.add_row(name, str(s.examples), str(s.missing), str(s.unparseable), *numbers)
+        table.add_row(name, str(s.examples), *numbers)
     return table

@@ -1,0 +1,198 @@
+"""Checks of some examples: everything that can be drawn or measured again is, and compared with what is stored."""
+
+import hashlib
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from muat_exp.config import ACTIVATIONS, Config
+from muat_exp.dataset.faults import Faults
+from muat_exp.dataset.records import lists
+from muat_exp.dataset.rendering import Renderer
+from muat_exp.engine import Here
+from muat_exp.measurement import Task, measure
+from muat_exp.population import Population
+from muat_exp.sequences import matches
+from muat_exp.signature import method_columns
+from muat_exp.storage import rounded
+from muat_exp.subject import Specs, SubjectData, draw_data, draw_population, draw_specs
+
+TOLERANCES = {"accuracy": 1e-6, "response": 1e-6, "signature": 1e-3}
+
+
+@dataclass
+class Checked:
+    """What is kept of some examples that were checked.
+
+    Attributes:
+        records: their scalar columns.
+        digests: of their weights, to find equal ones.
+        tokens: of their texts by task, where there is a tokenizer.
+        faults: what was found.
+    """
+
+    records: pa.Table
+    digests: list[bytes]
+    tokens: dict[str, list[int]] = field(default_factory=dict)
+    faults: Faults = field(default_factory=Faults)
+
+
+def check_examples(task: Task, renderer: Renderer, subjects: pa.Table, prompts: pa.Table) -> Checked:
+    """Checks the same examples of both configurations; thread-safe."""
+    values, offsets = lists(subjects, "weights")
+    parts = [values[start:stop].tobytes() for start, stop in pairwise(offsets)]
+    checked = Checked(scalars(subjects), [hashlib.blake2b(part, digest_size=16).digest() for part in parts])
+    faults, ids = checked.faults, subjects["example_id"].to_numpy()
+    if not np.array_equal(ids, prompts["example_id"].to_numpy()):
+        faults.add("ids", f"example {ids[0]} and on: prompts and subjects do not hold the same examples.")
+        return checked
+    for name in ("weights", "degraded_weights"):
+        check_numbers(task.config, ids, subjects, name, faults)
+    if check_shapes(task, subjects, faults):
+        check_measures(task, subjects, faults)
+        checked.tokens = check_prompts(renderer, subjects, prompts, faults)
+    return checked
+
+
+def scalars(subjects: pa.Table) -> pa.Table:
+    """The columns that are no lists of numbers."""
+    keep = [field.name for field in subjects.schema if field.type != pa.list_(pa.float32())]
+    return subjects.select(keep)
+
+
+def check_numbers(config: Config, ids: NDArray[np.int64], subjects: pa.Table, name: str, faults: Faults) -> None:
+    """Weights are finite, and numbers of the configured type."""
+    values, offsets = lists(subjects, name)
+    finite = np.isfinite(values)
+    stray = ~finite | (rounded(np.where(finite, values, 0), config.architecture.precision) != values)
+    counted = np.concatenate([[0], np.cumsum(stray)])
+    wrong = counted[offsets[1:]] > counted[offsets[:-1]]
+    faults.compare("weights", ids, wrong, f"{name} has a number that is not a finite {config.architecture.precision}.")
+
+
+def check_shapes(task: Task, subjects: pa.Table, faults: Faults) -> bool:
+    """What was drawn for each subject is what is stored of it; False where its arrays don't fit, so that it can't be run."""
+    config, ids = task.config, subjects["example_id"].to_numpy()
+    specs = draw_specs(config, ids)
+    names, activations = np.array(config.patterns.enabled), np.array(ACTIVATIONS)
+    stored = {
+        "num_layers": specs.depths,
+        "neurons_per_layer": specs.widths,
+        "activation": activations[specs.kinds],
+        "target_pattern": names[specs.targets],
+        "learning_rate": specs.rates,
+    }
+    sound = True
+    for name, drawn in stored.items():
+        wrong = unequal(subjects[name].to_pylist(), drawn.tolist())
+        faults.compare("specification", ids, wrong, f"{name} is not what its number and the seed give.")
+        sound &= not wrong.any()
+    learned = [[str(name) for name in names[row]] for row in specs.selected]
+    others = unequal(subjects["selected_patterns"].to_pylist(), learned)
+    faults.compare("specification", ids, others, "selected_patterns is not what its number and the seed give.")
+    counts = np.diff(draw_population(config, specs).offsets)
+    for name in ("weights", "degraded_weights"):
+        wrong = np.diff(lists(subjects, name)[1]) != counts
+        faults.compare("weights", ids, wrong, f"{name} has not as many numbers as its architecture.")
+        sound &= not wrong.any()
+    return bool(sound and not others.any()) and check_lengths(config, specs, subjects, faults)
+
+
+def unequal(values: list[Any], expected: list[Any]) -> NDArray[np.bool_]:
+    """Where two lists differ, bool `(n,)`."""
+    return np.array([here != there for here, there in zip(values, expected, strict=True)], bool)
+
+
+def check_lengths(config: Config, specs: Specs, subjects: pa.Table, faults: Faults) -> bool:
+    """Signatures and histories have as many numbers as they should."""
+    ids, sound = subjects["example_id"].to_numpy(), True
+    columns = sum(width for _, width in method_columns(config.signature, len(config.patterns.enabled)))
+    expected: dict[str, Any] = dict.fromkeys(("signature", "degraded_signature"), (specs.depths * specs.widths + 1) * columns)
+    if config.dataset.needs_history:
+        epochs = np.diff(lists(subjects, "history")[1]) // 4
+        degraded = subjects["degraded_epochs"].to_numpy()
+        long = (degraded >= subjects["switch_epoch"].to_numpy()) & (epochs - degraded >= subjects["clean_epoch"].to_numpy())
+        expected["history"] = np.where(long, 4 * epochs, -1)
+    for name in expected.keys() & set(subjects.column_names):
+        wrong = np.diff(lists(subjects, name)[1]) != expected[name]
+        faults.compare(name, ids, wrong, f"{name} has not as many numbers as it should.")
+        sound &= not wrong.any()
+    return sound
+
+
+def stored_population(config: Config, specs: Specs, subjects: pa.Table, name: str) -> Population:
+    """Subjects with the parameters of a column."""
+    return draw_population(config, specs).with_parameters(np.ascontiguousarray(lists(subjects, name)[0], np.float32))
+
+
+def check_measures(task: Task, subjects: pa.Table, faults: Faults) -> None:
+    """Labels, accuracies, behaviour and signatures are what the stored networks give."""
+    config, ids = task.config, subjects["example_id"].to_numpy()
+    specs = draw_specs(config, ids)
+    data = draw_data(config, task.space, specs)
+    check_data(task, specs, data, ids, subjects, faults)
+    improved, degraded = (stored_population(config, specs, subjects, name) for name in ("weights", "degraded_weights"))
+    measured = measure(task, specs, data, degraded, improved, Here())
+    scores = {
+        "degraded_accuracy": measured.degraded_accuracy,
+        "improved_accuracy": measured.improved_accuracy,
+        "improvement": measured.improved_accuracy - measured.degraded_accuracy,
+        "degraded_test_accuracy": measured.test_accuracy[:, 0],
+        "test_accuracy": measured.test_accuracy[:, 1],
+    }
+    for name, values in scores.items():
+        compare_scores(name, values, subjects, faults)
+    stored = np.array([[row[name] for name in config.patterns.enabled] for row in subjects["response"].to_pylist()])
+    off: NDArray[np.bool_] = np.any(np.abs(stored - measured.responses) > TOLERANCES["response"], axis=1)
+    faults.compare("response", ids, off, "its response is not what its network gives.")
+    compare_signatures("signature", measured.signatures, ids, subjects, faults)
+    if config.dataset.needs_degraded_signature:
+        compare_signatures("degraded_signature", measured.degraded_signatures, ids, subjects, faults)
+
+
+def compare_scores(name: str, measured: NDArray[np.float64], subjects: pa.Table, faults: Faults) -> None:
+    """A stored score is what was measured again."""
+    stored = subjects[name].to_numpy()
+    off = ~(np.abs(stored - measured) <= TOLERANCES["accuracy"])
+    for example, here, there in zip(subjects["example_id"].to_numpy()[off], stored[off], measured[off], strict=True):
+        faults.add("accuracy", f"example {example}: {name} is {here:.6f}, but its network gives {there:.6f}.")
+
+
+def compare_signatures(
+    name: str, measured: NDArray[np.float32], ids: NDArray[np.int64], subjects: pa.Table, faults: Faults
+) -> None:
+    """Stored signatures are what was measured again."""
+    stored, offsets = lists(subjects, name)
+    far = np.add.reduceat(~(np.abs(measured - stored) <= TOLERANCES["signature"]), offsets[:-1]) > 0
+    faults.compare(name, ids, far, f"its {name} is not what its network gives.")
+
+
+def check_data(task: Task, specs: Specs, data: SubjectData, ids: NDArray[np.int64], subjects: pa.Table, faults: Faults) -> None:
+    """Labels are true by predicate, training and validation share no sequence, as many labels are corrupted as stored."""
+    patterns, count = task.config.patterns.build(), len(ids)
+    rows = data.tokens.reshape(-1, data.tokens.shape[2])
+    members = np.stack([matches(pattern, rows) for pattern in patterns]).reshape(len(patterns), count, -1)  # (P, S, rows)
+    truth = (members & specs.selected.T[:, :, None]).any(axis=0)
+    faults.compare(
+        "labels", ids, (truth != (data.labels > 0.5)).any(axis=1), "a label is not what its pattern's predicate says."
+    )
+    sides = [[{*map(bytes, side)} for side in np.split(own, [data.training_rows])] for own in data.tokens]
+    shared = np.array([bool(training & validation) for training, validation in sides])
+    faults.compare("split", ids, shared, "a sequence is in both training and validation.")
+    wrong = data.flips != subjects["corrupted_labels"].to_numpy()
+    faults.compare("corruption", ids, wrong, "the number of corrupted labels is not what was corrupted.")
+
+
+def check_prompts(renderer: Renderer, subjects: pa.Table, prompts: pa.Table, faults: Faults) -> dict[str, list[int]]:
+    """Prompts, metadata and JSON columns are a rendering of the arrays; returns the texts' tokens by task."""
+    fresh, tokens = renderer.table(subjects)
+    ids = subjects["example_id"].to_numpy()
+    for name in fresh.column_names:
+        if not fresh[name].equals(prompts[name]):
+            wrong = unequal(fresh[name].to_pylist(), prompts[name].to_pylist())
+            faults.compare("prompts", ids, wrong, f"{name} is not a rendering of its arrays.")
+    return tokens

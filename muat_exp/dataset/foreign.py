@@ -1,0 +1,120 @@
+"""Datasets made elsewhere, of which only the published fields are known: read and checked as far as these go."""
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from muat_exp.dataset.faults import Faults
+from muat_exp.dataset.parsing import parse_weights
+from muat_exp.engine import Workers
+from muat_exp.errors import DatasetError, PromptError
+from muat_exp.patterns import NAMES
+
+FIELDS = ("example_id", "metadata", "classification_prompt", "classification_completion")
+ACCURACIES = ("degraded_accuracy", "improved_accuracy")
+BATCH = 100  # examples checked at a time by one worker
+
+
+def parquet_files(folder: Path) -> list[Path]:
+    """The Parquet files of a folder that have the published fields, in the order of their names.
+
+    Raises:
+        DatasetError: there are none.
+    """
+    found = []
+    for path in sorted(folder.rglob("*.parquet")):
+        try:
+            names = pq.read_schema(path).names
+        except (OSError, pa.ArrowException) as error:
+            raise DatasetError(f"{folder}: {path.relative_to(folder)} can't be read: {error}") from error
+        if set(FIELDS) <= set(names):
+            found.append(path)
+    if not found:
+        wanted = f"no config.yaml, and no Parquet file with the fields {', '.join(FIELDS)}"
+        raise DatasetError(f"{folder} holds no dataset: {wanted}.")
+    return found
+
+
+def batches(folder: Path) -> Iterator[list[dict[str, Any]]]:
+    """Rows of the published fields, up to `BATCH` at a time."""
+    for path in parquet_files(folder):
+        try:
+            for batch in pq.ParquetFile(path).iter_batches(BATCH):
+                names = [name for name in (*FIELDS, "classification_text") if name in batch.schema.names]
+                yield batch.select(names).to_pylist()
+        except (OSError, pa.ArrowException, ValueError) as error:
+            raise DatasetError(f"{folder}: {path.name} can't be read: {error}") from error
+
+
+def check_foreign(folder: Path, workers: Workers, faults: Faults) -> None:
+    """Unique ids and weights, metadata that agree with themselves and the completion, readable weights that fit each other."""
+    seen: dict[bytes, Any] = {}
+    ids: set[Any] = set()
+    for examples in workers.stream(lambda rows: [check_row(row) for row in rows], batches(folder)):
+        for example, digest, sentences in examples:
+            for sentence in sentences:
+                faults.add("examples", f"example {example}: {sentence}")
+            if example in ids:
+                faults.add("ids", f"example {example}: its example_id occurs more than once.")
+            ids.add(example)
+            if digest in seen:
+                faults.add("weights", f"example {example}: its weights are those of example {seen[digest]}.")
+            elif digest:
+                seen[digest] = example
+
+
+def check_row(row: dict[str, Any]) -> tuple[Any, bytes, list[str]]:
+    """Id, digest of the weights (empty where they can't be read), and faults of one example."""
+    faults, digest = [], b""
+    if not all(isinstance(row[name], str) for name in FIELDS[1:]):
+        return row["example_id"], digest, [f"one of {', '.join(FIELDS[1:])} is no text."]
+    prompt, completion = row["classification_prompt"], row["classification_completion"]
+    try:
+        weights = parse_weights(prompt)
+        digest = hashlib.blake2b(b"".join(array.tobytes() for array in weights.values()), digest_size=16).digest()
+    except PromptError as error:
+        weights = {}
+        faults.append(f"the weights can't be read from its prompt: {error}")
+    if row.get("classification_text") not in (None, prompt + completion):
+        faults.append("classification_text is not its prompt followed by its completion.")
+    try:
+        metadata = orjson.loads(row["metadata"])
+    except orjson.JSONDecodeError:
+        metadata = None
+    if not isinstance(metadata, dict):
+        return row["example_id"], digest, [*faults, "metadata is no JSON object."]
+    faults += check_metadata(metadata, completion) + check_architecture(metadata.get("model_config"), weights)
+    return row["example_id"], digest, faults
+
+
+def check_metadata(metadata: dict[str, Any], completion: str) -> list[str]:
+    """Accuracies are shares, their difference is the improvement, and the completion names the selected patterns."""
+    faults = []
+    shares = [metadata.get(name) for name in ACCURACIES]
+    if not all(isinstance(share, int | float) and 0 <= share <= 1 for share in shares):
+        faults.append(f"{' or '.join(ACCURACIES)} is no share.")
+    elif abs(shares[1] - shares[0] - metadata.get("improvement", np.nan)) > 1e-4:  # type: ignore[operator]
+        faults.append("improvement is not the difference of its accuracies.")
+    target = metadata.get("target_pattern")
+    named = {name for name in NAMES if name in completion}
+    if target not in NAMES:
+        faults.append(f"target_pattern is {target!r}, which is no known pattern.")
+    elif target not in named:
+        faults.append(f"its completion does not name its target pattern, {target}.")
+    return faults
+
+
+def check_architecture(model: Any, weights: dict[str, Any]) -> list[str]:
+    """The weights have as many layers and neurons as the metadata say."""
+    if not weights or not isinstance(model, dict):
+        return []
+    first = next(iter(weights.values()))
+    found = {"num_layers": len(weights) // 2 - 1, "neurons_per_layer": first.shape[0], "input_size": first.shape[1]}
+    wrong = [key for key, value in found.items() if model.get(key) not in (None, value)]
+    return [f"model_config says {key}={model[key]}, but its weights have {found[key]}." for key in wrong]

@@ -1,0 +1,69 @@
+"""Stored weights against plain numpy and torch, neuron by neuron."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from muat_exp.config import QUANTIZATIONS, ArchitectureConfig
+from muat_exp.kernels.quantization import quantize_row
+from muat_exp.population import Population, layer_shapes, split_parameters
+from muat_exp.storage import as_stored, rounded
+
+WEIGHTS = arrays(np.float32, st.integers(1, 20), elements=st.floats(-1e3, 1e3, width=32, allow_subnormal=False))
+
+
+def quantized(row, scheme):
+    row = row.copy()
+    quantize_row(row, QUANTIZATIONS.index(scheme))
+    return row
+
+
+@given(arrays(np.float32, 30, elements=st.floats(-(2.0**100), 2.0**100, width=32)), st.sampled_from(["bfloat16", "float16"]))
+def test_numbers_are_rounded_as_torch_rounds_them(values, precision):
+    expected = torch.from_numpy(values).to(getattr(torch, precision)).float().numpy()
+    assert np.array_equal(rounded(values, precision), expected)
+
+
+@pytest.mark.parametrize(("scheme", "levels"), [("int8", 127), ("int4", 7)])
+@given(row=WEIGHTS)
+def test_integers_are_the_nearest_of_evenly_spaced_levels(scheme, levels, row):
+    scale = np.abs(row).max() / np.float32(levels)
+    got = quantized(row, scheme)
+    assert (np.abs(got - row) <= 0.5001 * scale + 1e-30).all()
+    assert len(np.unique(np.rint(got / scale))) <= 2 * levels + 1 if scale > 0 else not got.any()
+
+
+@given(WEIGHTS)
+def test_binary_weights_are_signs_times_the_mean_size(row):
+    scale = np.abs(row.astype(float)).mean()
+    assert np.allclose(quantized(row, "binary"), np.where(row >= 0, scale, -scale), rtol=1e-6)
+
+
+@given(WEIGHTS)
+def test_ternary_weights_are_zero_in_the_dead_zone(row):
+    size = np.abs(row.astype(float))
+    kept = np.abs(row) > np.float32(0.7 * size.mean())
+    scale = size[kept].mean() if kept.any() else 0
+    assert np.allclose(quantized(row, "ternary"), np.where(kept, np.sign(row) * scale, 0), rtol=1e-6)
+
+
+@pytest.mark.parametrize("scheme", QUANTIZATIONS[1:])
+def test_each_neuron_has_its_own_levels_and_biases_stay(scheme):
+    population = Population.zeros(5, np.array([3, 1]), np.array([6, 4]), np.zeros(2, np.int64))
+    population.parameters[:] = np.random.default_rng(0).normal(size=len(population.parameters))
+    stored = as_stored(population, ArchitectureConfig(quantization=scheme))
+    for i, (depth, width) in enumerate(((3, 6), (1, 4))):
+        shapes = layer_shapes(5, depth, width)
+        pairs = zip(split_parameters(population.subject(i), shapes), split_parameters(stored.subject(i), shapes), strict=True)
+        for (weight, bias), (stored_weight, stored_bias) in pairs:
+            assert np.array_equal(bias, stored_bias)
+            assert np.array_equal(stored_weight, np.stack([quantized(row, scheme) for row in weight]))
+
+
+def test_float32_without_quantization_is_what_was_trained():
+    population = Population.zeros(5, np.array([3]), np.array([6]), np.zeros(1, np.int64))
+    population.parameters[:] = 0.1
+    assert as_stored(population, ArchitectureConfig()).parameters is population.parameters
