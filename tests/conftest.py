@@ -6,7 +6,19 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from muat_exp.config import ArchitectureConfig, Config, DatasetConfig, LoggerConfig, Range
+from muat_exp.config import (
+    ACTIVATIONS,
+    JSON_COLUMNS,
+    PROMPT_TASKS,
+    ArchitectureConfig,
+    Config,
+    DatasetConfig,
+    LoggerConfig,
+    Range,
+    SignatureConfig,
+    SplitsConfig,
+    TrainingConfig,
+)
 from muat_exp.engine import Workers, worker_threads
 from muat_exp.generate import Result, generate
 from muat_exp.sequences import SpaceArrays, space_arrays
@@ -47,3 +59,18 @@ def workers() -> Iterator[Workers]:
 def run(config: Config, tmp_path_factory: pytest.TempPathFactory) -> Result:
     folder: Path = tmp_path_factory.mktemp("run")
     return generate(config, folder)
+
+
+@pytest.fixture(scope="session")
+def full(tmp_path_factory: pytest.TempPathFactory) -> Result:
+    """A finished run with everything that a dataset can hold."""
+    config = small_config(
+        architecture=ArchitectureConfig(Range(1, 3), Range(5, 9), ACTIVATIONS, dropout=0.05, precision="bfloat16"),
+        signature=SignatureConfig(("mean", "std", "pca"), components=4),
+        training=TrainingConfig(min_test_accuracy=0.5),
+        dataset=DatasetConfig(
+            num_examples=42, tasks=PROMPT_TASKS, columns=JSON_COLUMNS, splits=SplitsConfig(0.5, 0.25, 0.25), style="interwoven"
+        ),
+        logger=LoggerConfig("none"),
+    )
+    return generate(config, tmp_path_factory.mktemp("full"))

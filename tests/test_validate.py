@@ -23,7 +23,7 @@ def dataset(run, tmp_path):
 
 def change(folder, part, column, row, value):
     """Rewrites one cell of a dataset, checksums included."""
-    (path,) = (folder / part).glob("*.parquet")
+    path = min((folder / part).glob("*.parquet"))
     table = pq.read_table(path)
     values = table[column].to_pylist()
     values[row] = value(values[row], values) if callable(value) else value
@@ -75,7 +75,44 @@ def test_damage_is_found_by_checksums(dataset, workers):
 def test_a_card_that_tells_other_counts_is_found(dataset, workers):
     card = dataset / "README.md"
     card.write_text(re.sub(r"(\| palindrome \| \d+ \| )\d+", r"\g<1>9", card.read_text(), count=1))
-    assert "examples of palindrome" in " ".join(validate(dataset, workers))
+    assert "README.md does not have the line that the data give: | palindrome |" in " ".join(validate(dataset, workers))
+
+
+def test_a_summary_that_tells_other_figures_is_found(dataset, workers):
+    path = dataset / "summary.json"
+    summary = json.loads(path.read_bytes())
+    summary["patterns"]["palindrome"]["test_accuracy"] += 0.01
+    path.write_text(json.dumps(summary))
+    assert "patterns.palindrome.test_accuracy is" in " ".join(validate(dataset, workers))
+
+
+def test_a_dataset_with_everything_in_it_is_sound(full, workers):
+    assert validate(full.dataset, workers) == []
+
+
+@pytest.mark.parametrize(
+    ("part", "column", "value", "sentence"),
+    [
+        ("subjects", "degraded_signature", lambda row, column: [row[0] + 1, *row[1:]], "its degraded_signature is not"),
+        ("subjects", "history", lambda row, column: row[:4], "history has not as many numbers"),
+        ("subjects", "weights", lambda row, column: [row[0] * 1.001, *row[1:]], "not a finite bfloat16"),
+        ("prompts", "modification_completion", "{}", "modification_completion is not a rendering"),
+        ("prompts", "training_metrics", "{}", "training_metrics is not a rendering"),
+    ],
+)
+def test_a_changed_cell_of_an_optional_column_is_found(full, tmp_path, workers, part, column, value, sentence):
+    folder = shutil.copytree(full.dataset, tmp_path / "dataset")
+    change(folder, part, column, 3, value)
+    assert sentence in " ".join(validate(folder, workers))
+
+
+def test_an_example_in_another_split_is_found(full, tmp_path, workers):
+    folder = shutil.copytree(full.dataset, tmp_path / "dataset")
+    for part in ("subjects", "prompts"):
+        train, test = (next((folder / part).glob(f"{split}-*")) for split in ("train", "test"))
+        swapped = test.with_name("swapped")
+        train.rename(swapped), test.rename(train), swapped.rename(test)
+    assert "it is not in the split that it belongs to" in " ".join(validate(folder, workers))
 
 
 def test_the_command_tells_and_fails(dataset, tmp_path):
@@ -109,3 +146,45 @@ def test_mutated_files_are_found_without_a_crash(run, workers, tmp_path_factory,
         assert validate(folder, workers) != []
     except DatasetError as error:
         assert str(folder) in str(error) or path.name in str(error)
+
+
+@pytest.fixture
+def foreign(run, tmp_path):
+    """The published fields alone, as a dataset made elsewhere has them."""
+    table = pq.read_table(run.dataset / "prompts")
+    (tmp_path / "foreign/data").mkdir(parents=True)
+    pq.write_table(table, tmp_path / "foreign/data/train.parquet")
+    return tmp_path / "foreign"
+
+
+def test_a_dataset_of_published_fields_alone_is_checked_as_far_as_they_go(foreign, workers):
+    assert validate(foreign, workers) == []
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "sentence"),
+    [
+        ("classification_prompt", lambda row, column: column[0], "its weights are those of example"),
+        ("classification_prompt", lambda row, column: row.replace("network.0.bias", "x"), "can't be read from its prompt"),
+        ("classification_completion", "palindrome or so", "not its prompt followed by"),
+        ("example_id", lambda row, column: column[0], "occurs more than once"),
+        ("metadata", "[]", "metadata is no JSON object"),
+        ("metadata", lambda row, column: row.replace('"improvement":', '"improvement":9'), "not the difference"),
+        ("metadata", lambda row, column: row.replace('"num_layers":', '"num_layers":1'), "model_config says num_layers"),
+        ("metadata", lambda row, column: row.replace('"target_pattern":"', '"target_pattern":"x'), "no known pattern"),
+    ],
+)
+def test_faults_of_published_fields_are_found(foreign, workers, column, value, sentence):
+    (path,) = (foreign / "data").glob("*.parquet")
+    table = pq.read_table(path)
+    values = table[column].to_pylist()
+    values[5] = value(values[5], values) if callable(value) else value
+    place = table.column_names.index(column)
+    pq.write_table(table.set_column(place, column, pa.array(values)), path)
+    assert sentence in " ".join(validate(foreign, workers))
+
+
+def test_a_folder_of_other_files_is_no_dataset(tmp_path, workers):
+    pq.write_table(pa.table({"x": [1]}), tmp_path / "x.parquet")
+    with pytest.raises(DatasetError, match="holds no dataset"):
+        validate(tmp_path, workers)

@@ -1,0 +1,121 @@
+"""Datasets made from the networks of others: nothing is trained again, and what is stored is what was measured."""
+
+from dataclasses import replace
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import torch
+from test_cli import call
+
+import muat_exp
+from muat_exp.compose import load_config
+from muat_exp.config import PROMPT_TASKS
+from muat_exp.dataset.derive import derive, derived_config
+from muat_exp.dataset.reading import read_config
+from muat_exp.dataset.validate import validate
+from muat_exp.errors import ConfigurationError, DatasetError, RunFolderError
+from muat_exp.generate import generate
+from muat_exp.progress import Silent
+from muat_exp.run_folder import load_run_config
+from muat_exp.storage import rounded
+
+UNCHANGED = ["example_id", "target_pattern", "learning_rate", "switch_epoch", "clean_epoch", "corrupted_labels"]
+
+
+@pytest.fixture
+def make(run, tmp_path, workers):
+    def made(*overrides, source=run.dataset, folder="made"):
+        given = [override.partition("=")[0] for override in overrides]
+        config = load_config([*overrides, f"dataset_dir={source}"])
+        return derive(source, config, given, tmp_path / folder / "dataset", workers, Silent())
+
+    return made
+
+
+def table(folder, part="subjects"):
+    return pq.read_table(folder / part)
+
+
+def test_another_signature_is_the_one_that_a_run_would_have_made(run, make, workers, tmp_path):
+    made = make("task=signature", "signature=mean_std")
+    assert validate(made, workers) == []
+    assert table(made).drop_columns("signature").equals(table(run.dataset).drop_columns("signature"))
+    signature = read_config(made).signature
+    assert read_config(made) == replace(read_config(run.dataset), signature=signature)
+    fresh = generate(replace(load_run_config(run.folder), signature=signature), tmp_path / "fresh")
+    for part in ("subjects", "prompts"):
+        assert table(made, part).equals(table(fresh.dataset, part))
+
+
+def test_another_style_and_more_columns_and_back_again(run, make, workers):
+    keys = ["dataset.tasks=[classification,modification]", "dataset.columns=[improved_signature]"]
+    styled = make("task=render", "dataset.style=interwoven", *keys, "dataset.splits={train:0.5,validation:0.5}")
+    assert validate(styled, workers) == []
+    assert read_config(styled).dataset.tasks == PROMPT_TASKS
+    assert "## Layers" in table(styled, "prompts")["classification_prompt"][0].as_py()
+    plain = ["dataset.style=separate", "dataset.tasks=[classification]", "dataset.columns=[]"]
+    plain.append("dataset.splits={train:1,validation:0}")
+    back = make("task=render", *plain, source=styled, folder="back")
+    for part in ("subjects", "prompts"):
+        assert table(back, part).equals(table(run.dataset, part))
+
+
+@pytest.mark.parametrize("change", ["architecture.precision=bfloat16", "architecture.quantization=ternary"])
+def test_coarser_weights_are_measured_anew(run, make, workers, change):
+    made = make("task=render", change)
+    assert validate(made, workers) == []
+    before, after = muat_exp.load_subjects(run.dataset), muat_exp.load_subjects(made)
+    assert table(made).select(UNCHANGED).equals(table(run.dataset).select(UNCHANGED))
+    for old, new in zip(before, after, strict=True):
+        assert not np.array_equal(old.weights, new.weights)
+        if "precision" in change:
+            assert np.array_equal(new.weights, rounded(old.weights, "bfloat16"))
+        tokens, labels = new.validation()
+        right = (new.to_module()(torch.from_numpy(tokens).float()).squeeze(-1).detach().numpy() > 0) == (labels > 0.5)
+        assert right.mean() == pytest.approx(new.record["improved_accuracy"], abs=0.021)
+    with pytest.raises(ConfigurationError, match="can't become"):
+        make("task=render", "architecture.precision=float32", "architecture.quantization=none", source=made, folder="finer")
+
+
+def test_the_card_tells_where_the_networks_come_from(run, make):
+    card = (make("task=signature", "signature=pca_5") / "README.md").read_text()
+    assert f"config_signature `{run.summary['config_signature']}`" in card
+    assert "| Neuron profile methods | pca (5) |" in card
+
+
+@pytest.mark.parametrize(
+    ("overrides", "sentence"),
+    [
+        (["task=render", "corruption.rate=0.3"], "can't change 'corruption.rate'"),
+        (["task=signature", "dataset.style=interwoven"], "can't change 'dataset.style'"),
+        (["task=render", "dataset.columns=[training_metrics]"], "did not keep"),
+    ],
+)
+def test_what_was_trained_can_not_be_changed(make, overrides, sentence):
+    with pytest.raises(ConfigurationError, match=sentence):
+        make(*overrides)
+
+
+def test_a_folder_in_the_way_and_a_folder_without_a_dataset_are_refused(make, tmp_path):
+    make("task=signature", "signature=pca_5")
+    with pytest.raises(RunFolderError, match="is there already"):
+        make("task=signature", "signature=pca_5")
+    with pytest.raises(DatasetError, match="holds no dataset"):
+        make("task=signature", "signature=pca_5", source=tmp_path / "nowhere", folder="other")
+
+
+def test_only_named_keys_change():
+    stored = load_config(["dataset.style=interwoven", "dataset.tasks=[modification]"])
+    composed = load_config(["task=render", "dataset_dir=x", "dataset.columns=[improved_signature]"])
+    derived = derived_config(stored, composed, ["task", "dataset_dir", "dataset.columns"])
+    assert (derived.dataset.style, derived.dataset.tasks) == ("interwoven", ("modification",))
+    assert derived.dataset.columns == ("improved_signature",)
+
+
+def test_the_command_makes_a_dataset_and_says_where(run, tmp_path):
+    done = call(tmp_path, "task=signature", f"dataset={run.dataset}", "signature=mean_std", "hydra.run.dir=out")
+    assert done.returncode == 0, done.stderr
+    assert 'datasets.load_dataset("out/dataset", split="train")' in done.stdout
+    assert table(tmp_path / "out/dataset").num_rows == 28
+    assert {path.name for path in tmp_path.iterdir()} == {"out"}
