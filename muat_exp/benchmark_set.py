@@ -129,7 +129,8 @@ def check_labels(labels: Any, sequences: tuple[str, ...], benchmark: BenchmarkSe
         named = read_names(f"labels[{place}]", labels[place])
         true = [patterns.enabled[i] for i in np.flatnonzero(row)]
         if sorted(named) != sorted(true):
-            raise ProbeSetError(f"labels[{place}] of '{sequence}' is {named!r:.200}; it satisfies {', '.join(true) or 'none'}.")
+            said, satisfied = (", ".join(names) or "nothing" for names in (named, true))
+            raise ProbeSetError(f"labels[{place}] says that '{sequence}' satisfies {said:.200}; it satisfies {satisfied}.")
     for name, share in zip(patterns.enabled, benchmark.labels.mean(axis=0), strict=True):
         if share in (0, 1):
             raise ProbeSetError(f"{'no' if share == 0 else 'every'} sequence satisfies {name}; both kinds are needed.")

@@ -6,12 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muat_exp.benchmark_set import LabelGroups
+from muat_exp.config import ACTIVATIONS
 from muat_exp.dataset.parsing import shapes
 from muat_exp.dataset.reading import Subjects
 from muat_exp.engine import Workers
 from muat_exp.errors import DatasetError
 from muat_exp.kernels import training as kernels
-from muat_exp.population import ACTIVATIONS, Population
+from muat_exp.population import Population
 
 BATCH = 256  # networks measured at a time
 DECIMALS = 6  # of a weight in a prompt: all networks are taken as prompts show them
@@ -69,7 +70,8 @@ class Bench:
             raise DatasetError(f"{self.folder}: the subjects have no column {missing[0]}.")
         self.depths, self.widths = (self.sizes(name) for name in ("num_layers", "neurons_per_layer"))
         self.kinds = self.places("activation", ACTIVATIONS)
-        enabled = subjects.config.patterns.enabled
+        self.enabled = enabled = subjects.config.patterns.enabled
+        self.targets = self.table["target_pattern"].to_pylist()
         self.selected = np.zeros((len(self.depths), len(enabled)), np.bool_)  # (N, P)
         for row, names in enumerate(self.table["selected_patterns"].to_pylist()):
             for name in names or ():

@@ -117,13 +117,13 @@ def score_modification(
     degraded, improved = bench.stored("degraded_weights"), bench.stored("weights")
     status, answered = measure_answers(bench, places, degraded, answers)
     measured = Measured(status, degraded, answered, improved)
-    targets, parts = np.array(bench.table["target_pattern"].to_pylist(), object), np.array(splits, object)
+    targets, parts = np.array(bench.targets, object), np.array(splits, object)
     everything = np.full(len(status), MEASURED)
     rows = np.ones(len(status), np.bool_)
     return ModificationScore(
         sequences=len(bench.groups.tokens),
         overall=measured.summary(rows),
-        patterns={name: measured.summary(targets == name) for name in dict.fromkeys(targets.tolist())},
+        patterns={name: measured.summary(targets == name) for name in bench.enabled if name in bench.targets},
         splits={name: measured.summary(parts == name) for name in dict.fromkeys(splits) if len(set(splits)) > 1},
         baselines={
             "copy": Measured(everything, degraded, degraded, improved).summary(rows),

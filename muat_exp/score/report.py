@@ -62,10 +62,10 @@ def classification_tables(score: classification.ClassificationScore) -> list[Tab
         patterns.add_row(name, number(p.precision), number(p.recall), number(p.f1), str(p.support), str(p.answers))
     tables = [head, patterns]
     if score.splits:
-        splits = table_of("By split", "split", "examples", "missing", "unparseable", "exact match", "95 % interval", "macro F1")
+        splits = table_of("By split", "split", "examples", "missing", "exact match", "95 % interval", "macro F1")
         for name, s in score.splits.items():
-            counts = (str(count) for count in (s.examples, s.missing, s.unparseable))
-            splits.add_row(name, *counts, number(s.exact_match), between(s.exact_match_interval), number(s.macro_f1))
+            numbers = number(s.exact_match), between(s.exact_match_interval), number(s.macro_f1)
+            splits.add_row(name, str(s.examples), str(s.missing), *numbers)
         tables.append(splits)
     if score.confusions:
         wrong = Table("truth", "answer", "times", title="Most frequent wrong answers", title_justify="left")
