@@ -15,7 +15,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from muat_exp.compose import conf_folder, launched_threads, prepare, sentences, to_config
-from muat_exp.config import Config
+from muat_exp.config import Config, require
 from muat_exp.errors import ConfigurationError, DatasetError, MuatError
 from muat_exp.run_folder import load_run_config
 from muat_exp.sweep.callback import STARTED
@@ -42,10 +42,9 @@ def job(composed: DictConfig) -> float:
         FAILURES.append(error)
         return float("nan")
     except KeyboardInterrupt:
-        print(
-            f"\ninterrupted: finished cohorts are kept; run the same command with hydra.run.dir={folder} to continue.",
-            file=sys.stderr,
-        )
+        kept = f"finished cohorts are kept; run the same command with hydra.run.dir={folder}"
+        again = kept if composed.task == "generate" else "run the same command"
+        print(f"\ninterrupted: {again} to continue.", file=sys.stderr)
         raise
 
 
@@ -55,6 +54,7 @@ def sweep_job(composed: DictConfig, settings: Any, folder: Path) -> float:
     entry = Job(number, overrides, RUNNING)
     try:
         config = to_config(composed)
+        require(config.task == "generate", f"A multirun makes datasets; run task={config.task} by itself, without -m.")
         config = as_launched(config, settings, number)
         if is_finished(folder, config):
             print(f"job {number} is finished: {' '.join(overrides)}", flush=True)
@@ -164,11 +164,13 @@ def make_dashboard(config: Config, folder: Path) -> float:
 
 def validate_dataset(config: Config, folder: Path) -> float:
     """Checks a dataset and prints its faults; raises where there are any."""
+    from muat_exp.dataset.hub import dataset_folder
+
+    source = dataset_folder(config.dataset_dir)
     from muat_exp.dataset.validate import count_examples, validate
     from muat_exp.engine import worker_threads
     from muat_exp.progress import reporter
 
-    source = Path(config.dataset_dir)
     with worker_threads(config.threads) as workers, reporter(count_examples(source), config.progress) as display:
         faults = validate(source, workers, display)
     for fault in faults:
@@ -192,11 +194,15 @@ def make_probes(config: Config, folder: Path) -> float:
 
 def score_predictions(config: Config, folder: Path) -> float:
     """Scores predictions, writes `score.json` into the run's folder and prints the tables; returns the headline figure."""
+    from muat_exp.dataset.hub import dataset_folder
+
+    source = dataset_folder(config.dataset_dir)
     from muat_exp.run_folder import write_atomically
     from muat_exp.score.judge import judge
     from muat_exp.score.report import print_score
 
-    score = judge(Path(config.dataset_dir), Path(config.predictions), config.benchmark_set, config.threads)
+    score = judge(source, Path(config.predictions), config.benchmark_set, config.threads)
+    score = replace(score, dataset=config.dataset_dir)
     folder.mkdir(parents=True, exist_ok=True)
     write_atomically(folder / "score.json", score.to_json())
     print_score(score)
@@ -206,17 +212,30 @@ def score_predictions(config: Config, folder: Path) -> float:
 
 def derive_dataset(config: Config, folder: Path) -> float:
     """Makes a dataset from another one's stored networks, for task=signature and task=render."""
+    from muat_exp.dataset.hub import dataset_folder
+
+    source = dataset_folder(config.dataset_dir)
     from muat_exp.dataset.derive import derive
     from muat_exp.dataset.reading import read_summary
     from muat_exp.engine import worker_threads
     from muat_exp.progress import print_location, reporter
 
     given = [override.partition("=")[0].lstrip("+~") for override in HydraConfig.get().overrides.task]
-    source = Path(config.dataset_dir)
     summary = read_summary(source)
     with worker_threads(config.threads) as workers, reporter(summary["accepted"], config.progress) as display:
         made = derive(source, config, given, folder / "dataset", workers, display)
     print_location(os.path.relpath(made), next(iter(read_summary(made)["splits"]), "train"))
+    return 0.0
+
+
+def publish_dataset(config: Config, folder: Path) -> float:
+    """Uploads a dataset to the Hub and prints its address, or with `dry_run` what would go there."""
+    from muat_exp.dataset.hub import print_plan, publish
+
+    if config.dry_run:
+        print_plan(config)
+    else:
+        print(f"{config.dataset_dir} is published: {publish(config)}")
     return 0.0
 
 
@@ -229,6 +248,7 @@ TASKS: dict[str, Callable[[Config, Path], float]] = {
     "score": score_predictions,
     "signature": derive_dataset,
     "render": derive_dataset,
+    "publish": publish_dataset,
 }
 
 

@@ -6,6 +6,7 @@ Imports neither torch nor Numba, so that a wrong configuration is refused at onc
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from typing import Any
@@ -37,6 +38,7 @@ LOGGER_MODES = ("offline", "online")
 ON_DATASETS = ("validate", "signature", "render", "score", "publish")  # tasks that work on a finished dataset
 TASKS = ("generate", "gather", "dashboard", "probes", *ON_DATASETS)
 SHORTFALLS = ("error", "accept")
+REPO_ID = re.compile(r"(?!.*(?:--|\.\.))\w(?:[\w.-]{0,94}\w)?/\w(?:[\w.-]{0,94}\w)?(?<!\.git)", re.ASCII)
 # What changes neither a subject nor how it is presented: left out of the signature, free to differ when a run continues.
 PRESENTATION = (
     "task",
@@ -77,6 +79,15 @@ def require_names(name: str, values: tuple[str, ...], allowed: tuple[str, ...]) 
     for value in values:
         require_in(name, value, allowed)
         require(values.count(value) == 1, f"{name} names '{value}' more than once.")
+
+
+def is_repo_id(name: str) -> bool:
+    """Whether a text has the form of a repository's name on the Hub, with its owner.
+
+    >>> is_repo_id("someone/muat-pca-10"), is_repo_id("outputs/mine/dataset")
+    (True, False)
+    """
+    return REPO_ID.fullmatch(name) is not None
 
 
 def require_between(name: str, value: float, low: float, high: float) -> None:
@@ -389,6 +400,11 @@ class Config:
         scored = self.task != "score" or bool(self.predictions)
         require(scored, "task=score needs predictions=<a .jsonl or .parquet file with example_id and completion>.")
         require(self.task != "publish" or bool(self.repo), "task=publish needs repo=<owner>/<name>, a dataset on the Hub.")
+        require(
+            not self.repo or is_repo_id(self.repo),
+            f"repo is '{self.repo}'; it must be <owner>/<name>, each of up to 96 letters, digits and '_', with single '-' and "
+            "'.' between them, and without '.git' at the end.",
+        )
         require_between("seed", self.seed, 0, 2**63 - 1)
         require_between("cohort_size", self.cohort_size, 1, 1_000_000)
         require_in("engine", self.engine, ENGINES)

@@ -32,6 +32,10 @@ class PredictionsError(MuatError, ValueError):
     """A file does not hold predictions for the dataset; names the line or row."""
 
 
+class HubError(MuatError, OSError):
+    """The Hugging Face Hub did not take a dataset."""
+
+
 class PromptError(MuatError, ValueError):
     """A text is not a prompt or holds no weights; names the line."""
 

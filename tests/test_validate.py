@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_cli import call
 
-from muat_exp.dataset.store import write_checksums
+from muat_exp.dataset.checksums import write_checksums
 from muat_exp.dataset.validate import validate
 from muat_exp.errors import DatasetError
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from omegaconf import OmegaConf
 
 from muat_exp.config import Config, from_dict
+from muat_exp.dataset.hub import dataset_folder
 from muat_exp.errors import ConfigurationError, DatasetError
 from muat_exp.population import to_module
 
@@ -163,9 +164,12 @@ class Subjects(Sequence[Subject]):
 
 
 def load_subjects(folder: Path | str) -> Subjects:
-    """The subjects of a dataset folder.
+    """The subjects of a dataset.
+
+    Args:
+        folder: its folder; a text may also be its `<owner>/<name>` on the Hugging Face Hub.
 
     Raises:
-        DatasetError: the folder does not hold a readable dataset.
+        DatasetError: there is no such folder or dataset, or it is not readable.
     """
-    return Subjects(Path(folder))
+    return Subjects(folder if isinstance(folder, Path) else dataset_folder(folder))

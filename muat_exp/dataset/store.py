@@ -1,6 +1,5 @@
 """Writes the dataset: records, ordered by example, rendered and sharded into Parquet, a set of files for each split."""
 
-import hashlib
 import os
 import shutil
 from collections import Counter
@@ -17,6 +16,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from muat_exp.config import SPLITS, Config
+from muat_exp.dataset.checksums import walk, write_checksums
 from muat_exp.dataset.records import subject_schema
 from muat_exp.dataset.rendering import Renderer
 from muat_exp.dataset.splits import assign_splits
@@ -26,7 +26,6 @@ from muat_exp.run_folder import read_cohort, to_yaml
 
 ROW_GROUP = 50
 SCORES = ["degraded_accuracy", "improved_accuracy", "improvement", "degraded_test_accuracy", "test_accuracy"]
-CHECKSUMS = "SHA256SUMS"
 DICTIONARIES = ["target_pattern", "selected_patterns.list.element", "activation"]
 
 
@@ -178,12 +177,6 @@ def staged_folder(final: Path) -> Path:
     return staged
 
 
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file, hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def complete(folder: Path, config: Config, probes: bytes, summary: Mapping[str, Any], card: str) -> None:
     """Writes the files beside the shards, and has everything on the disk."""
     (folder / "config.yaml").write_text(to_yaml(config))
@@ -194,22 +187,11 @@ def complete(folder: Path, config: Config, probes: bytes, summary: Mapping[str, 
     flush(folder)
 
 
-def write_checksums(folder: Path) -> None:
-    """Writes the checksums of all files, as `sha256sum --check` reads them."""
-    lines = [f"{file_sha256(path)}  {path.relative_to(folder)}\n" for path in walk(folder)]
-    (folder / CHECKSUMS).write_text("".join(lines))
-
-
 def flush(folder: Path) -> None:
     """Has every file of a folder on the disk before it is renamed."""
     for path in walk(folder):
         with path.open("rb") as file:
             os.fsync(file.fileno())
-
-
-def walk(folder: Path) -> Iterator[Path]:
-    """All files below a folder, in a stable order."""
-    yield from sorted(path for path in folder.rglob("*") if path.is_file())
 
 
 class Means:

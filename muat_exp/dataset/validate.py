@@ -16,13 +16,14 @@ from numpy.typing import NDArray
 from muat_exp.config import SPLITS, Config
 from muat_exp.dataset.card import render_card
 from muat_exp.dataset.checks import Checked, check_examples
+from muat_exp.dataset.checksums import differences
 from muat_exp.dataset.faults import Faults
 from muat_exp.dataset.foreign import check_foreign
 from muat_exp.dataset.reading import read_config, read_summary
 from muat_exp.dataset.records import subject_schema
 from muat_exp.dataset.rendering import Renderer, prompt_schema
 from muat_exp.dataset.splits import assign_splits
-from muat_exp.dataset.store import CHECKSUMS, SCORES, Means, Written, file_sha256
+from muat_exp.dataset.store import SCORES, Means, Written
 from muat_exp.dataset.tokens import LLAMA3, TokenStatistics
 from muat_exp.engine import Workers
 from muat_exp.errors import DatasetError
@@ -84,20 +85,8 @@ def build_task(folder: Path, config: Config, faults: Faults) -> Task:
 
 def check_files(folder: Path, faults: Faults) -> None:
     """Every file has the checksum that was noted when it was written, and no file is missing or new."""
-    path = folder / CHECKSUMS
-    if not path.is_file():
-        faults.add("checksums", f"{CHECKSUMS} is missing: files can't be checked.")
-        return
-    lines = path.read_text("utf-8", "replace").splitlines()
-    noted = {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
-    there = {str(file.relative_to(folder)): file for file in folder.rglob("*") if file.is_file() and file != path}
-    for name in sorted(noted.keys() | there.keys()):
-        if name not in there:
-            faults.add("checksums", f"{name} is missing.")
-        elif name not in noted:
-            faults.add("checksums", f"{name} is not in {CHECKSUMS}.")
-        elif file_sha256(there[name]) != noted[name]:
-            faults.add("checksums", f"{name} does not have its checksum: it was changed or damaged.")
+    for sentence in differences(folder):
+        faults.add("checksums", sentence)
 
 
 def batches(folder: Path, config: Config, faults: Faults) -> Iterator[tuple[str, pa.Table, pa.Table]]:

@@ -1,0 +1,202 @@
+"""The Hugging Face Hub: publishes a dataset's folder there, and fetches one from there.
+
+huggingface_hub is an optional extra and imported where it is needed. The token is the client's own matter: it comes from
+HF_TOKEN or from `hf auth login`, and is neither configured nor printed.
+"""
+
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from muat_exp.config import Config, is_repo_id, require
+from muat_exp.dataset.checksums import CHECKSUMS, FOREIGN, dataset_files, differences, read_checksums
+from muat_exp.errors import DatasetError, HubError, MuatError
+
+if TYPE_CHECKING:
+    from huggingface_hub import HfApi
+
+NEEDED = ("README.md", "config.yaml", "prompts/*.parquet", "subjects/*.parquet")
+PUBLISHED = ["*.parquet", "*.json", "*.md"]  # what is fetched of a dataset that was made elsewhere
+SHARDS = ["prompts/*.parquet", "subjects/*.parquet"]
+MOST = 5  # faults that are listed
+INSTALL = "pip install 'muat_exp[hub]'"
+AGAIN = "; the same command continues"
+ANSWERS = {
+    401: "it does not accept the login, or has no such dataset that this login may see; see `hf auth login` and HF_TOKEN",
+    403: "the token has no right to this; publishing needs one that may write there",
+    404: "it has no such dataset, or none that this login may see",
+    429: f"it has had too many requests for now{AGAIN}",
+}
+NO_CONNECTION = {"TransportError", "ConnectionError", "Timeout"}  # base classes, whichever HTTP library the client is built on
+SECRET = re.compile(r"(?<=Bearer )[^\s']+")
+
+
+def dataset_folder(name: str) -> Path:
+    """The folder of a dataset: a folder as it is, `<owner>/<name>` fetched from the Hub into the client's cache.
+
+    What was fetched once is read from the cache where the Hub can't be reached.
+
+    Raises:
+        DatasetError: there is no such folder, and no such dataset that could be fetched.
+    """
+    folder = Path(name)
+    if folder.is_dir():
+        return folder
+    if folder.exists():
+        raise DatasetError(f"{name} is a file; name the folder of a dataset.")
+    if not is_repo_id(name):
+        raise DatasetError(f"There is no folder {name}; name the folder of a dataset, or its <owner>/<name> on the Hub.")
+    if find_spec("huggingface_hub") is None:
+        raise DatasetError(f"There is no folder {name}; to read a dataset from the Hub: {INSTALL}.")
+    return fetch(name)
+
+
+def fetch(repo: str) -> Path:
+    """Fetches a dataset's files from the Hub: those that its checksums name, or where it has none, its tables and texts.
+
+    Raises:
+        DatasetError: it can't be fetched.
+    """
+    from huggingface_hub import snapshot_download
+
+    try:
+        with quietly(sys.stderr.isatty()):
+            folder = Path(snapshot_download(repo, repo_type="dataset", allow_patterns=CHECKSUMS))
+            noted = folder / CHECKSUMS
+            names = [CHECKSUMS, *read_checksums(noted)] if noted.is_file() else PUBLISHED
+            return Path(snapshot_download(repo, repo_type="dataset", revision=folder.name, allow_patterns=names))
+    except Exception as error:  # whatever the client raises: it has no common class
+        raise DatasetError(f"There is no folder {repo}, and it can't be read from the Hub: {reason(error)}.") from error
+
+
+def check_dataset(folder: Path) -> dict[str, int]:
+    """The files of a dataset that may be published, and their sizes in bytes.
+
+    Raises:
+        DatasetError: it is no dataset, or a file is not what its checksum says.
+    """
+    if not folder.is_dir():
+        raise DatasetError(f"There is no folder {folder}; what is published is the folder of a dataset on this machine.")
+    absent = [pattern for pattern in NEEDED if not any(folder.glob(pattern))]
+    if absent:
+        within = f" Did you mean {folder / 'dataset'}?" if (folder / "dataset").is_dir() else ""
+        raise DatasetError(f"{folder} holds no dataset that could be published: it has no {', no '.join(absent)}.{within}")
+    faults = list(differences(folder))
+    if faults:
+        more = f" And {len(faults) - MOST} more." if len(faults) > MOST else ""
+        raise DatasetError(f"{folder} is not published, because it is damaged: {' '.join(faults[:MOST])}{more}")
+    return {name: path.stat().st_size for name, path in dataset_files(folder).items()}
+
+
+def print_plan(config: Config) -> None:
+    """Prints what `publish` would send; needs neither network nor token."""
+    sizes = check_dataset(Path(config.dataset_dir))
+    for name, size in sizes.items():
+        print(f"{size:>15,}  {name}")
+    place = f"the {'private ' if config.private else ''}dataset {config.repo}"
+    print(f"{sum(sizes.values()):>15,}  bytes in {len(sizes)} files would go to {place}; nothing was sent.")
+
+
+def publish(config: Config) -> str:
+    """Uploads a dataset's folder as it stands to the Hub; returns its address.
+
+    The client's `upload_folder` continues by itself: what has arrived, committed or not, is not sent again, and a folder
+    that is there already makes no commit. (Its `upload_large_folder` is gone from the newest clients, and where it is left it
+    writes its state into the folder.) Shards that another version of the dataset left in the repository are deleted: the
+    card's globs would read them too.
+
+    Raises:
+        ConfigurationError: huggingface_hub is not installed, or nobody is logged in.
+        DatasetError: the folder is no dataset, or damaged.
+        HubError: the Hub did not take it.
+    """
+    folder = Path(config.dataset_dir)
+    check_dataset(folder)
+    require(find_spec("huggingface_hub") is not None, f"task=publish needs a package: {INSTALL}.")
+    from huggingface_hub import HfApi, get_token
+
+    try:
+        with quietly(config.progress and sys.stderr.isatty()):
+            token = get_token()
+            require(
+                bool(token), "task=publish needs a login on the Hub: run `hf auth login`, or set HF_TOKEN in the environment."
+            )
+            client = HfApi(token=token)
+            address = client.create_repo(config.repo, repo_type="dataset", private=config.private or None, exist_ok=True)
+            require_private(client, config)
+            client.upload_folder(
+                repo_id=config.repo,
+                repo_type="dataset",
+                folder_path=folder,
+                commit_message="Dataset made by muat_exp",
+                ignore_patterns=[pattern for part in FOREIGN for pattern in (part, f"{part}/*")],
+                delete_patterns=SHARDS,
+            )
+    except MuatError:
+        raise
+    except Exception as error:  # whatever the client raises: it has no common class
+        raise HubError(f"{folder} could not be published as {config.repo}: {reason(error)}.") from error
+    return str(address)
+
+
+def require_private(client: "HfApi", config: Config) -> None:
+    """Raises `HubError` where a private dataset is asked for, but the repository was there before and is public."""
+    if config.private and not client.repo_info(config.repo, repo_type="dataset").private:
+        raise HubError(
+            f"{config.repo} is there already and public, which private=true does not change; nothing was sent. Make it private "
+            "on its page, or name another repo."
+        )
+
+
+@contextmanager
+def quietly(progress: bool) -> Iterator[None]:
+    """Has the client say nothing, so that no address of its storage gets into a log; with `progress` it shows its bars."""
+    from huggingface_hub.utils import logging
+    from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+
+    level, hidden = logging.get_verbosity(), are_progress_bars_disabled()
+    logging.set_verbosity_error()
+    if not progress:
+        disable_progress_bars()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if not progress and not hidden:
+            enable_progress_bars()
+
+
+def reason(error: BaseException) -> str:
+    """What went wrong, as the end of a sentence, from an error of the client and those that it came from."""
+    from huggingface_hub import constants
+
+    chain = list(causes(error))
+    for cause in chain:
+        status = getattr(getattr(cause, "response", None), "status_code", None)
+        if status:
+            told = ANSWERS.get(status) or getattr(cause, "server_message", None) or "no reason given"
+            return f"the Hub answered {status}: {told}{AGAIN if status >= 500 else ''}"
+    for cause in reversed(chain):
+        names = {kind.__name__ for kind in type(cause).__mro__}
+        if "OfflineModeIsEnabled" in names:
+            return "HF_HUB_OFFLINE is set, so nothing is asked of the Hub"
+        if names & NO_CONNECTION:
+            return f"no connection to {constants.ENDPOINT} ({first_line(cause)}){AGAIN}"
+    return first_line(error)
+
+
+def causes(error: BaseException | None) -> Iterator[BaseException]:
+    """An error, and the errors that led to it."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's text, without a token that may be quoted there."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return SECRET.sub("***", lines[0]).rstrip(".")
