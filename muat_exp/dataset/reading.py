@@ -15,10 +15,11 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from omegaconf import OmegaConf
 
-from muat_exp.config import Config, from_dict
+from muat_exp.config import ACTIVATIONS, Config, from_dict
 from muat_exp.dataset.hub import dataset_folder
+from muat_exp.dataset.records import lists
 from muat_exp.errors import ConfigurationError, DatasetError
-from muat_exp.population import to_module
+from muat_exp.population import Population, to_module
 
 if TYPE_CHECKING:
     from torch import nn
@@ -118,7 +119,7 @@ class Subjects(Sequence[Subject]):
         try:
             self.config = read_config(folder)
             files = sorted((folder / "subjects").glob("*.parquet"))
-            self.table = pa.concat_tables([pq.read_table(file) for file in files])
+            self.table = pa.concat_tables([pq.read_table(file, pre_buffer=True) for file in files])
         except (OSError, pa.ArrowException) as error:
             raise DatasetError(f"{folder} does not hold a readable dataset: {error}") from error
 
@@ -128,6 +129,16 @@ class Subjects(Sequence[Subject]):
         from muat_exp.signature import read_probes
 
         return read_probes((self.folder / "probe_set.json").read_bytes(), self.config)
+
+    def population(self, degraded: bool = False) -> Population:
+        """All networks in flat arrays, in the order of the subjects: what weight-space models and the kernels read."""
+        values, _ = lists(self.table, "degraded_weights" if degraded else "weights")
+        depths, widths = (self.table[name].to_numpy().astype(np.int64) for name in ("num_layers", "neurons_per_layer"))
+        kinds = np.array([ACTIVATIONS.index(name) for name in self.table["activation"].to_pylist()], np.int64)
+        empty = Population.zeros(self.config.patterns.sequence_length, depths, widths, kinds)
+        if len(values) != len(empty.parameters):
+            raise DatasetError(f"{self.folder}: there are {len(values)} weights; the networks have {len(empty.parameters)}.")
+        return empty.with_parameters(values)
 
     def __len__(self) -> int:
         return self.table.num_rows  # type: ignore[no-any-return]
