@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 import orjson
 import pyarrow as pa
-import pyarrow.parquet as pq
+import yaml
 from numpy.typing import NDArray
-from omegaconf import OmegaConf
 
 from muat_exp.config import ACTIVATIONS, Config, from_dict
 from muat_exp.dataset.hub import dataset_folder
+from muat_exp.dataset.parquet import open_parquet
 from muat_exp.dataset.records import lists
 from muat_exp.errors import ConfigurationError, DatasetError
 from muat_exp.population import Population, to_module
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from muat_exp.signature import ProbeSet
 
+LONGEST_YAML = 2**16  # bytes that are read of a dataset's configuration
 COUNTS = ("asked", "accepted", "attempts", "rejected", "accuracy", "patterns", "splits")
 SUMMARY = ("config_signature", *COUNTS, "origin", "versions")
 
@@ -37,10 +38,14 @@ def read_config(folder: Path) -> Config:
     """
     path = folder / "config.yaml"
     try:
-        config: Config = from_dict(OmegaConf.to_container(OmegaConf.load(path)))  # type: ignore[arg-type]
+        with path.open("rb") as file:
+            text = file.read(LONGEST_YAML).decode()
+        if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text)):  # a few lines of them can fill the memory
+            raise DatasetError(f"{path} has an alias (*name), which no configuration of this program has.")
+        config: Config = from_dict(yaml.safe_load(text))
     except ConfigurationError as error:
         raise DatasetError(f"{path} is not a configuration of this program: {error}") from error
-    except Exception as error:  # OmegaConf passes on whatever YAML raises
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, AttributeError, RecursionError) as error:
         raise DatasetError(f"{folder} holds no dataset: config.yaml can't be read.") from error
     return config
 
@@ -119,7 +124,7 @@ class Subjects(Sequence[Subject]):
         try:
             self.config = read_config(folder)
             files = sorted((folder / "subjects").glob("*.parquet"))
-            self.table = pa.concat_tables([pq.read_table(file, pre_buffer=True) for file in files])
+            self.table = pa.concat_tables([open_parquet(file).read() for file in files])
         except (OSError, pa.ArrowException) as error:
             raise DatasetError(f"{folder} does not hold a readable dataset: {error}") from error
 
