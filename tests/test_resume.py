@@ -28,18 +28,19 @@ KILLED = """
     config, folder = small_config(dataset=DatasetConfig(num_examples=140), cohort_size=24), Path(sys.argv[1])
     begin = time.perf_counter()
     generate(config, folder / "whole")  # compiles or loads the kernels, so that the children begin at once
-    seconds, chance, killed = time.perf_counter() - begin, random.Random(0), 0
-    for _ in range(20):
+    longest, chance, killed = min(1.5, (time.perf_counter() - begin) / 4), random.Random(0), 0
+    while killed < 20:
         child = os.fork()
         if not child:
             generate(config, folder / "killed")
             os._exit(0)
-        time.sleep(chance.uniform(0, min(1.5, seconds / 4)))
+        time.sleep(chance.uniform(0, longest))
         os.kill(child, signal.SIGKILL)
-        killed += os.waitpid(child, 0)[1] == signal.SIGKILL
+        ended = os.waitpid(child, 0)[1] != signal.SIGKILL
+        killed, longest = killed + (not ended), longest / (2 if ended else 1)  # one that came to its end was given too long
     cohorts = len(list((folder / "killed" / "cohorts").glob("cohort-*.arrow")))
     generate(config, folder / "killed")
-    print(killed, cohorts)
+    print(cohorts)
 """
 
 
@@ -55,9 +56,7 @@ def test_twenty_kills_at_random_moments_leave_the_same_dataset(tmp_path):
         [sys.executable, "-c", script, tmp_path, here], capture_output=True, text=True, timeout=300, check=False
     )
     assert done.returncode == 0, done.stderr
-    killed, cohorts = map(int, done.stdout.split())
-    assert killed >= 15
-    assert cohorts > 0
+    assert int(done.stdout) > 0  # cohorts that were finished between the kills
     assert files(tmp_path / "killed/dataset") == files(tmp_path / "whole/dataset")
     assert (tmp_path / "killed/metrics.csv").exists()
     assert not list((tmp_path / "killed").rglob(".cohort-*"))

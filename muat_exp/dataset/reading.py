@@ -11,20 +11,22 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 import orjson
 import pyarrow as pa
-import pyarrow.parquet as pq
+import yaml
 from numpy.typing import NDArray
-from omegaconf import OmegaConf
 
-from muat_exp.config import Config, from_dict
+from muat_exp.config import ACTIVATIONS, Config, from_dict
 from muat_exp.dataset.hub import dataset_folder
+from muat_exp.dataset.parquet import open_parquet
+from muat_exp.dataset.records import lists
 from muat_exp.errors import ConfigurationError, DatasetError
-from muat_exp.population import to_module
+from muat_exp.population import Population, to_module
 
 if TYPE_CHECKING:
     from torch import nn
 
     from muat_exp.signature import ProbeSet
 
+LONGEST_YAML = 2**16  # bytes that are read of a dataset's configuration
 COUNTS = ("asked", "accepted", "attempts", "rejected", "accuracy", "patterns", "splits")
 SUMMARY = ("config_signature", *COUNTS, "origin", "versions")
 
@@ -37,10 +39,14 @@ def read_config(folder: Path) -> Config:
     """
     path = folder / "config.yaml"
     try:
-        config: Config = from_dict(OmegaConf.to_container(OmegaConf.load(path)))  # type: ignore[arg-type]
+        with path.open("rb") as file:
+            text = file.read(LONGEST_YAML).decode()
+        if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text)):  # a few lines of them can fill the memory
+            raise DatasetError(f"{path} has an alias (*name), which no configuration of this program has.")
+        config: Config = from_dict(yaml.safe_load(text))
     except ConfigurationError as error:
         raise DatasetError(f"{path} is not a configuration of this program: {error}") from error
-    except Exception as error:  # OmegaConf passes on whatever YAML raises
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, AttributeError, RecursionError) as error:
         raise DatasetError(f"{folder} holds no dataset: config.yaml can't be read.") from error
     return replace(config, signature=replace(config.signature, probe_set=""))  # a dataset's probes are its own file's
 
@@ -119,7 +125,7 @@ class Subjects(Sequence[Subject]):
         try:
             self.config = read_config(folder)
             files = sorted((folder / "subjects").glob("*.parquet"))
-            self.table = pa.concat_tables([pq.read_table(file) for file in files])
+            self.table = pa.concat_tables([open_parquet(file).read() for file in files])
         except (OSError, pa.ArrowException) as error:
             raise DatasetError(f"{folder} does not hold a readable dataset: {error}") from error
 
@@ -129,6 +135,16 @@ class Subjects(Sequence[Subject]):
         from muat_exp.signature import dataset_probes
 
         return dataset_probes(self.folder, self.config)
+
+    def population(self, degraded: bool = False) -> Population:
+        """All networks in flat arrays, in the order of the subjects: what weight-space models and the kernels read."""
+        values, _ = lists(self.table, "degraded_weights" if degraded else "weights")
+        depths, widths = (self.table[name].to_numpy().astype(np.int64) for name in ("num_layers", "neurons_per_layer"))
+        kinds = np.array([ACTIVATIONS.index(name) for name in self.table["activation"].to_pylist()], np.int64)
+        empty = Population.zeros(self.config.patterns.sequence_length, depths, widths, kinds)
+        if len(values) != len(empty.parameters):
+            raise DatasetError(f"{self.folder}: there are {len(values)} weights; the networks have {len(empty.parameters)}.")
+        return empty.with_parameters(values)
 
     def __len__(self) -> int:
         return self.table.num_rows  # type: ignore[no-any-return]

@@ -19,6 +19,7 @@ from muat_exp.dataset.checks import Checked, check_examples
 from muat_exp.dataset.checksums import differences
 from muat_exp.dataset.faults import Faults
 from muat_exp.dataset.foreign import check_foreign
+from muat_exp.dataset.parquet import open_parquet
 from muat_exp.dataset.reading import read_config, read_summary
 from muat_exp.dataset.records import subject_schema
 from muat_exp.dataset.rendering import Renderer, prompt_schema
@@ -97,15 +98,15 @@ def batches(folder: Path, config: Config, faults: Faults) -> Iterator[tuple[str,
     """
     schemas = {"subjects": subject_schema(config), "prompts": prompt_schema(config)}
     for path in sorted((folder / "subjects").glob("*.parquet")):
+        files = {part: open_parquet(folder / part / path.name) for part in schemas}
+        wrong = [part for part, schema in schemas.items() if not files[part].schema_arrow.equals(schema)]
+        for part in wrong:
+            faults.add("schema", f"{path.name}: the columns of {part} are not those of the configuration.")
+        if wrong:
+            continue
         try:
-            files = {part: pq.ParquetFile(folder / part / path.name) for part in schemas}
-            wrong = [part for part, schema in schemas.items() if not files[part].schema_arrow.equals(schema)]
-            for part in wrong:
-                faults.add("schema", f"{path.name}: the columns of {part} are not those of the configuration.")
-            if not wrong:
-                pairs = zip(*(files[part].iter_batches(BATCH) for part in schemas), strict=True)
-                for one, other in pairs:
-                    yield path.name.partition("-")[0], pa.Table.from_batches([one]), pa.Table.from_batches([other])
+            for one, other in zip(*(files[part].iter_batches(BATCH) for part in schemas), strict=True):
+                yield path.name.partition("-")[0], pa.Table.from_batches([one]), pa.Table.from_batches([other])
         except (OSError, pa.ArrowException, ValueError) as error:
             raise DatasetError(f"{folder.name}: {path.name} can't be read: {error}") from error
 
