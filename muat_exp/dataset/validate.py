@@ -188,8 +188,12 @@ class Tally:
         if "summary" not in faults.found:
             tokens = self.tokens if renderer.counter else {}
             name = renderer.counter.name if renderer.counter else ""
-            expected = render_card(self.config, summary, Written(splits, tokens, name), summary["origin"])
-            check_card(folder, expected, bool(tokens), faults)
+            try:
+                expected = render_card(self.config, summary, Written(splits, tokens, name), summary["origin"])
+            except (KeyError, TypeError, ValueError, AttributeError):  # data from anywhere
+                faults.add("summary", "summary.json lacks figures that a card is made of, or they are no numbers.")
+            else:
+                check_card(folder, expected, bool(tokens), faults)
 
     def wrong_figures(self, summary: dict[str, Any], splits: dict[str, int]) -> Iterator[str]:
         """A sentence for each figure of a summary that is not the data's."""
