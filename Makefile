@@ -17,7 +17,7 @@ demo: setup ## make a dataset of 200 examples in outputs/demo
 	$(BIN)/python -m muat_exp dataset.num_examples=200 hydra.run.dir=outputs/demo
 
 test: setup-dev ## run the tests
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile
 
 lint: setup-dev ## check style and types
 	$(BIN)/ruff check .

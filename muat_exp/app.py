@@ -186,6 +186,35 @@ def validate_dataset(config: Config, folder: Path) -> float:
     return 0.0
 
 
+def make_probes(config: Config, folder: Path) -> float:
+    """Makes a probe set and a benchmark set in the run's folder, or checks the file of `signature.probe_set`."""
+    from muat_exp.probes import check_set, make_sets
+
+    if config.signature.probe_set:
+        check_set(config)
+    else:
+        make_sets(config, folder)
+    return 0.0
+
+
+def score_predictions(config: Config, folder: Path) -> float:
+    """Scores predictions, writes `score.json` into the run's folder and prints the tables; returns the headline figure."""
+    from muat_exp.dataset.hub import dataset_folder
+
+    source = dataset_folder(config.dataset_dir)
+    from muat_exp.run_folder import write_atomically
+    from muat_exp.score.judge import judge
+    from muat_exp.score.report import print_score
+
+    score = judge(source, Path(config.predictions), config.benchmark_set, config.threads)
+    score = replace(score, dataset=config.dataset_dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_atomically(folder / "score.json", score.to_json())
+    print_score(score)
+    print(f"score: {os.path.relpath(folder / 'score.json')}")
+    return score.headline
+
+
 def derive_dataset(config: Config, folder: Path) -> float:
     """Makes a dataset from another one's stored networks, for task=signature and task=render."""
     from muat_exp.dataset.hub import dataset_folder
@@ -221,6 +250,8 @@ TASKS: dict[str, Callable[[Config, Path], float]] = {
     "gather": gather_sweep,
     "dashboard": make_dashboard,
     "validate": validate_dataset,
+    "probes": make_probes,
+    "score": score_predictions,
     "signature": derive_dataset,
     "render": derive_dataset,
     "publish": publish_dataset,

@@ -26,7 +26,8 @@ from omegaconf.errors import (
 )
 
 from muat_exp.config import ON_DATASETS, Config, determines_data, flatten, from_dict, require, schema_keys, unknown_key
-from muat_exp.errors import ConfigurationError, RunFolderError, nearest
+from muat_exp.errors import ConfigurationError, ProbeSetError, RunFolderError, nearest
+from muat_exp.probe_set import digest, parse, read_file
 
 ADDED_GROUP = re.compile(r"^\+(?=(experiment|sweep)=)")
 HYDRA_ERRORS = (HydraException, OmegaConfBaseException, MissingConfigException)
@@ -72,8 +73,30 @@ def to_config(composed: DictConfig) -> Config:
         ConfigurationError: an unknown key, a value that can't be resolved, or a wrong one.
     """
     with sentences():
-        values = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
-    config: Config = from_dict(values)  # type: ignore[arg-type]
+        values: dict[str, Any] = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)  # type: ignore[assignment]
+    signature = values.get("signature")
+    given = isinstance(signature, dict) and (signature.get("probe_set") or signature.get("probe_set_sha256"))
+    return with_probes(values) if given else from_dict(values)  # type: ignore[no-any-return]
+
+
+def with_probes(values: dict[str, Any]) -> Config:
+    """The checked configuration with the number and the checksum of the probes that `signature.probe_set` holds.
+
+    Raises:
+        ConfigurationError: the file is absent, no probe set, of other patterns, or not the one that a run began with.
+    """
+    settings = values["signature"]
+    path, begun = str(settings.get("probe_set", "")), settings.get("probe_set_sha256", "")
+    require(bool(path), "signature.probe_set_sha256 is filled in from the file that signature.probe_set names; leave it out.")
+    try:
+        content = read_file(Path(path))
+        probes = parse(content)
+        settings |= {"probes": len(probes.sequences), "probe_set_sha256": digest(content)}
+        config: Config = from_dict(values)
+        probes.check(config.patterns)
+    except ProbeSetError as error:
+        raise ConfigurationError(f"signature.probe_set={path}: {error}") from error
+    require(begun in ("", digest(content)), f"signature.probe_set={path}: the file is not what it was when the run began.")
     return config
 
 
@@ -94,12 +117,13 @@ def prepare(arguments: Sequence[str]) -> list[str]:
     """
     prepared = normalise(resumed(arguments))
     if any(f"task={task}" in prepared for task in ON_DATASETS):
-        makes_one = any(f"task={task}" in prepared for task in ("signature", "render"))
+        makes_one = any(f"task={task}" in prepared for task in ("signature", "render", "score"))
         return [*map(named_folder, prepared), "hydra.output_subdir=null", *([] if makes_one else ["hydra.run.dir=."])]
     if any(argument.startswith("--") and argument != "--multirun" for argument in prepared) or "-c" in prepared:
         return prepared  # help, or printing the configuration
     keys = [argument.partition("=")[0] for argument in prepared]
-    if "task=dashboard" in prepared:
+    checked = "task=probes" in prepared and "signature.probe_set" in keys
+    if "task=dashboard" in prepared or checked:
         return [*prepared, "hydra.output_subdir=null", "hydra.run.dir=."]
     if "task=gather" in prepared:
         folder = next((argument.partition("=")[2] for argument in prepared if argument.startswith("sweep_dir=")), "")
@@ -176,8 +200,11 @@ def resumed(arguments: Sequence[str]) -> list[str]:
     for key in keys:
         free = key.startswith("hydra.") or not determines_data(key)
         require(free, f"resume={folders[-1]} continues a run as it was configured; leave out '{key}', or start another run.")
-    stored = flatten(json.loads(path.read_bytes())["config"])
-    kept = [f"{key}={json.dumps(value)}" for key, value in stored if key not in keys and key.split(".")[0] not in keys]
+    stored = dict(flatten(json.loads(path.read_bytes())["config"]))
+    copy = path.with_name("probe_set.json")
+    if stored.get("signature.probe_set") and copy.is_file():
+        stored["signature.probe_set"] = str(copy)
+    kept = [f"{key}={json.dumps(value)}" for key, value in stored.items() if key not in keys and key.split(".")[0] not in keys]
     return [*kept, *others, f"hydra.run.dir={json.dumps(folders[-1])}"]
 
 

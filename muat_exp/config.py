@@ -233,6 +233,8 @@ class SignatureConfig:
         require_between("signature.bins", self.bins, 2, 1000)
         require_between("signature.probes", self.probes, 2, 100_000)
         require_between("signature.probe_seed", self.probe_seed, 0, 2**63 - 1)
+        read = not self.probe_set or bool(self.probe_set_sha256)
+        require(read, "signature.probe_set was not read; muat_exp.load_config reads it and fills in probe_set_sha256.")
         fourier = "fourier" not in self.methods or self.n_frequencies <= self.probes // 2
         require(
             fourier,

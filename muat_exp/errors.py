@@ -24,6 +24,14 @@ class DatasetError(MuatError, ValueError):
     """A folder does not hold a readable dataset."""
 
 
+class ProbeSetError(MuatError, ValueError):
+    """A file is no probe set or benchmark set, or not one of the configured space and patterns."""
+
+
+class PredictionsError(MuatError, ValueError):
+    """A file does not hold predictions for the dataset; names the line or row."""
+
+
 class HubError(MuatError, OSError):
     """The Hugging Face Hub did not take a dataset."""
 

@@ -147,6 +147,8 @@ def generate(config: Config, folder: Path | str, reporter: Reporter | None = Non
             reporter.note("compiling kernels (once, under a minute)")
         with watch.phase("setup"):
             task = Task.build(config)
+            if task.probes.given:
+                write_atomically(run.path / "probe_set.json", task.probes.given)  # a continued run needs no other copy
         ledger = Ledger(Quotas(config), config.patterns.enabled)
         with watch.phase("cohorts"):
             trained = make_cohorts(task, run, ledger, workers, watch, reporter, trackers)

@@ -12,7 +12,7 @@ from muat_exp.kernels import training as kernels
 from muat_exp.kernels.data import draw_evenly
 from muat_exp.population import Population
 from muat_exp.sequences import SpaceArrays, space_arrays
-from muat_exp.signature import ProbeSet, draw_probes, profile
+from muat_exp.signature import ProbeSet, profile, run_probes
 from muat_exp.subject import Specs, SubjectData
 
 
@@ -41,7 +41,7 @@ class Task:
         key = random.generator_keys(config.seed, np.zeros(1, np.int64), random.RESPONSES)[0]
         rows, origins = draw_evenly(space, key, config.training.response_examples, config.patterns.sequence_length)
         starts = np.searchsorted(origins, np.arange(len(config.patterns.enabled) + 1))
-        return cls(config, space, probes or draw_probes(config, space), rows, starts)
+        return cls(config, space, probes or run_probes(config, space), rows, starts)
 
 
 def measure_tests(

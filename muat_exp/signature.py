@@ -1,16 +1,18 @@
 """The probe set and the activation signatures taken on it."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
-import orjson
 from numpy.typing import NDArray
 
 from muat_exp.config import METHODS, Config, SignatureConfig
+from muat_exp.errors import ConfigurationError, DatasetError, ProbeSetError
 from muat_exp.kernels import profiles, random
 from muat_exp.kernels.data import draw_evenly
 from muat_exp.population import Population
-from muat_exp.sequences import SpaceArrays, decode, encode
+from muat_exp.probe_set import ProbeFile, digest, parse, read_file
+from muat_exp.sequences import SpaceArrays, decode, encode, matches
 
 METHOD_CODES = {name: getattr(profiles, name.upper()) for name in METHODS}
 
@@ -23,30 +25,89 @@ class ProbeSet:
         tokens: uint8 `(probes, L)`.
         origins: int64 `(probes,)`, the pattern that each was drawn from, as an index into `patterns.enabled`.
         patterns: number of enabled patterns.
+        given: content of the file that they were read from; empty where they were drawn.
     """
 
     tokens: NDArray[np.uint8]
     origins: NDArray[np.int64]
     patterns: int
+    given: bytes = b""
 
     def to_json(self, config: Config) -> bytes:
-        """The probe set as the dataset stores it."""
-        content = {
-            "vocab_size": config.patterns.vocab_size,
-            "sequence_length": config.patterns.sequence_length,
-            "seed": config.signature.probe_seed,
-            "sequences": decode(self.tokens),
-            "patterns": [config.patterns.enabled[origin] for origin in self.origins],
-        }
-        return orjson.dumps(content, option=orjson.OPT_INDENT_2)
+        """The probe set as the dataset stores it: a given file as it is."""
+        if self.given:
+            return self.given
+        space = config.patterns
+        names = tuple(space.enabled[origin] for origin in self.origins)
+        sequences = tuple(decode(self.tokens))
+        return ProbeFile(space.vocab_size, space.sequence_length, config.signature.probe_seed, sequences, names).to_json()
 
 
 def read_probes(content: bytes, config: Config) -> ProbeSet:
-    """A stored probe set."""
-    values = orjson.loads(content)
+    """A stored probe set.
+
+    Raises:
+        ProbeSetError: it is none, does not fit the configured patterns, or is not the one that the configuration asks for.
+    """
+    file = parse(content)
+    file.check(config.patterns)
+    asked = config.signature.probe_set_sha256
+    if asked and digest(content) != asked:
+        raise ProbeSetError("it is not the probe set that signature.probe_set_sha256 stands for.")
     places = {name: place for place, name in enumerate(config.patterns.enabled)}
-    origins = np.array([places[name] for name in values["patterns"]], np.int64)
-    return ProbeSet(encode(values["sequences"]), origins, len(places))
+    origins = np.array([places[name] for name in file.patterns], np.int64)
+    probes = ProbeSet(encode(file.sequences), origins, len(places), content)
+    check_members(probes, config)
+    return probes
+
+
+def check_members(probes: ProbeSet, config: Config) -> None:
+    """Raises `ProbeSetError` where a probe is no member of the pattern that it stands for."""
+    for origin, pattern in enumerate(config.patterns.build()):
+        rows = np.flatnonzero(probes.origins == origin)
+        wrong = rows[~matches(pattern, probes.tokens[rows])]
+        if len(wrong):
+            sequence = decode(probes.tokens[wrong[:1]])[0]
+            others = f", nor are {len(wrong) - 1} others" if len(wrong) > 1 else ""
+            raise ProbeSetError(f"sequences[{wrong[0]}] '{sequence}' is no member of {pattern.name}{others}.")
+
+
+def dataset_probes(folder: Path, config: Config) -> ProbeSet:
+    """The probe set that a dataset holds.
+
+    Raises:
+        DatasetError: it is absent or wrong.
+    """
+    path = folder / "probe_set.json"
+    try:
+        return read_probes(read_file(path), config)
+    except ProbeSetError as error:
+        raise DatasetError(f"{path}: {error}") from error
+
+
+def given_probes(folder: Path, config: Config) -> ProbeSet | None:
+    """The probe set of a dataset that was made with a file of probes; None where the configuration draws or names its own.
+
+    Raises:
+        DatasetError: it is absent or wrong.
+    """
+    settings = config.signature
+    return dataset_probes(folder, config) if settings.probe_set_sha256 and not settings.probe_set else None
+
+
+def run_probes(config: Config, space: SpaceArrays) -> ProbeSet:
+    """The probe set of a run: read from the configured file, or drawn.
+
+    Raises:
+        ConfigurationError: the file is absent or wrong.
+    """
+    settings = config.signature
+    if not settings.probe_set_sha256:
+        return draw_probes(config, space)
+    try:
+        return read_probes(read_file(Path(settings.probe_set)), config)
+    except ProbeSetError as error:
+        raise ConfigurationError(f"signature.probe_set={settings.probe_set}: {error}") from error
 
 
 def draw_probes(config: Config, space: SpaceArrays) -> ProbeSet:

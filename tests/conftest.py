@@ -1,5 +1,8 @@
 """Shared fixtures: small configurations and one finished run."""
 
+import fcntl
+import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +24,7 @@ from muat_exp.config import (
 )
 from muat_exp.engine import Workers, worker_threads
 from muat_exp.generate import Result, generate
+from muat_exp.kernels.compiled import CACHE_FOLDER, kernels_are_cached
 from muat_exp.sequences import SpaceArrays, space_arrays
 
 settings.register_profile("compiled", deadline=None)  # a first call compiles
@@ -37,6 +41,16 @@ def small_config(**changes: object) -> Config:
         "logger": LoggerConfig("csv"),
     }
     return Config(**(defaults | changes))  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def kernels(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Compiled kernels: one of pytest's processes compiles them, the others wait for it and read its cache."""
+    folder = tmp_path_factory.mktemp("kernels")
+    with (Path(tempfile.gettempdir()) / f"muat-{os.getuid()}-{Path(CACHE_FOLDER).name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not kernels_are_cached():
+            generate(small_config(logger=LoggerConfig("none")), folder)
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from test_cli import call
 
 from muat_exp.dataset.checksums import write_checksums
+from muat_exp.dataset.parquet import open_parquet
 from muat_exp.dataset.validate import validate
 from muat_exp.errors import DatasetError
 
@@ -188,3 +189,25 @@ def test_a_folder_of_other_files_is_no_dataset(tmp_path, workers):
     pq.write_table(pa.table({"x": [1]}), tmp_path / "x.parquet")
     with pytest.raises(DatasetError, match="holds no dataset"):
         validate(tmp_path, workers)
+
+
+def test_what_would_fill_the_memory_is_refused(dataset, workers):
+    bomb = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
+        f"{name}: &{name} [{', '.join(['*' + before] * 9)}]\n" for before, name in zip("abcdefgh", "bcdefghi", strict=True)
+    )
+    (dataset / "config.yaml").write_text(bomb)
+    with pytest.raises(DatasetError, match="has an alias"):
+        validate(dataset, workers)
+
+
+def test_lists_that_are_too_long_are_not_read(dataset, tmp_path, monkeypatch):
+    monkeypatch.setattr("muat_exp.dataset.parquet.MOST_VALUES", 100)
+    with pytest.raises(DatasetError, match="holds more than a dataset does"):
+        open_parquet(min((dataset / "subjects").glob("*.parquet")))
+
+
+def test_an_interpolation_in_a_configuration_is_not_resolved(dataset, workers, monkeypatch):
+    monkeypatch.setenv("CANARY", "secret-value")
+    path = dataset / "config.yaml"
+    path.write_text(path.read_text().replace("recipe: robust", "recipe: ${oc.env:CANARY}"))
+    assert "secret-value" not in " ".join(validate(dataset, workers))

@@ -19,6 +19,7 @@ from muat_exp.errors import DatasetError, RunFolderError
 from muat_exp.measurement import Measured, Task, measure
 from muat_exp.population import Population
 from muat_exp.progress import Reporter
+from muat_exp.signature import given_probes
 from muat_exp.storage import as_stored
 from muat_exp.subject import draw_data, draw_population, draw_specs
 
@@ -147,7 +148,7 @@ def derive(source: Path, composed: Config, given: Collection[str], target: Path,
     config = derived_config(stored.config, composed, given)
     kept = not config.dataset.needs_history or stored.config.dataset.needs_history
     require(kept, "dataset.columns asks for training_metrics, which this dataset did not keep; they need a run of their own.")
-    task, means = Task.build(config), Means(SCORES)
+    task, means = Task.build(config, given_probes(source, config)), Means(SCORES)
 
     def observe(records: pa.Table) -> None:
         means.add(records)
@@ -162,9 +163,7 @@ def derive(source: Path, composed: Config, given: Collection[str], target: Path,
     return target
 
 
-def derived_summary(
-    summary: Mapping[str, Any], config: Config, means: Means, written: Written, task: str
-) -> dict[str, Any]:
+def derived_summary(summary: Mapping[str, Any], config: Config, means: Means, written: Written, task: str) -> dict[str, Any]:
     """The counts of the first dataset's run, with the accuracies of the weights as they are stored here."""
     origin = (
         f"Made by `task={task}` from the networks of a dataset with the config_signature `{summary['config_signature']}`; "

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import orjson
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from muat_exp.dataset.faults import Faults
+from muat_exp.dataset.parquet import open_parquet
 from muat_exp.dataset.parsing import parse_weights
 from muat_exp.engine import Workers
 from muat_exp.errors import DatasetError, PromptError
@@ -27,14 +27,8 @@ def parquet_files(folder: Path) -> list[Path]:
     Raises:
         DatasetError: there are none.
     """
-    found = []
-    for path in sorted(folder.rglob("*.parquet")):
-        try:
-            names = pq.read_schema(path).names
-        except (OSError, pa.ArrowException) as error:
-            raise DatasetError(f"{folder}: {path.relative_to(folder)} can't be read: {error}") from error
-        if set(FIELDS) <= set(names):
-            found.append(path)
+    paths = sorted(folder.rglob("*.parquet"))
+    found = [path for path in paths if set(FIELDS) <= set(open_parquet(path).schema_arrow.names)]
     if not found:
         wanted = f"no config.yaml, and no Parquet file with the fields {', '.join(FIELDS)}"
         raise DatasetError(f"{folder} holds no dataset: {wanted}.")
@@ -45,7 +39,7 @@ def batches(folder: Path) -> Iterator[list[dict[str, Any]]]:
     """Rows of the published fields, up to `BATCH` at a time."""
     for path in parquet_files(folder):
         try:
-            for batch in pq.ParquetFile(path).iter_batches(BATCH):
+            for batch in open_parquet(path).iter_batches(BATCH):
                 names = [name for name in (*FIELDS, "classification_text") if name in batch.schema.names]
                 yield batch.select(names).to_pylist()
         except (OSError, pa.ArrowException, ValueError) as error:

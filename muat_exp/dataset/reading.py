@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
@@ -11,22 +11,25 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 import orjson
 import pyarrow as pa
-import pyarrow.parquet as pq
+import yaml
 from numpy.typing import NDArray
-from omegaconf import OmegaConf
 
-from muat_exp.config import Config, from_dict
+from muat_exp.config import ACTIVATIONS, Config, from_dict
 from muat_exp.dataset.hub import dataset_folder
+from muat_exp.dataset.parquet import open_parquet
+from muat_exp.dataset.records import lists
 from muat_exp.errors import ConfigurationError, DatasetError
-from muat_exp.population import to_module
+from muat_exp.population import Population, to_module
 
 if TYPE_CHECKING:
     from torch import nn
 
     from muat_exp.signature import ProbeSet
 
+LONGEST_YAML = 2**16  # bytes that are read of a dataset's configuration
 COUNTS = ("asked", "accepted", "attempts", "rejected", "accuracy", "patterns", "splits")
 SUMMARY = ("config_signature", *COUNTS, "origin", "versions")
+
 
 def read_config(folder: Path) -> Config:
     """The configuration that a dataset says it was made with.
@@ -36,12 +39,16 @@ def read_config(folder: Path) -> Config:
     """
     path = folder / "config.yaml"
     try:
-        config: Config = from_dict(OmegaConf.to_container(OmegaConf.load(path)))  # type: ignore[arg-type]
+        with path.open("rb") as file:
+            text = file.read(LONGEST_YAML).decode()
+        if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text)):  # a few lines of them can fill the memory
+            raise DatasetError(f"{path} has an alias (*name), which no configuration of this program has.")
+        config: Config = from_dict(yaml.safe_load(text))
     except ConfigurationError as error:
         raise DatasetError(f"{path} is not a configuration of this program: {error}") from error
-    except Exception as error:  # OmegaConf passes on whatever YAML raises
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, AttributeError, RecursionError) as error:
         raise DatasetError(f"{folder} holds no dataset: config.yaml can't be read.") from error
-    return config
+    return replace(config, signature=replace(config.signature, probe_set=""))  # a dataset's probes are its own file's
 
 
 def read_summary(folder: Path) -> dict[str, Any]:
@@ -118,16 +125,26 @@ class Subjects(Sequence[Subject]):
         try:
             self.config = read_config(folder)
             files = sorted((folder / "subjects").glob("*.parquet"))
-            self.table = pa.concat_tables([pq.read_table(file) for file in files])
+            self.table = pa.concat_tables([open_parquet(file).read() for file in files])
         except (OSError, pa.ArrowException) as error:
             raise DatasetError(f"{folder} does not hold a readable dataset: {error}") from error
 
     @cached_property
     def probes(self) -> ProbeSet:
         """The probe set."""
-        from muat_exp.signature import read_probes
+        from muat_exp.signature import dataset_probes
 
-        return read_probes((self.folder / "probe_set.json").read_bytes(), self.config)
+        return dataset_probes(self.folder, self.config)
+
+    def population(self, degraded: bool = False) -> Population:
+        """All networks in flat arrays, in the order of the subjects: what weight-space models and the kernels read."""
+        values, _ = lists(self.table, "degraded_weights" if degraded else "weights")
+        depths, widths = (self.table[name].to_numpy().astype(np.int64) for name in ("num_layers", "neurons_per_layer"))
+        kinds = np.array([ACTIVATIONS.index(name) for name in self.table["activation"].to_pylist()], np.int64)
+        empty = Population.zeros(self.config.patterns.sequence_length, depths, widths, kinds)
+        if len(values) != len(empty.parameters):
+            raise DatasetError(f"{self.folder}: there are {len(values)} weights; the networks have {len(empty.parameters)}.")
+        return empty.with_parameters(values)
 
     def __len__(self) -> int:
         return self.table.num_rows  # type: ignore[no-any-return]

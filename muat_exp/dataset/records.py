@@ -1,14 +1,18 @@
 """Records: a cohort's arrays as an Arrow table, one row an attempt, and the schema of the `subjects` configuration."""
 
-from typing import Any
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from muat_exp.cohort import CohortResult
 from muat_exp.config import ACTIVATIONS, Config
 from muat_exp.population import Population
+
+if TYPE_CHECKING:
+    from muat_exp.cohort import CohortResult
 
 FLOATS = pa.list_(pa.float32())
 ARRAYS = ("weights", "degraded_weights", "signature", "degraded_signature", "history")  # the columns of lists of floats

@@ -75,6 +75,4 @@ class Renderer:
         degraded, weights = name.startswith("degraded"), name.endswith("weights")
         if weights:
             return weights_column(record, self.config, arrays["degraded_weights" if degraded else "weights"])
-        return signature_column(
-            record, self.config, arrays["degraded_signature" if degraded else "signature"], self.methods
-        )
+        return signature_column(record, self.config, arrays["degraded_signature" if degraded else "signature"], self.methods)

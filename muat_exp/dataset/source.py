@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from muat_exp.config import Config
+from muat_exp.dataset.parquet import open_parquet
 from muat_exp.dataset.reading import read_config
 from muat_exp.dataset.store import Places
 from muat_exp.errors import DatasetError
@@ -58,7 +58,7 @@ class Source:
         """The records of some examples, in their order; thread-safe."""
         parts, found = [], []
         for number in np.unique(places.files):
-            file, rows = pq.ParquetFile(self.files[number]), places.rows[places.files == number]
+            file, rows = open_parquet(self.files[number]), places.rows[places.files == number]
             for _, group, first, count in self.groups[self.groups[:, 0] == number]:
                 own = rows[(rows >= first) & (rows < first + count)]
                 if len(own):
@@ -72,14 +72,14 @@ class Source:
 
 def row_groups(number: int, path: Path) -> NDArray[np.int64]:
     """Each row group of a file, int64 `(groups, 4)`: the file's number, the group's, its first row, its rows."""
-    metadata = pq.read_metadata(path)
+    metadata = open_parquet(path).metadata
     rows = np.array([metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)], np.int64)
     return np.stack([np.full(len(rows), number), np.arange(len(rows)), np.cumsum(rows) - rows, rows], axis=1)
 
 
 def examples(number: int, path: Path, patterns: Sequence[str]) -> NDArray[np.int64]:
     """Each example of a file, int64 `(rows, 4)`: its number, the file's, its row, its target pattern."""
-    table = pq.read_table(path, columns=["example_id", "target_pattern"])
+    table = open_parquet(path).read(columns=["example_id", "target_pattern"])
     targets = [patterns.index(name) for name in table["target_pattern"].to_pylist()]
     count = table.num_rows
     columns = (table["example_id"].to_numpy(), np.full(count, number), np.arange(count), np.array(targets, np.int64))

@@ -19,6 +19,7 @@ from muat_exp.dataset.checks import Checked, check_examples
 from muat_exp.dataset.checksums import differences
 from muat_exp.dataset.faults import Faults
 from muat_exp.dataset.foreign import check_foreign
+from muat_exp.dataset.parquet import open_parquet
 from muat_exp.dataset.reading import read_config, read_summary
 from muat_exp.dataset.records import subject_schema
 from muat_exp.dataset.rendering import Renderer, prompt_schema
@@ -29,6 +30,7 @@ from muat_exp.engine import Workers
 from muat_exp.errors import DatasetError
 from muat_exp.measurement import Task
 from muat_exp.progress import Reporter, Silent
+from muat_exp.signature import given_probes
 
 BATCH = 200  # examples checked at a time by one worker
 
@@ -56,7 +58,7 @@ def validate(folder: Path, workers: Workers, reporter: Reporter | None = None) -
         return faults.sentences()
     config = read_config(folder)
     check_files(folder, faults)
-    task, renderer = Task.build(config), Renderer(config_for_rendering(config))
+    task, renderer = build_task(folder, config, faults), Renderer(config_for_rendering(config))
     tally = Tally(config)
     pairs = workers.stream(
         lambda batch: (batch[0], check_examples(task, renderer, *batch[1:])), batches(folder, config, faults)
@@ -74,6 +76,14 @@ def config_for_rendering(config: Config) -> Config:
     return config if known else replace(config, dataset=replace(config.dataset, tokenizer="none"))
 
 
+def build_task(folder: Path, config: Config, faults: Faults) -> Task:
+    """What the configuration fixes; probes that were drawn are drawn again and compared, given ones are read."""
+    task, path = Task.build(config, given_probes(folder, config)), folder / "probe_set.json"
+    if path.is_file() and path.read_bytes() != task.probes.to_json(config):
+        faults.add("probes", "probe_set.json does not hold the probes that the configuration gives.")
+    return task
+
+
 def check_files(folder: Path, faults: Faults) -> None:
     """Every file has the checksum that was noted when it was written, and no file is missing or new."""
     for sentence in differences(folder):
@@ -88,15 +98,15 @@ def batches(folder: Path, config: Config, faults: Faults) -> Iterator[tuple[str,
     """
     schemas = {"subjects": subject_schema(config), "prompts": prompt_schema(config)}
     for path in sorted((folder / "subjects").glob("*.parquet")):
+        files = {part: open_parquet(folder / part / path.name) for part in schemas}
+        wrong = [part for part, schema in schemas.items() if not files[part].schema_arrow.equals(schema)]
+        for part in wrong:
+            faults.add("schema", f"{path.name}: the columns of {part} are not those of the configuration.")
+        if wrong:
+            continue
         try:
-            files = {part: pq.ParquetFile(folder / part / path.name) for part in schemas}
-            wrong = [part for part, schema in schemas.items() if not files[part].schema_arrow.equals(schema)]
-            for part in wrong:
-                faults.add("schema", f"{path.name}: the columns of {part} are not those of the configuration.")
-            if not wrong:
-                pairs = zip(*(files[part].iter_batches(BATCH) for part in schemas), strict=True)
-                for one, other in pairs:
-                    yield path.name.partition("-")[0], pa.Table.from_batches([one]), pa.Table.from_batches([other])
+            for one, other in zip(*(files[part].iter_batches(BATCH) for part in schemas), strict=True):
+                yield path.name.partition("-")[0], pa.Table.from_batches([one]), pa.Table.from_batches([other])
         except (OSError, pa.ArrowException, ValueError) as error:
             raise DatasetError(f"{folder.name}: {path.name} can't be read: {error}") from error
 
@@ -178,8 +188,12 @@ class Tally:
         if "summary" not in faults.found:
             tokens = self.tokens if renderer.counter else {}
             name = renderer.counter.name if renderer.counter else ""
-            expected = render_card(self.config, summary, Written(splits, tokens, name), summary["origin"])
-            check_card(folder, expected, bool(tokens), faults)
+            try:
+                expected = render_card(self.config, summary, Written(splits, tokens, name), summary["origin"])
+            except (KeyError, TypeError, ValueError, AttributeError):  # data from anywhere
+                faults.add("summary", "summary.json lacks figures that a card is made of, or they are no numbers.")
+            else:
+                check_card(folder, expected, bool(tokens), faults)
 
     def wrong_figures(self, summary: dict[str, Any], splits: dict[str, int]) -> Iterator[str]:
         """A sentence for each figure of a summary that is not the data's."""

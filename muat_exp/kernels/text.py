@@ -5,6 +5,8 @@ import numpy as np
 from muat_exp.kernels.compiled import compiled
 
 MILLION = 1_000_000
+THOUSAND = np.uint32(1000)
+TRIPLES = np.array([list(f"{number:03d}".encode()) for number in range(1000)], np.uint8)  # 000 to 999 as digits
 DOT, MINUS, ZERO, COMMA, SPACE, NEWLINE = (np.uint8(ord(character)) for character in ".-0, \n")
 OPEN, CLOSE = np.uint8(ord("[")), np.uint8(ord("]"))
 LAYER, BLOCK = (np.frombuffer(text, np.uint8) for text in (b'  "network.', b"### "))
@@ -39,15 +41,27 @@ def write_number(buffer, at, value):
     """A float32 with six decimals, as `f"{value:.6f}"` spells it, but never -0.000000.
 
     The product with a million is exact in float64 (24 bits times 14, and a power of two), so rounding it, ties to even,
-    is the correct rounding of the decimal. Up to 9e12.
+    is the correct rounding of the decimal. Up to 9e12. The decimals come from a table, three at a time: a division a digit
+    took three times as long.
     """
     scaled = np.int64(np.rint(np.float64(abs(value)) * MILLION))
     if value < 0 and scaled > 0:
         buffer[at] = MINUS
         at += 1
-    at = write_digits(buffer, at, scaled // MILLION, 1)
+    whole = scaled // MILLION
+    decimals = np.uint32(scaled - whole * MILLION)
+    high = decimals // THOUSAND
+    low = decimals - high * THOUSAND
+    if whole < 10:
+        buffer[at] = ZERO + np.uint8(whole)
+        at += 1
+    else:
+        at = write_digits(buffer, at, whole, 1)
     buffer[at] = DOT
-    return write_digits(buffer, at + 1, scaled % MILLION, 6)
+    for i in range(3):
+        buffer[at + 1 + i] = TRIPLES[high, i]
+        buffer[at + 4 + i] = TRIPLES[low, i]
+    return at + 7
 
 
 @compiled()

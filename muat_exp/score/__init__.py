@@ -1,0 +1,1 @@
+"""The judge of interpreters: their answers against what is known of the subjects."""
