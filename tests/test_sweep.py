@@ -208,3 +208,16 @@ def test_the_command_of_the_wandb_sweep_file_runs(tmp_path):
 def test_a_folder_without_jobs_is_refused(tmp_path):
     with pytest.raises(SweepError, match="holds no sweep"):
         read_jobs(tmp_path)
+
+
+def test_a_search_names_its_best_job_and_shortens_long_numbers(tmp_path):
+    keys = ["architecture=small", "training=published", "patterns.enabled=[starts_with,ends_with]", "dataset.num_examples=28"]
+    done = call(tmp_path, "+sweep=optuna", "hydra.sweeper.n_trials=3", *keys, "logger=none", "hydra.sweep.dir=out")
+    assert done.returncode == 0, done.stderr
+    rows = json.loads((tmp_path / "out/sweep.json").read_bytes())["jobs"]
+    best = max(rows, key=lambda row: row["acceptance"] * (row["improvement"] or 0))
+    assert f"best: job {best['job']}, acceptance x improvement {best['objective']:.3f}" in done.stdout
+    found = yaml.safe_load((tmp_path / "out/optimization_results.yaml").read_text())
+    assert found["best_value"] == pytest.approx(best["objective"])
+    job = read_jobs(tmp_path / "out")[0]
+    assert all(len(part.partition("=")[2]) <= 9 for part in job.label(list(found["best_params"])).split(", "))

@@ -65,6 +65,11 @@ def tracked(tmp_path_factory):
         "HOME": str(folder / "home"),
     }
     (folder / "home").mkdir()
+    for git in (
+        ["init", "-q"],
+        ["-c", "user.name=me", "-c", "user.email=me@here", "commit", "-q", "--allow-empty", "-m", "first"],
+    ):
+        subprocess.run(["git", *git], cwd=folder, check=True)
     done = call(folder, "+sweep=smoke", "hydra.sweep.dir=out", "seed=3", "logger.tags=[mine]", env=environment)
     assert done.returncode == 0, done.stderr
     return folder, ear, done
@@ -89,6 +94,8 @@ def test_a_job_is_one_run_with_its_configuration_metrics_table_and_dataset(track
     listed = records(folder / "out/1")
     (run,) = of_kind(listed, "run")
     assert (run["config"]["update"]["seed"], run["config"]["update"]["corruption"]["rate"]) == (3, 0.45)
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=folder, capture_output=True, text=True, check=True).stdout.strip()
+    assert run["config"]["update"]["git_commit"] == commit
     assert run["display_name"] == "corruption.rate=0.45"
     assert run["run_group"].endswith("out")
     assert {"mine", "robust", "pca", "corruption 0.45"} <= set(run["tags"])

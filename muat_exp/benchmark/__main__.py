@@ -16,6 +16,8 @@ from muat_exp.benchmark.report import Results, plot, show
 RECIPES = ("robust", "published")
 SHAPES = tuple(product(RECIPES, ("small", "medium", "large"), (1, 2)))
 SUBJECTS = {"plain": 28, "lightning": 14}  # the first ones of the pipeline's attempts
+PAIRS = 6  # of default runs with and without W&B
+JOBS = 20  # of a sweep
 EXAMPLES = (1_000, 10_000, 50_000)
 
 
@@ -29,6 +31,8 @@ def plan(quick: bool) -> list[tuple[str, dict[str, Any]]]:
         *(("phases", {"recipe": recipe}) for recipe in RECIPES),
         *(("growth", {"examples": examples}) for examples in EXAMPLES[: 1 if quick else 3]),
         ("start_up", {}),
+        ("tracking", {"pairs": PAIRS}),
+        ("sweep", {"jobs": JOBS}),
     ]
 
 

@@ -1,6 +1,7 @@
 """What is timed. Every case runs in a process of its own, so that its peak memory is its own, and returns one row."""
 
 import importlib
+import json
 import logging
 import resource
 import subprocess
@@ -213,26 +214,48 @@ def phases(recipe: str) -> Row:
     return {"cpu_seconds": total, "shares": {part: value / total for part, value in sorted(seconds.items())}}
 
 
+def command_seconds(*arguments: str) -> float:
+    """Seconds of `python -m muat_exp` with these arguments."""
+    begin = time.perf_counter()
+    subprocess.run([sys.executable, "-m", "muat_exp", *arguments], capture_output=True, check=True)
+    return time.perf_counter() - begin
+
+
 def start_up() -> Row:
     """Seconds until `--help` has answered, and for the whole smoke experiment with compiled kernels."""
-
-    def best(runs: int, *arguments: str) -> float:
-        times = []
-        for _ in range(runs):
-            begin = time.perf_counter()
-            subprocess.run([sys.executable, "-m", "muat_exp", *arguments], capture_output=True, check=True)
-            times.append(time.perf_counter() - begin)
-        return min(times)
-
     with tempfile.TemporaryDirectory() as folder:
-        smoke = best(1, "experiment=smoke", f"hydra.run.dir={folder}/first")
-        return {
-            "help_seconds": best(3, "--help"),
-            "smoke_seconds": min(smoke, best(1, "experiment=smoke", f"hydra.run.dir={folder}/second")),
-        }
+        smoke = [command_seconds("experiment=smoke", f"hydra.run.dir={folder}/{name}") for name in ("first", "second")]
+        return {"help_seconds": min(command_seconds("--help") for _ in range(3)), "smoke_seconds": min(smoke)}
 
 
-CASES: dict[str, Callable[..., Row]] = {case.__name__: case for case in (loop, pipeline, growth, training, phases, start_up)}
+def tracking(pairs: int) -> Row:
+    """A default run with W&B offline beside one without, in turns; the median of their ratios is what W&B costs."""
+    seconds: dict[str, list[float]] = {"wandb": [], "csv": []}
+    with tempfile.TemporaryDirectory() as folder:
+        command_seconds("experiment=smoke", f"hydra.run.dir={folder}/warm")
+        for pair in range(pairs):
+            for logger in sorted(seconds, reverse=bool(pair % 2)):  # neither is always the first of its pair
+                run = f"{folder}/{pair}-{logger}"
+                seconds[logger].append(command_seconds(f"logger={logger}", f"hydra.run.dir={run}"))
+    ratios = np.array(seconds["wandb"]) / np.array(seconds["csv"])
+    medians = {f"{logger}_seconds": float(np.median(values)) for logger, values in seconds.items()}
+    return {"pairs": pairs, "cost": float(np.median(ratios)) - 1, "ratios": ratios.tolist()} | medians
+
+
+def sweep(jobs: int) -> Row:
+    """A sweep of tiny jobs: seconds a job spends outside its own work, from the second job on, W&B included."""
+    tiny = ["experiment=smoke", "training=published", "patterns.enabled=[starts_with,contains_abc]", "dataset.num_examples=8"]
+    with tempfile.TemporaryDirectory() as folder:
+        total = command_seconds("-m", *tiny, f"seed=range({jobs})", f"hydra.sweep.dir={folder}")
+        ends = [(Path(folder) / str(job) / "job.json").stat().st_mtime for job in range(jobs)]
+        summaries = [json.loads((Path(folder) / str(job) / "summary.json").read_bytes()) for job in range(1, jobs)]
+    work = float(np.mean([summary["seconds"]["total"] for summary in summaries]))
+    return {"jobs": jobs, "seconds": total, "work_a_job": work, "outside_a_job": (ends[-1] - ends[0]) / (jobs - 1) - work}
+
+
+CASES: dict[str, Callable[..., Row]] = {
+    case.__name__: case for case in (loop, pipeline, growth, training, phases, start_up, tracking, sweep)
+}
 
 
 def measure(case: str, options: Row) -> Row:

@@ -96,9 +96,18 @@ def phases(results: Results) -> Table:
 def show(results: Results, before: Results) -> None:
     """Prints all tables."""
     console, start = Console(width=128), results["start_up"][0]
+    tracked, swept = results["tracking"][0], results["sweep"][0]
     for shown in (whole_pipeline(results, before), by_architecture(results, before), growth(results), phases(results)):
         console.print(shown)
     console.print(f"--help answers in {start['help_seconds']:.2f} s; experiment=smoke takes {start['smoke_seconds']:.1f} s")
+    console.print(
+        f"W&B offline costs {tracked['cost']:+.1%} of a default run (median of {tracked['pairs']} pairs: "
+        f"{tracked['wandb_seconds']:.2f} s with, {tracked['csv_seconds']:.2f} s without)"
+    )
+    console.print(
+        f"a sweep of {swept['jobs']} tiny jobs spends {swept['outside_a_job']:.2f} s a job outside its work, "
+        f"which takes {swept['work_a_job']:.2f} s"
+    )
 
 
 def plot(results: Results, path: Path) -> None:
