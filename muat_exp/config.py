@@ -483,8 +483,15 @@ def from_dict(values: Mapping[str, Any], schema: type = Config, prefix: str = ""
 
 
 def unknown_key(key: str) -> str:
-    """The sentence for a key that no group has."""
-    return f"Unknown configuration key '{key}'.{nearest(key, schema_keys()) or ' See python -m muat_exp --cfg job.'}"
+    """The sentence for a key that no group has.
+
+    >>> unknown_key("tasks")
+    "Unknown configuration key 'tasks'. Did you mean 'dataset.tasks'?"
+    """
+    leaf = key.rpartition(".")[2]
+    within = [known for known in schema_keys() if known.rpartition(".")[2] == leaf]  # the right key, of another group
+    hint = nearest(key, within) or (f" Did you mean '{within[0]}'?" if within else nearest(key, schema_keys()))
+    return f"Unknown configuration key '{key}'.{hint or ' See python -m muat_exp --cfg job.'}"
 
 
 def _required(item: Any) -> bool:

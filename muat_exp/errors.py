@@ -54,5 +54,5 @@ def nearest(name: str, allowed: Iterable[str]) -> str:
     >>> nearest("palindrom", ["palindrome", "alternating"])
     " Did you mean 'palindrome'?"
     """
-    close = difflib.get_close_matches(name, list(allowed), n=1, cutoff=0.5)
+    close = difflib.get_close_matches(name, list(allowed), n=1, cutoff=0.6)
     return f" Did you mean '{close[0]}'?" if close else ""

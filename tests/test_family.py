@@ -1,0 +1,104 @@
+"""Any small configuration: what is generated validates, renders again, is read back from its texts, and scores as the truth."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pyarrow.parquet as pq
+from conftest import small_config
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import muat_exp
+from muat_exp.compose import load_config
+from muat_exp.config import (
+    ACTIVATIONS,
+    CORRUPTION_KINDS,
+    JSON_COLUMNS,
+    METHODS,
+    PRECISIONS,
+    PROMPT_TASKS,
+    QUANTIZATIONS,
+    SITES,
+    STYLES,
+    ArchitectureConfig,
+    Config,
+    CorruptionConfig,
+    DatasetConfig,
+    LoggerConfig,
+    PatternsConfig,
+    Range,
+    SignatureConfig,
+    SplitsConfig,
+    TrainingConfig,
+)
+from muat_exp.dataset.derive import derive
+from muat_exp.dataset.validate import validate
+from muat_exp.generate import generate
+from muat_exp.patterns import DEFINITIONS, NAMES
+from muat_exp.progress import Silent
+from muat_exp.score.judge import judge
+
+SOME_NAMES = st.lists(st.sampled_from(NAMES), min_size=2, max_size=6, unique=True)
+
+
+def some(values, least=0):
+    return st.lists(st.sampled_from(values), min_size=least, unique=True).map(tuple)
+
+
+@st.composite
+def configurations(draw):
+    """Small configurations of any kind whose subjects have a chance to be accepted."""
+    splits = draw(st.sampled_from([SplitsConfig(), SplitsConfig(0.5, 0.5, 0.0), SplitsConfig(0.4, 0.3, 0.3)]))
+    low, high = sorted(draw(st.tuples(st.integers(1, 3), st.integers(1, 3))))
+    names = tuple(draw(SOME_NAMES))
+    return small_config(
+        seed=draw(st.integers(0, 2**62)),
+        logger=LoggerConfig("none"),
+        architecture=ArchitectureConfig(
+            Range(low, high), Range(4, draw(st.integers(4, 18))), draw(some(ACTIVATIONS, 1)),
+            draw(st.sampled_from([0.0, 0.1])), draw(st.sampled_from(PRECISIONS)), draw(st.sampled_from(QUANTIZATIONS[:3])),
+        ),
+        patterns=PatternsConfig(
+            names, draw(st.sampled_from(DEFINITIONS)), draw(st.integers(8, 26)), draw(st.integers(4, 8)),
+            per_subject=Range(1, draw(st.integers(1, 2))), examples_per_subject=draw(st.integers(40, 200)),
+        ),
+        corruption=CorruptionConfig(draw(st.sampled_from([0.0, 0.2])), draw(st.sampled_from(CORRUPTION_KINDS))),
+        signature=SignatureConfig(
+            draw(some(METHODS, 1)), draw(st.sampled_from(SITES)), draw(st.integers(1, 12)), probes=draw(st.integers(12, 60))
+        ),
+        training=TrainingConfig(min_improvement=0.01, min_test_accuracy=0.0, test_examples=100, response_examples=50),
+        dataset=DatasetConfig(
+            num_examples=12, balance=draw(st.booleans()), on_shortfall="accept", max_attempts_per_example=8,
+            tasks=PROMPT_TASKS, style=draw(st.sampled_from(STYLES)), columns=draw(some(JSON_COLUMNS)), splits=splits,
+        ),
+    )  # fmt: skip
+
+
+def true_answers(dataset, task, path):
+    rows = pq.read_table(dataset / "prompts", columns=["example_id", f"{task}_completion"]).to_pylist()
+    lines = ({"example_id": row["example_id"], "completion": row[f"{task}_completion"], "task": task} for row in rows)
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return path
+
+
+@settings(max_examples=6, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(configurations())
+def test_all_tasks_agree_on_any_small_dataset(workers, tmp_path_factory, config: Config):
+    folder = tmp_path_factory.mktemp("family")
+    dataset = generate(config, folder).dataset
+    assert validate(dataset, workers) == []
+    subjects = muat_exp.load_subjects(dataset)
+    prompts = {row["example_id"]: row for row in pq.read_table(dataset / "prompts").to_pylist()}
+    for subject in subjects:
+        parsed = muat_exp.parse_prompt(prompts[subject.example_id]["classification_prompt"])
+        assert np.allclose(parsed.parameters, subject.weights, rtol=1e-6, atol=6e-7)
+    if len(subjects):
+        for task in PROMPT_TASKS:
+            score = judge(dataset, true_answers(dataset, task, folder / "answers.jsonl"), "", 2)
+            assert score.headline > 0.999
+    other = STYLES[1 - STYLES.index(config.dataset.style)]
+    composed = replace(load_config([f"dataset.style={other}"]), task="render", dataset_dir=str(dataset))
+    again = derive(dataset, composed, ["dataset.style"], folder / "again" / "dataset", workers, Silent())
+    assert validate(again, workers) == []
+    assert pq.read_table(again / "subjects").equals(pq.read_table(dataset / "subjects"))
