@@ -15,10 +15,11 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from muat_exp.compose import conf_folder, launched_threads, prepare, sentences, to_config
-from muat_exp.config import Config, require
+from muat_exp.config import Config
 from muat_exp.errors import ConfigurationError, DatasetError, MuatError, RunFolderError
 from muat_exp.lean_import import lean_imports
 from muat_exp.run_folder import load_run_config
+from muat_exp.schema import require
 from muat_exp.sweep.callback import STARTED
 from muat_exp.sweep.jobs import FINISHED, RUNNING, Job, exit_code, failed, is_finished, read_plan, swept_keys
 

@@ -25,9 +25,10 @@ from omegaconf.errors import (
     OmegaConfBaseException,
 )
 
-from muat_exp.config import ON_DATASETS, Config, determines_data, flatten, from_dict, require, schema_keys, unknown_key
+from muat_exp.config import ON_DATASETS, Config, determines_data, from_dict
 from muat_exp.errors import ConfigurationError, ProbeSetError, RunFolderError, nearest
 from muat_exp.probe_set import digest, parse, read_file
+from muat_exp.schema import flatten, require, schema_keys, unknown_key
 
 ADDED_GROUP = re.compile(r"^\+(?=(experiment|sweep)=)")
 HYDRA_ERRORS = (HydraException, OmegaConfBaseException, MissingConfigException)
@@ -76,7 +77,7 @@ def to_config(composed: DictConfig) -> Config:
         values: dict[str, Any] = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)  # type: ignore[assignment]
     signature = values.get("signature")
     given = isinstance(signature, dict) and (signature.get("probe_set") or signature.get("probe_set_sha256"))
-    return with_probes(values) if given else from_dict(values)  # type: ignore[no-any-return]
+    return with_probes(values) if given else from_dict(values)
 
 
 def with_probes(values: dict[str, Any]) -> Config:
@@ -92,7 +93,7 @@ def with_probes(values: dict[str, Any]) -> Config:
         content = read_file(Path(path))
         probes = parse(content)
         settings |= {"probes": len(probes.sequences), "probe_set_sha256": digest(content)}
-        config: Config = from_dict(values)
+        config = from_dict(values)
         probes.check(config.patterns)
     except ProbeSetError as error:
         raise ConfigurationError(f"signature.probe_set={path}: {error}") from error
@@ -264,12 +265,12 @@ def absent_key(key: str) -> str:
     if key.startswith("hydra."):
         return f"Hydra has no key '{key}'; python -m muat_exp --cfg hydra shows all of them."
     head, dot, rest = key.partition(".")
-    if not dot and not nearest(head, schema_keys()):
+    if not dot and not nearest(head, schema_keys(Config)):
         return f"There is no configuration key or group '{key}'; {group_list()}"
     matching = nearest(head, groups()).partition("'")[2].partition("'")[0]
-    if dot and matching and head != matching and f"{matching}.{rest}" in schema_keys():
+    if dot and matching and head != matching and f"{matching}.{rest}" in schema_keys(Config):
         return f"Unknown configuration key '{key}'. Did you mean '{matching}.{rest}'?"
-    return unknown_key(key)
+    return unknown_key(key, Config)
 
 
 def unresolved(error: OmegaConfBaseException) -> str:
@@ -279,7 +280,8 @@ def unresolved(error: OmegaConfBaseException) -> str:
         return f"{place} is '???', which stands for a missing value; give it one."
     if isinstance(error, InterpolationKeyError):
         missing = next(iter(re.findall(r"'([^']*)'", str(error))), "")
-        return f"{place} refers to '${{{missing}}}', which the configuration does not have.{nearest(missing, schema_keys())}"
+        hint = nearest(missing, schema_keys(Config))
+        return f"{place} refers to '${{{missing}}}', which the configuration does not have.{hint}"
     if isinstance(error, InterpolationResolutionError):
         return f"{place} refers to something that can't be computed: {first_line(error)}"
     return first_line(error)

@@ -12,9 +12,10 @@ import orjson
 import pyarrow as pa
 from omegaconf import OmegaConf
 
-from muat_exp.config import PRESENTATION, Config, config_signature, flatten, from_dict
+from muat_exp.config import PRESENTATION, Config, config_signature, from_dict
 from muat_exp.errors import RunFolderError
 from muat_exp.manifest import Manifest
+from muat_exp.schema import flatten
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -122,8 +123,7 @@ class RunFolder:
 
 def load_run_config(folder: Path) -> Config:
     """The configuration that a run's folder was made with."""
-    config: Config = from_dict(orjson.loads((folder / "config.json").read_bytes())["config"])
-    return config
+    return from_dict(orjson.loads((folder / "config.json").read_bytes())["config"])
 
 
 def read_cohort(path: Path) -> pa.Table:

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from muat_exp.compose import conf_folder, load_config
-from muat_exp.config import Config, config_signature, flatten, from_dict
+from muat_exp.config import Config, config_signature, from_dict
 from muat_exp.errors import ConfigurationError
+from muat_exp.schema import flatten
 
 OPTIONS = sorted(path.relative_to(conf_folder()) for path in conf_folder().glob("*/*.yaml"))
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from muat_exp.config import Config, config_signature, require
+from muat_exp.config import Config, config_signature
 from muat_exp.dataset.card import render_card
 from muat_exp.dataset.reading import read_summary
 from muat_exp.dataset.records import list_array, lists, subject_schema
@@ -19,6 +19,7 @@ from muat_exp.errors import DatasetError, RunFolderError
 from muat_exp.measurement import Measured, Task, measure
 from muat_exp.population import Population
 from muat_exp.progress import Reporter
+from muat_exp.schema import require
 from muat_exp.signature import given_probes
 from muat_exp.storage import as_stored
 from muat_exp.subject import draw_data, draw_population, draw_specs

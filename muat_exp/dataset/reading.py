@@ -43,7 +43,7 @@ def read_config(folder: Path) -> Config:
             text = file.read(LONGEST_YAML).decode()
         if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text)):  # a few lines of them can fill the memory
             raise DatasetError(f"{path} has an alias (*name), which no configuration of this program has.")
-        config: Config = from_dict(yaml.safe_load(text))
+        config = from_dict(yaml.safe_load(text))
     except ConfigurationError as error:
         raise DatasetError(f"{path} is not a configuration of this program: {error}") from error
     except (OSError, UnicodeDecodeError, yaml.YAMLError, AttributeError, RecursionError) as error:

@@ -6,8 +6,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
 
-from muat_exp.config import require
 from muat_exp.errors import ConfigurationError
+from muat_exp.schema import require
 
 LLAMA3, NONE = "llama3", "none"
 

@@ -6,8 +6,9 @@ from contextlib import redirect_stderr
 from importlib.util import find_spec
 from typing import Any
 
-from muat_exp.config import Config, require
+from muat_exp.config import Config
 from muat_exp.errors import TrackingError
+from muat_exp.schema import require
 from muat_exp.tracking.weights_and_biases import require_login
 
 CURVES = ("train_loss", "validation_loss", "train_accuracy", "validation_accuracy")

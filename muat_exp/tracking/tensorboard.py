@@ -4,7 +4,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from muat_exp.config import require
+from muat_exp.schema import require
 from muat_exp.tracking.curves import MeanCurves, Row
 from muat_exp.tracking.tracker import Progress
 

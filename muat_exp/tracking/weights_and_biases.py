@@ -13,8 +13,9 @@ from typing import Any
 
 import orjson
 
-from muat_exp.config import Config, require
+from muat_exp.config import Config
 from muat_exp.errors import TrackingError
+from muat_exp.schema import require
 from muat_exp.tracking.curves import MeanCurves, Row
 from muat_exp.tracking.tracker import Progress
 
