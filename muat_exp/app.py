@@ -293,7 +293,7 @@ def unwritable(error: OSError) -> RunFolderError:
         raise error
     place = f" ({error.filename})" if error.filename else ""
     reason = os.strerror(error.errno)
-    return RunFolderError(f"The run's folder can't be written{place}: {reason}. Finished cohorts are kept.")
+    return RunFolderError(f"A file can't be written{place}: {reason}. What was finished is kept.")
 
 
 def report(failures: Sequence[MuatError]) -> int:

@@ -5,6 +5,7 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from datetime import datetime
 from itertools import count
 from pathlib import Path
@@ -25,7 +26,7 @@ from omegaconf.errors import (
     OmegaConfBaseException,
 )
 
-from muat_exp.config import ON_DATASETS, Config, determines_data, from_dict
+from muat_exp.config import DERIVING, ON_DATASETS, Config, determines_data, from_dict
 from muat_exp.errors import ConfigurationError, ProbeSetError, RunFolderError, nearest
 from muat_exp.probe_set import digest, parse, read_file
 from muat_exp.schema import flatten, require, schema_keys, unknown_key
@@ -75,9 +76,23 @@ def to_config(composed: DictConfig) -> Config:
     """
     with sentences():
         values: dict[str, Any] = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)  # type: ignore[assignment]
+    if values.get("task") in DERIVING and values.get("dataset_dir"):
+        values["patterns"] = dataset_patterns(str(values["dataset_dir"]))  # what a signature must fit
     signature = values.get("signature")
     given = isinstance(signature, dict) and (signature.get("probe_set") or signature.get("probe_set_sha256"))
     return with_probes(values) if given else from_dict(values)
+
+
+def dataset_patterns(name: str) -> dict[str, Any]:
+    """The patterns of a dataset, as its configuration holds them.
+
+    Raises:
+        DatasetError: there is no such dataset.
+    """
+    from muat_exp.dataset.hub import dataset_folder
+    from muat_exp.dataset.reading import read_config
+
+    return asdict(read_config(dataset_folder(name)).patterns)
 
 
 def with_probes(values: dict[str, Any]) -> Config:

@@ -35,7 +35,8 @@ UNTIL = ("switch", "plateau")
 ENGINES = ("compiled", "torch")
 LOGGERS = ("wandb", "csv", "tensorboard", "none")
 LOGGER_MODES = ("offline", "online")
-ON_DATASETS = ("validate", "signature", "render", "score", "publish")  # tasks that work on a finished dataset
+DERIVING = ("signature", "render")  # tasks that make a dataset from another
+ON_DATASETS = ("validate", *DERIVING, "score", "publish")  # tasks that work on a finished dataset
 TASKS = ("generate", "gather", "dashboard", "probes", *ON_DATASETS)
 SHORTFALLS = ("error", "accept")
 REPO_ID = re.compile(r"(?!.*(?:--|\.\.))\w(?:[\w.-]{0,94}\w)?/\w(?:[\w.-]{0,94}\w)?(?<!\.git)", re.ASCII)
@@ -407,6 +408,16 @@ class Config:
     def to_dict(self) -> dict[str, Any]:
         """Nested plain containers, as YAML and JSON hold them."""
         return json.loads(json.dumps(asdict(self)))  # type: ignore[no-any-return]
+
+
+def published_values(config: Config) -> dict[str, Any]:
+    """Nested plain containers without paths of the machine, as they may be shown elsewhere."""
+    values = config.to_dict()
+    values["signature"]["probe_set"] = ""  # the dataset has a file of its own
+    values["dataset"]["tokenizer"] = os.path.basename(config.dataset.tokenizer)
+    for name in ("sweep_dir", "dataset_dir", "predictions", "benchmark_set"):
+        values[name] = ""
+    return values
 
 
 def determines_data(key: str) -> bool:

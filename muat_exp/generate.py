@@ -22,7 +22,7 @@ from muat_exp.config import Config, config_signature
 from muat_exp.dataset.card import render_card
 from muat_exp.dataset.reading import Subjects, load_subjects
 from muat_exp.dataset.records import attempt_table
-from muat_exp.dataset.store import SCORES, Means, Places, Written, complete, gather, replace_folder, staged_folder, write_shards
+from muat_exp.dataset.store import Means, Places, Written, complete, gather, replace_folder, staged_folder, write_shards
 from muat_exp.dataset.tokens import load_counter
 from muat_exp.engine import Workers, worker_threads
 from muat_exp.kernels.compiled import kernels_are_cached
@@ -132,6 +132,7 @@ def generate(config: Config, folder: Path | str, reporter: Reporter | None = Non
         reporter: told of the progress.
 
     Raises:
+        ConfigurationError: the configured tokenizer or probe set is absent or wrong.
         ShortfallError: a pattern could not fill its quota and `dataset.on_shortfall` is "error".
         RunFolderError: the folder holds another configuration, is in use, or can't be written.
     """
@@ -234,7 +235,7 @@ def make_cohort(
 def write_dataset(task: Task, run: RunFolder, ledger: Ledger, workers: Workers) -> tuple[dict[str, Any], Path]:
     """Writes the dataset into a staged folder; returns what the data say, and the folder."""
     config, staged = task.config, staged_folder(run.dataset)
-    means = Means(SCORES)
+    means = Means()
     paths = {number: run.cohort_path(number) for number in range(len(ledger.places))}
     written = write_shards(staged, config, ledger.ordered(), lambda group: gather(group, paths), workers, means.add)
     summary = describe(config, ledger, means, written)

@@ -1,5 +1,6 @@
 """What is measured of stored networks: accuracies, behaviour on every pattern, signatures."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,10 +11,13 @@ from muat_exp.engine import Parallel, evaluate_stored, stage_problem
 from muat_exp.kernels import random
 from muat_exp.kernels import training as kernels
 from muat_exp.kernels.data import draw_evenly
-from muat_exp.population import Population
+from muat_exp.population import Population, layer_shapes, split_parameters
 from muat_exp.sequences import SpaceArrays, space_arrays
 from muat_exp.signature import ProbeSet, profile, run_probes
 from muat_exp.subject import Specs, SubjectData
+
+LARGEST_TOKEN = 26.0
+OVERFLOW = 1e37  # activations that may grow beyond this are not measured
 
 
 @dataclass(frozen=True)
@@ -88,6 +92,33 @@ def extract_signatures(
     return np.concatenate([flat for flat, _ in parts]), np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
 
 
+def bounded(layers: Iterable[tuple[NDArray[np.float32], NDArray[np.float32]]]) -> bool:
+    """Whether no activation of a network can leave float32's range, by the sums of |weights| layer by layer.
+
+    False where a weight is not finite. What is not bounded may give NaN, or break a decomposition, and is not measured.
+    """
+    bound = LARGEST_TOKEN
+    with np.errstate(over="ignore", invalid="ignore"):
+        for weight, bias in layers:
+            sums = np.abs(weight).sum(axis=1, dtype=np.float64) * bound + np.abs(bias)
+            bound = float(np.maximum(1.0, sums.max()))  # NaN stays NaN
+            if not bound < OVERFLOW:
+                return False
+    return True
+
+
+def unbounded(population: Population) -> NDArray[np.bool_]:
+    """Subjects that are not `bounded`, bool `(S,)`."""
+    shapes = zip(population.depths, population.widths, strict=True)
+    return np.array(
+        [
+            not bounded(split_parameters(population.subject(s), layer_shapes(population.features, depth, width)))
+            for s, (depth, width) in enumerate(shapes)
+        ],
+        bool,
+    )
+
+
 @dataclass(frozen=True)
 class Measured:
     """What S stored networks are, by their weights.
@@ -107,6 +138,12 @@ class Measured:
     signatures: NDArray[np.float32]
     degraded_signatures: NDArray[np.float32]
     signature_offsets: NDArray[np.int64]
+
+    @property
+    def scores(self) -> NDArray[np.float64]:
+        """float64 `(S, 5)`: degraded, improved, improvement, degraded test, improved test."""
+        improvement = self.improved_accuracy - self.degraded_accuracy
+        return np.column_stack([self.degraded_accuracy, self.improved_accuracy, improvement, self.test_accuracy])
 
 
 def measure(

@@ -6,13 +6,12 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import orjson
 import pyarrow as pa
 from omegaconf import OmegaConf
 
-from muat_exp.config import PRESENTATION, Config, config_signature, from_dict
+from muat_exp.config import PRESENTATION, Config, config_signature, determines_data, from_dict, published_values
 from muat_exp.errors import RunFolderError
 from muat_exp.manifest import Manifest
 from muat_exp.schema import flatten
@@ -81,7 +80,7 @@ class RunFolder:
 
     def sweep(self) -> None:
         """Removes what a killed run left half-written."""
-        for pattern in (".config.json.*", ".summary.json.*", "cohorts/.cohort-*"):
+        for pattern in (".config.json.*", ".summary.json.*", ".probe_set.json.*", "cohorts/.cohort-*"):
             for leftover in self.path.glob(pattern):
                 leftover.unlink()
 
@@ -134,13 +133,11 @@ def read_cohort(path: Path) -> pa.Table:
 def differing_keys(before: dict[str, object], here: dict[str, object]) -> list[tuple[str, object, object]]:
     """Keys that determine the data and differ: (key, value there, value here)."""
     old, new = dict(flatten(before)), dict(flatten(here))
-    keys = [key for key in {**old, **new} if key not in PRESENTATION and key.split(".")[0] not in PRESENTATION]
+    keys = filter(determines_data, {**old, **new})
     return [(key, old.get(key), new.get(key)) for key in keys if old.get(key) != new.get(key)]
 
 
 def to_yaml(config: Config) -> str:
     """The resolved configuration with its signature, as stored beside the data: what determines the data and its size."""
-    values: dict[str, Any] = {key: value for key, value in config.to_dict().items() if key not in PRESENTATION}
-    values["signature"]["probe_set"] = ""  # the dataset has a file of its own
-    values["dataset"]["tokenizer"] = Path(config.dataset.tokenizer).name
+    values = {key: value for key, value in published_values(config).items() if key not in PRESENTATION}
     return f"# config_signature: {config_signature(config)}\n" + OmegaConf.to_yaml(OmegaConf.create(values))

@@ -97,9 +97,14 @@ def draw_specs(config: Config, indices: NDArray[np.int64]) -> Specs:
     )
 
 
+def empty_population(config: Config, specs: Specs) -> Population:
+    """The subjects with all weights zero."""
+    return Population.zeros(config.patterns.sequence_length, specs.depths, specs.widths, specs.kinds)
+
+
 def draw_population(config: Config, specs: Specs) -> Population:
     """The subjects with their initial weights."""
-    population = Population.zeros(config.patterns.sequence_length, specs.depths, specs.widths, specs.kinds)
+    population = empty_population(config, specs)
     kaiming = config.training.init == "kaiming"
     draw_weights(
         specs.depths,

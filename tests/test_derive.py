@@ -1,5 +1,6 @@
 """Datasets made from the networks of others: nothing is trained again, and what is stored is what was measured."""
 
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -7,6 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from test_cli import call
+from test_validate import change
 
 import muat_exp
 from muat_exp.compose import load_config
@@ -101,13 +103,13 @@ def test_a_folder_in_the_way_and_a_folder_without_a_dataset_are_refused(make, tm
     make("task=signature", "signature=pca_5")
     with pytest.raises(RunFolderError, match="is there already"):
         make("task=signature", "signature=pca_5")
-    with pytest.raises(DatasetError, match="holds no dataset"):
+    with pytest.raises(DatasetError, match="There is no folder"):
         make("task=signature", "signature=pca_5", source=tmp_path / "nowhere", folder="other")
 
 
 def test_only_named_keys_change():
     stored = load_config(["dataset.style=interwoven", "dataset.tasks=[modification]"])
-    composed = load_config(["task=render", "dataset_dir=x", "dataset.columns=[improved_signature]"])
+    composed = replace(load_config(["dataset.columns=[improved_signature]"]), task="render", dataset_dir="x")
     derived = derived_config(stored, composed, ["task", "dataset_dir", "dataset.columns"])
     assert (derived.dataset.style, derived.dataset.tasks) == ("interwoven", ("modification",))
     assert derived.dataset.columns == ("improved_signature",)
@@ -119,3 +121,49 @@ def test_the_command_makes_a_dataset_and_says_where(run, tmp_path):
     assert 'datasets.load_dataset("out/dataset", split="train")' in done.stdout
     assert table(tmp_path / "out/dataset").num_rows == 28
     assert {path.name for path in tmp_path.iterdir()} == {"out"}
+
+
+def test_a_signature_keeps_the_probes_and_every_key_that_is_not_named():
+    stored = load_config(["signature=mean_std", "signature.probes=50", "signature.probe_seed=7", "signature.n_frequencies=3"])
+    stored = replace(stored, signature=replace(stored.signature, probe_set_sha256="a" * 64))
+
+    def derived(*overrides):
+        composed = replace(load_config(overrides), task="signature", dataset_dir="x")
+        return derived_config(stored, composed, [override.partition("=")[0] for override in overrides]).signature
+
+    assert derived("signature.site=activations") == replace(stored.signature, site="activations")
+    group = derived("signature=pca_5")
+    assert (group.methods, group.components) == (("pca",), 5)
+    assert (group.probes, group.probe_seed, group.probe_set_sha256) == (50, 7, "a" * 64)
+    drawn = derived("signature.probes=60")
+    assert (drawn.methods, drawn.probes, drawn.probe_set_sha256) == (("mean", "std"), 60, "")
+
+
+def test_a_dataset_with_a_tokenizer_of_its_own_is_derived_without_it():
+    stored = load_config(["dataset.tokenizer=tokenizer.json"])
+    for task in ("signature", "render"):
+        composed = replace(load_config(), task=task, dataset_dir="x")
+        assert derived_config(stored, composed, ["task"]).dataset.tokenizer == "none"
+        named = replace(load_config(["dataset.tokenizer=llama3"]), task=task, dataset_dir="x")
+        assert derived_config(stored, named, ["dataset.tokenizer"]).dataset.tokenizer == "llama3"
+
+
+def test_a_damaged_source_is_refused(run, make, tmp_path):
+    source = shutil.copytree(run.dataset, tmp_path / "source")
+    (source / "README.md").write_text("x")
+    with pytest.raises(DatasetError, match=r"is damaged: README\.md"):
+        make("task=render", "dataset.style=interwoven", source=source)
+
+
+def test_networks_that_are_not_what_was_drawn_are_refused(run, make, tmp_path):
+    source = shutil.copytree(run.dataset, tmp_path / "source")
+    change(source, "subjects", "neurons_per_layer", 5, -8)
+    with pytest.raises(DatasetError, match="neurons_per_layer is not what its number and the seed give"):
+        make("task=render", "dataset.style=interwoven", source=source)
+
+
+def test_weights_beyond_a_type_are_refused(full, run, make, tmp_path):
+    source = shutil.copytree(run.dataset, tmp_path / "source")
+    change(source, "subjects", "weights", 5, lambda weights, column: [70_000.0, *weights[1:]])
+    with pytest.raises(DatasetError, match="float16 can't hold"):
+        make("task=render", "architecture.precision=float16", source=source)

@@ -72,6 +72,10 @@ def test_the_answer_to_a_modification_prompt_comes_back(depth, width, seed):
     answer = renderer("separate").weights(shape, weights)
     flat = np.concatenate([array.ravel() for array in muat_exp.parse_weights(f"Here they are: {answer}\nDone.").values()])
     assert np.allclose(flat, weights, rtol=1e-6, atol=6e-7)
+    for style in STYLES:  # a whole text: the answer's weights, not those of the prompt
+        asked = renderer(style).modification(shape, 2 * weights, signature, PATTERNS[:1])
+        found = np.concatenate([array.ravel() for array in muat_exp.parse_weights(asked + answer).values()])
+        assert np.array_equal(found, flat)
     prompt = renderer("separate").modification(shape, weights, signature, PATTERNS[:1])
     assert np.allclose(muat_exp.parse_prompt(prompt).parameters, weights, rtol=1e-6, atol=6e-7)
     assert prompt.endswith(f"- {PATTERNS[0].name}: {PATTERNS[0].description}\n\n## Answer\n")

@@ -18,7 +18,8 @@ from muat_exp.benchmark_set import LabelGroups, draw_benchmark
 from muat_exp.dataset.parsing import shapes
 from muat_exp.dataset.reading import load_subjects
 from muat_exp.errors import DatasetError, PredictionsError, ProbeSetError
-from muat_exp.score.behaviour import Bench, finite
+from muat_exp.measurement import bounded
+from muat_exp.score.behaviour import Bench
 from muat_exp.score.classification import membership, read_answer, score_classification
 from muat_exp.score.intervals import normal, wilson
 from muat_exp.score.judge import judge
@@ -206,7 +207,7 @@ def test_bounded_networks_never_leave_the_range_of_float32(values, layers):
     with np.errstate(all="ignore"):
         for weight, bias in zip(*[iter(weights.values())] * 2, strict=True):
             x = weight @ x + bias
-    assert np.isfinite(x).all() or not finite(weights)
+    assert np.isfinite(x).all() or not bounded(zip(*[iter(weights.values())] * 2, strict=True))
 
 
 @settings(max_examples=60)

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from muat_exp.config import Config
-from muat_exp.dataset.records import subject_schema
+from muat_exp.dataset.records import SCORES, subject_schema
 from muat_exp.dataset.store import Written
 from muat_exp.signature import method_columns
 
@@ -72,6 +72,7 @@ OPTIONAL_SUBJECT_FIELDS = {
     "history": "float32, four numbers an epoch: training loss and accuracy, validation loss and accuracy; degraded stage first",
     "degraded_epochs": "how many of these epochs are the degraded stage's",
 }
+NOT_COUNTED = "Not counted: no tokenizer was configured, or it is not installed"
 LOADING = """## Loading
 
 ```python
@@ -226,7 +227,7 @@ def configuration_tables(config: Config) -> str:
 def token_table(written: Written) -> str:
     """Token counts by task type, or how to get them."""
     if not written.tokens:
-        return "Not counted: no tokenizer was configured, or it is not installed (`pip install 'muat_exp[tokenizer]'`).\n"
+        return f"{NOT_COUNTED} (`pip install 'muat_exp[tokenizer]'`).\n"
     rows = [(task.capitalize(), each.min, each.max, f"{each.mean:.1f}") for task, each in written.tokens.items()]
     counts = table(("Task type", "Min tokens", "Max tokens", "Avg tokens"), rows)
     return f"{written.tokenizer} tokenizer, prompt and completion:\n\n" + counts
@@ -240,8 +241,7 @@ def acceptance_tables(config: Config, summary: Mapping[str, Any]) -> str:
     for name, row in [*((name, summary["patterns"][name]) for name in config.patterns.enabled), ("**all**", everything)]:
         share = f"{row['accepted'] / row['attempts']:.1%}" if row["attempts"] else "-"
         rows.append((name, row["attempts"], row["accepted"], share, *(row["rejected"][reason] for reason in reasons)))
-        keys = ("degraded_accuracy", "improved_accuracy", "improvement", "degraded_test_accuracy", "test_accuracy")
-        scores.append((name, *(number(row[key]) for key in keys)))
+        scores.append((name, *(number(row[key]) for key in SCORES)))
     counts = table(("Pattern", "Attempts", "Accepted", "Acceptance", *reasons), rows)
     header = ("Pattern", "Degraded", "Improved", "Improvement", "Degraded, test", "Improved, test")
     return counts + "\nMean accuracies of the accepted subjects:\n\n" + table(header, scores)

@@ -11,16 +11,19 @@ from numpy.typing import NDArray
 
 from muat_exp.config import ACTIVATIONS, Config
 from muat_exp.dataset.faults import Faults
-from muat_exp.dataset.records import lists
+from muat_exp.dataset.records import SCORES, lists
 from muat_exp.dataset.rendering import Renderer
 from muat_exp.engine import Here
-from muat_exp.measurement import Task, measure
+from muat_exp.measurement import Task, measure, unbounded
 from muat_exp.population import Population
 from muat_exp.sequences import matches
 from muat_exp.signature import method_columns
-from muat_exp.storage import rounded
-from muat_exp.subject import Specs, SubjectData, draw_data, draw_population, draw_specs
+from muat_exp.storage import as_stored, rounded
+from muat_exp.subject import Specs, SubjectData, draw_data, draw_specs, empty_population
 
+LARGEST_BATCH = 200  # examples checked at a time by one worker
+BATCH_NUMBERS = 20_000_000  # of weights, or of data, that such a batch has at most
+QUANTUM = 1e-5  # relative difference that rounding twice may leave
 TOLERANCES = {"accuracy": 1e-6, "response": 1e-6, "signature": 1e-3}
 
 
@@ -41,6 +44,14 @@ class Checked:
     faults: Faults = field(default_factory=Faults)
 
 
+def batch_size(config: Config) -> int:
+    """Examples that are checked at a time: fewer of large networks, or of long data, so that memory stays flat."""
+    shape, patterns = config.architecture, config.patterns
+    parameters = shape.num_layers.max * shape.neurons_per_layer.max**2
+    each = parameters + patterns.examples_per_subject * patterns.sequence_length
+    return max(1, min(LARGEST_BATCH, BATCH_NUMBERS // each))
+
+
 def check_examples(task: Task, renderer: Renderer, subjects: pa.Table, prompts: pa.Table) -> Checked:
     """Checks the same examples of both configurations; thread-safe."""
     values, offsets = lists(subjects, "weights")
@@ -49,10 +60,8 @@ def check_examples(task: Task, renderer: Renderer, subjects: pa.Table, prompts: 
     faults, ids = checked.faults, subjects["example_id"].to_numpy()
     if not np.array_equal(ids, prompts["example_id"].to_numpy()):
         faults.add("ids", f"example {ids[0]} and on: prompts and subjects do not hold the same examples.")
-        return checked
-    for name in ("weights", "degraded_weights"):
-        check_numbers(task.config, ids, subjects, name, faults)
-    if check_shapes(task, subjects, faults):
+    elif check_networks(task.config, subjects, faults):
+        check_rules(task.config, subjects, faults)
         check_measures(task, subjects, faults)
         checked.tokens = check_prompts(renderer, subjects, prompts, faults)
     return checked
@@ -64,47 +73,79 @@ def scalars(subjects: pa.Table) -> pa.Table:
     return subjects.select(keep)
 
 
-def check_numbers(config: Config, ids: NDArray[np.int64], subjects: pa.Table, name: str, faults: Faults) -> None:
-    """Weights are finite, and numbers of the configured type."""
-    values, offsets = lists(subjects, name)
-    finite = np.isfinite(values)
-    stray = ~finite | (rounded(np.where(finite, values, 0), config.architecture.precision) != values)
-    counted = np.concatenate([[0], np.cumsum(stray)])
-    wrong = counted[offsets[1:]] > counted[offsets[:-1]]
-    faults.compare("weights", ids, wrong, f"{name} has a number that is not a finite {config.architecture.precision}.")
+def check_networks(config: Config, subjects: pa.Table, faults: Faults) -> bool:
+    """Whether the networks can be run and measured: their arrays fit what was drawn for them, their numbers are sound."""
+    if not check_shapes(config, subjects, faults):
+        return False
+    ids, sound = subjects["example_id"].to_numpy(), True
+    specs = draw_specs(config, ids)
+    for name in ("weights", "degraded_weights"):
+        population = stored_population(config, specs, subjects, name)
+        wild = unbounded(population)
+        faults.compare("weights", ids, wild, f"{name} has a number that is not finite, or so large that it can't be measured.")
+        sound &= not wild.any()
+        if sound:
+            check_storage(config, ids, population, name, faults)
+    return sound
 
 
-def check_shapes(task: Task, subjects: pa.Table, faults: Faults) -> bool:
+def check_storage(config: Config, ids: NDArray[np.int64], population: Population, name: str, faults: Faults) -> None:
+    """Weights are numbers of the configured precision, and as few levels a neuron as the quantization has."""
+    architecture, values = config.architecture, population.parameters
+    stray = rounded(values, architecture.precision) != values
+    if architecture.precision == "float32":  # quantising twice changes the last digits alone; coarser rounding hides levels
+        again = as_stored(population, architecture).parameters
+        stray |= np.abs(again - values) > QUANTUM * np.maximum(np.abs(values), np.abs(again))
+    wrong = np.logical_or.reduceat(stray, population.offsets[:-1])
+    stored = f"{architecture.precision}, quantization {architecture.quantization}"
+    faults.compare("weights", ids, wrong, f"{name} has a number that is not stored as the configuration says ({stored}).")
+
+
+def check_shapes(config: Config, subjects: pa.Table, faults: Faults) -> bool:
     """What was drawn for each subject is what is stored of it; False where its arrays don't fit, so that it can't be run."""
-    config, ids = task.config, subjects["example_id"].to_numpy()
+    ids = subjects["example_id"].to_numpy()
+    if (ids < 0).any():
+        faults.add("ids", "an example_id is negative.")
+        return False
     specs = draw_specs(config, ids)
     names, activations = np.array(config.patterns.enabled), np.array(ACTIVATIONS)
     stored = {
-        "num_layers": specs.depths,
-        "neurons_per_layer": specs.widths,
-        "activation": activations[specs.kinds],
-        "target_pattern": names[specs.targets],
-        "learning_rate": specs.rates,
+        "num_layers": specs.depths.tolist(),
+        "neurons_per_layer": specs.widths.tolist(),
+        "activation": activations[specs.kinds].tolist(),
+        "target_pattern": names[specs.targets].tolist(),
+        "learning_rate": specs.rates.tolist(),
+        "selected_patterns": [names[row].tolist() for row in specs.selected],
     }
     sound = True
     for name, drawn in stored.items():
-        wrong = unequal(subjects[name].to_pylist(), drawn.tolist())
+        wrong = unequal(subjects[name].to_pylist(), drawn)
         faults.compare("specification", ids, wrong, f"{name} is not what its number and the seed give.")
         sound &= not wrong.any()
-    learned = [[str(name) for name in names[row]] for row in specs.selected]
-    others = unequal(subjects["selected_patterns"].to_pylist(), learned)
-    faults.compare("specification", ids, others, "selected_patterns is not what its number and the seed give.")
-    counts = np.diff(draw_population(config, specs).offsets)
+    counts = np.diff(empty_population(config, specs).offsets)
     for name in ("weights", "degraded_weights"):
         wrong = np.diff(lists(subjects, name)[1]) != counts
         faults.compare("weights", ids, wrong, f"{name} has not as many numbers as its architecture.")
         sound &= not wrong.any()
-    return bool(sound and not others.any()) and check_lengths(config, specs, subjects, faults)
+    return bool(sound) and check_lengths(config, specs, subjects, faults)
 
 
 def unequal(values: list[Any], expected: list[Any]) -> NDArray[np.bool_]:
     """Where two lists differ, bool `(n,)`."""
     return np.array([here != there for here, there in zip(values, expected, strict=True)], bool)
+
+
+def check_rules(config: Config, subjects: pa.Table, faults: Faults) -> None:
+    """Histories are losses and shares, as long as the stages that they tell of."""
+    if not config.dataset.needs_history:
+        return
+    ids, (values, offsets) = subjects["example_id"].to_numpy(), lists(subjects, "history")
+    losses, shares = values.reshape(-1, 4)[:, ::2], values.reshape(-1, 4)[:, 1::2]
+    wrong = ~((losses >= 0) & np.isfinite(losses) & (shares >= 0) & (shares <= 1)).all(axis=1)
+    faults.compare("history", ids, np.logical_or.reduceat(wrong, offsets[:-1] // 4), "its history has a number that can't be.")
+    if config.training.until == "switch":
+        early = subjects["degraded_epochs"].to_numpy() != subjects["switch_epoch"].to_numpy()
+        faults.compare("history", ids, early, "its degraded stage did not end with the switch.")
 
 
 def check_lengths(config: Config, specs: Specs, subjects: pa.Table, faults: Faults) -> bool:
@@ -126,7 +167,7 @@ def check_lengths(config: Config, specs: Specs, subjects: pa.Table, faults: Faul
 
 def stored_population(config: Config, specs: Specs, subjects: pa.Table, name: str) -> Population:
     """Subjects with the parameters of a column."""
-    return draw_population(config, specs).with_parameters(np.ascontiguousarray(lists(subjects, name)[0], np.float32))
+    return empty_population(config, specs).with_parameters(np.ascontiguousarray(lists(subjects, name)[0], np.float32))
 
 
 def check_measures(task: Task, subjects: pa.Table, faults: Faults) -> None:
@@ -137,17 +178,10 @@ def check_measures(task: Task, subjects: pa.Table, faults: Faults) -> None:
     check_data(task, specs, data, ids, subjects, faults)
     improved, degraded = (stored_population(config, specs, subjects, name) for name in ("weights", "degraded_weights"))
     measured = measure(task, specs, data, degraded, improved, Here())
-    scores = {
-        "degraded_accuracy": measured.degraded_accuracy,
-        "improved_accuracy": measured.improved_accuracy,
-        "improvement": measured.improved_accuracy - measured.degraded_accuracy,
-        "degraded_test_accuracy": measured.test_accuracy[:, 0],
-        "test_accuracy": measured.test_accuracy[:, 1],
-    }
-    for name, values in scores.items():
+    for name, values in zip(SCORES, measured.scores.T, strict=True):
         compare_scores(name, values, subjects, faults)
     stored = np.array([[row[name] for name in config.patterns.enabled] for row in subjects["response"].to_pylist()])
-    off: NDArray[np.bool_] = np.any(np.abs(stored - measured.responses) > TOLERANCES["response"], axis=1)
+    off: NDArray[np.bool_] = np.any(~(np.abs(stored - measured.responses) <= TOLERANCES["response"]), axis=1)
     faults.compare("response", ids, off, "its response is not what its network gives.")
     compare_signatures("signature", measured.signatures, ids, subjects, faults)
     if config.dataset.needs_degraded_signature:

@@ -8,9 +8,9 @@ import orjson
 from numpy.typing import NDArray
 
 from muat_exp.config import Config
+from muat_exp.dataset.records import SCORES
 from muat_exp.population import layer_shapes, split_parameters
 
-ACCURACIES = ("degraded_accuracy", "improved_accuracy", "improvement", "degraded_test_accuracy", "test_accuracy")
 HISTORY = ("train_loss", "train_acc", "val_loss", "val_acc")
 
 
@@ -44,7 +44,7 @@ def metadata(record: Mapping[str, Any], config: Config, signature: str) -> str:
     }
     return to_json(
         {"target_pattern": record["target_pattern"]}
-        | {key: round(record[key], 6) for key in ACCURACIES}
+        | {key: round(record[key], 6) for key in SCORES}
         | {
             "response": {name: round(share, 6) for name, share in record["response"].items()},
             "model_config": model_config(record, config) | {"learning_rate": round(record["learning_rate"], 8)},
@@ -105,5 +105,5 @@ def metrics_column(record: Mapping[str, Any], history: NDArray[np.float32]) -> s
         place = {"stage": stage, "epoch": number - before + 1, "global_epoch": number + 1}
         rows.append(place | dict(zip(HISTORY, values, strict=True)))
     summary = {"total_epochs": len(history), "degraded_epochs": degraded, "improved_epochs": len(history) - degraded}
-    summary |= {key: record[key] for key in ("switch_epoch", "clean_epoch", *ACCURACIES[:3])}
+    summary |= {key: record[key] for key in ("switch_epoch", "clean_epoch", *SCORES[:3])}
     return to_json({"training_history": rows, "summary": summary})

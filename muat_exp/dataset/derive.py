@@ -1,38 +1,43 @@
 """A dataset from the stored networks of another: other signatures, other prompts, coarser weights. Nothing is trained again."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from muat_exp.config import Config, config_signature
+from muat_exp.config import Config, SignatureConfig, config_signature
 from muat_exp.dataset.card import render_card
+from muat_exp.dataset.checks import check_networks, stored_population
+from muat_exp.dataset.checksums import differences
+from muat_exp.dataset.faults import Faults
 from muat_exp.dataset.reading import read_summary
-from muat_exp.dataset.records import list_array, lists, subject_schema
+from muat_exp.dataset.records import measured_columns, subject_schema
 from muat_exp.dataset.source import Source
-from muat_exp.dataset.store import SCORES, Means, Places, Written, complete, replace_folder, staged_folder, write_shards
+from muat_exp.dataset.store import Means, Places, Written, complete, replace_folder, staged_folder, write_shards
+from muat_exp.dataset.tokens import LLAMA3, NONE
 from muat_exp.engine import Here, Workers
 from muat_exp.errors import DatasetError, RunFolderError
-from muat_exp.measurement import Measured, Task, measure
+from muat_exp.measurement import Task, measure, unbounded
 from muat_exp.population import Population
 from muat_exp.progress import Reporter
 from muat_exp.schema import require
 from muat_exp.signature import given_probes
 from muat_exp.storage import as_stored
-from muat_exp.subject import draw_data, draw_population, draw_specs
+from muat_exp.subject import Specs, draw_data, draw_specs
 
 # Keys that each task may change; what is not named on the command line stays as it was.
 CHANGEABLE = {
-    "signature": ("signature",),
+    "signature": ("signature", "dataset.tokenizer"),
     "render": (
         "dataset.tasks", "dataset.style", "dataset.columns", "dataset.splits", "dataset.tokenizer",
         "dataset.examples_per_shard", "architecture.precision", "architecture.quantization",
     ),
 }  # fmt: skip
 FREE = ("task", "dataset_dir", "workers", "progress", "logger", "hydra")  # keys that change no dataset
+PROBES = ("probes", "probe_seed", "probe_set", "probe_set_sha256")  # not part of the choice of a signature group
 
 
 def derived_config(stored: Config, composed: Config, given: Collection[str]) -> Config:
@@ -44,22 +49,38 @@ def derived_config(stored: Config, composed: Config, given: Collection[str]) -> 
         given: the keys that were named there.
 
     Raises:
-        ConfigurationError: a key was named that decides what is trained, or weights would become coarser than they are.
+        ConfigurationError: a key was named that decides what is trained, or weights would become finer than they are.
     """
     allowed = CHANGEABLE[composed.task]
     for key in given:
         known = any(key == name or key.startswith(f"{name}.") for name in (*allowed, *FREE))
         require(known, f"task={composed.task} trains nothing, so it can't change '{key}'; it can change {', '.join(allowed)}.")
-    if composed.task == "signature":
-        return replace(stored, signature=composed.signature)
-    named = {key.split(".")[1] for key in given if key.startswith("dataset.")}
-    dataset = replace(stored.dataset, **{name: getattr(composed.dataset, name) for name in named | {"tokenizer"}})
-    coarser = [name for name in ("precision", "quantization") if f"architecture.{name}" in given]
-    architecture = replace(stored.architecture, **{name: getattr(composed.architecture, name) for name in coarser})
+    tokenizer = stored.dataset.tokenizer if stored.dataset.tokenizer in (LLAMA3, NONE) else NONE  # a file of elsewhere
+    dataset = replace(stored.dataset, tokenizer=tokenizer)
+    dataset = replace(dataset, **named_values(composed.dataset, "dataset", given))
+    architecture = replace(stored.architecture, **named_values(composed.architecture, "architecture", given))
     for name, plain in (("precision", "float32"), ("quantization", "none")):
         before, after = getattr(stored.architecture, name), getattr(architecture, name)
         require(before in (plain, after), f"architecture.{name} is {before} in this dataset; its weights can't become {after}.")
-    return replace(stored, dataset=dataset, architecture=architecture)
+    signature = derived_signature(stored.signature, composed.signature, given)
+    return replace(stored, dataset=dataset, architecture=architecture, signature=signature)
+
+
+def named_values(group: Any, name: str, given: Collection[str]) -> dict[str, Any]:
+    """The values of those keys of a group that were named."""
+    keys = {key.split(".")[1] for key in given if key.startswith(f"{name}.")}
+    return {key: getattr(group, key) for key in keys}
+
+
+def derived_signature(stored: SignatureConfig, composed: SignatureConfig, given: Collection[str]) -> SignatureConfig:
+    """Methods of a named group, or as they were; then the named keys; the same probes where none of their keys is named."""
+    named = named_values(composed, "signature", given)
+    if "probe_set" in named:
+        named |= {"probe_set_sha256": composed.probe_set_sha256, "probes": composed.probes}
+    elif named.keys() & {"probes", "probe_seed"}:
+        named |= {"probe_set_sha256": ""}
+    chosen = asdict(composed) if "signature" in given else {}
+    return replace(stored, **{key: value for key, value in chosen.items() if key not in PROBES} | named)
 
 
 class Remeasured:
@@ -74,54 +95,41 @@ class Remeasured:
         self.as_it_was = same_weights and same_signature and set(subject_schema(after).names) <= set(here)
 
     def fetch(self, places: Places) -> pa.Table:
-        """The records of some examples, measured again where that is needed; thread-safe."""
-        records = self.source.fetch(places)
+        """The records of some examples, measured again where that is needed; thread-safe.
+
+        Raises:
+            DatasetError: a network does not fit what its number gives, or can't be measured.
+        """
+        records, faults = self.source.fetch(places), Faults()
+        if not check_networks(self.source.config, records, faults):
+            raise DatasetError(f"{self.source.folder}: {faults.sentences()[0]}")
         if not self.as_it_was:
             records = self.measured(records)
         return records.select(subject_schema(self.task.config).names).cast(subject_schema(self.task.config))
 
-    def population(self, records: pa.Table, name: str) -> Population:
+    def population(self, records: pa.Table, specs: Specs, name: str) -> Population:
         """The networks of a column, with their weights as they will be stored."""
-        config = self.task.config
-        specs = draw_specs(config, records["example_id"].to_numpy())
-        population = draw_population(config, specs)
-        values = np.ascontiguousarray(lists(records, name)[0], np.float32)
-        if len(values) != len(population.parameters):
-            raise DatasetError(f"{self.source.folder}: {name} has not as many numbers as the architectures of its examples.")
-        stored = population.with_parameters(values)
-        same = self.source.config.architecture == config.architecture
-        return stored if same else as_stored(stored, config.architecture)
+        stored = stored_population(self.source.config, specs, records, name)
+        if self.source.config.architecture == self.task.config.architecture:
+            return stored
+        result = as_stored(stored, self.task.config.architecture)
+        wild = unbounded(result)
+        if wild.any():
+            example, precision = records["example_id"][int(np.argmax(wild))], self.task.config.architecture.precision
+            raise DatasetError(f"{self.source.folder}: example {example}: {name} has a number that {precision} can't hold.")
+        return result
 
     def measured(self, records: pa.Table) -> pa.Table:
         """Records with everything replaced that is measured on the weights."""
         config = self.task.config
         specs = draw_specs(config, records["example_id"].to_numpy())
         data = draw_data(config, self.task.space, specs)
-        degraded, improved = (self.population(records, name) for name in ("degraded_weights", "weights"))
+        degraded, improved = (self.population(records, specs, name) for name in ("degraded_weights", "weights"))
         measured = measure(self.task, specs, data, degraded, improved, Here())
-        for name, column in self.columns(degraded, improved, measured).items():
+        for name, column in measured_columns(config, degraded, improved, measured).items():
             place = records.schema.get_field_index(name)
             records = records.append_column(name, column) if place < 0 else records.set_column(place, name, column)
         return records
-
-    def columns(self, degraded: Population, improved: Population, measured: Measured) -> dict[str, pa.Array]:
-        """The columns that depend on the weights."""
-        counts, lengths = np.diff(improved.offsets), np.diff(measured.signature_offsets)
-        shares = [pa.array(column.astype(np.float32)) for column in measured.responses.T]
-        columns: dict[str, Any] = {
-            "degraded_accuracy": measured.degraded_accuracy,
-            "improved_accuracy": measured.improved_accuracy,
-            "improvement": measured.improved_accuracy - measured.degraded_accuracy,
-            "degraded_test_accuracy": measured.test_accuracy[:, 0],
-            "test_accuracy": measured.test_accuracy[:, 1],
-            "response": pa.StructArray.from_arrays(shares, names=list(self.task.config.patterns.enabled)),
-            "weights": list_array(improved.parameters, counts),
-            "degraded_weights": list_array(degraded.parameters, counts),
-            "signature": list_array(measured.signatures, lengths),
-        }
-        if self.task.config.dataset.needs_degraded_signature:
-            columns["degraded_signature"] = list_array(measured.degraded_signatures, lengths)
-        return {name: column if isinstance(column, pa.Array) else pa.array(column) for name, column in columns.items()}
 
 
 def derive(source: Path, composed: Config, given: Collection[str], target: Path, workers: Workers, reporter: Reporter) -> Path:
@@ -145,11 +153,14 @@ def derive(source: Path, composed: Config, given: Collection[str], target: Path,
     """
     if target.exists():
         raise RunFolderError(f"{target} is there already; choose another hydra.run.dir.")
+    damaged = next(differences(source), "")
+    if damaged:
+        raise DatasetError(f"{source} is damaged: {damaged}")
     stored, summary = Source.open(source), read_summary(source)
     config = derived_config(stored.config, composed, given)
     kept = not config.dataset.needs_history or stored.config.dataset.needs_history
     require(kept, "dataset.columns asks for training_metrics, which this dataset did not keep; they need a run of their own.")
-    task, means = Task.build(config, given_probes(source, config)), Means(SCORES)
+    task, means = Task.build(config, given_probes(source, config)), Means()
 
     def observe(records: pa.Table) -> None:
         means.add(records)
@@ -170,6 +181,7 @@ def derived_summary(summary: Mapping[str, Any], config: Config, means: Means, wr
         f"Made by `task={task}` from the networks of a dataset with the config_signature `{summary['config_signature']}`; "
         "attempts and rejections are those of its run."
     )
+    origin = f"{origin} {summary['origin']}".strip()
     patterns = {name: row | means.by_pattern(name) for name, row in summary["patterns"].items()}
     changed = {"config_signature": config_signature(config), "accuracy": means.overall(), "patterns": patterns}
     return {**summary, **changed, "splits": written.splits, "origin": origin}

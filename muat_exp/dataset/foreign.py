@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import orjson
 import pyarrow as pa
 
@@ -66,6 +65,8 @@ def check_foreign(folder: Path, workers: Workers, faults: Faults) -> None:
 def check_row(row: dict[str, Any]) -> tuple[Any, bytes, list[str]]:
     """Id, digest of the weights (empty where they can't be read), and faults of one example."""
     faults, digest = [], b""
+    if not isinstance(row["example_id"], int | str):
+        return None, digest, ["its example_id is neither a number nor a text."]
     if not all(isinstance(row[name], str) for name in FIELDS[1:]):
         return row["example_id"], digest, [f"one of {', '.join(FIELDS[1:])} is no text."]
     prompt, completion = row["classification_prompt"], row["classification_completion"]
@@ -87,20 +88,27 @@ def check_row(row: dict[str, Any]) -> tuple[Any, bytes, list[str]]:
     return row["example_id"], digest, faults
 
 
+def is_share(value: Any) -> bool:
+    """Whether a JSON value is a number from 0 to 1."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
+
+
 def check_metadata(metadata: dict[str, Any], completion: str) -> list[str]:
-    """Accuracies are shares, their difference is the improvement, and the completion names the selected patterns."""
+    """Accuracies are shares, their difference is the improvement, and the completion names the patterns."""
     faults = []
-    shares = [metadata.get(name) for name in ACCURACIES]
-    if not all(isinstance(share, int | float) and 0 <= share <= 1 for share in shares):
+    degraded, improved, gain = (metadata.get(name) for name in (*ACCURACIES, "improvement"))
+    if not (is_share(degraded) and is_share(improved)):
         faults.append(f"{' or '.join(ACCURACIES)} is no share.")
-    elif abs(shares[1] - shares[0] - metadata.get("improvement", np.nan)) > 1e-4:  # type: ignore[operator]
+    elif not isinstance(gain, int | float) or not abs(improved - degraded - gain) <= 1e-4:  # type: ignore[operator]
         faults.append("improvement is not the difference of its accuracies.")
-    target = metadata.get("target_pattern")
-    named = {name for name in NAMES if name in completion}
+    target, named = metadata.get("target_pattern"), {name for name in NAMES if name in completion}
+    selected = metadata.get("selected_patterns")
     if target not in NAMES:
-        faults.append(f"target_pattern is {target!r}, which is no known pattern.")
+        faults.append(f"target_pattern is {target!r:.40}, which is no known pattern.")
     elif target not in named:
         faults.append(f"its completion does not name its target pattern, {target}.")
+    elif isinstance(selected, list) and named != set(map(str, selected)):
+        faults.append("its completion does not name its selected_patterns.")
     return faults
 
 

@@ -11,6 +11,11 @@ MOST_VALUES = 8_000_000  # of one list: more than the largest network has weight
 MOST_BYTES = 2**31  # of one row group, uncompressed
 
 
+def shards(folder: Path, part: str) -> list[Path]:
+    """The files of one configuration of a dataset, `subjects` or `prompts`, in the order of their names."""
+    return sorted((folder / part).glob("*.parquet"))
+
+
 def open_parquet(path: Path) -> pq.ParquetFile:
     """An open Parquet file.
 

@@ -85,6 +85,8 @@ def parse_prompt(text: str) -> ParsedPrompt:
 def parse_weights(text: str) -> dict[str, NDArray[np.float32]]:
     """Reads the weights of a prompt of either style, or a JSON object of weights, alone or inside another text.
 
+    Of a prompt that is followed by an answer with weights, the answer's are read.
+
     Returns:
         float32 arrays by name, layer by layer: `network.<i>.weight` (out, in), `network.<i>.bias` (out,).
 
@@ -92,13 +94,21 @@ def parse_weights(text: str) -> dict[str, NDArray[np.float32]]:
         PromptError: there is no such object, or its layers do not fit each other; names the line.
     """
     sections = split_sections(text)
+    line, answer = sections.get("Answer", (1, ""))
+    if "{" in answer:  # a prompt with its answer: the answer's weights, not the prompt's
+        return parse_object(answer, line)
     if "Layers" in sections:
         line, body = sections["Layers"]
         return read_layers(body, line)[0]
+    return parse_object(text, 1)
+
+
+def parse_object(text: str, line: int) -> dict[str, NDArray[np.float32]]:
+    """Weights from the JSON object in a text that begins on a line."""
     start, end = text.find("{"), text.rfind("}")
     if start < 0 or end < start:
-        raise PromptError("line 1: there is no JSON object of weights.")
-    return read_weights(text[start : end + 1], text.count("\n", 0, start) + 1)
+        raise PromptError(f"line {line}: there is no JSON object of weights.")
+    return read_weights(text[start : end + 1], text.count("\n", 0, start) + line)
 
 
 def check_length(text: str) -> None:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from muat_exp.config import ACTIVATIONS, Config, from_dict
 from muat_exp.dataset.hub import dataset_folder
-from muat_exp.dataset.parquet import open_parquet
+from muat_exp.dataset.parquet import open_parquet, shards
 from muat_exp.dataset.records import lists
 from muat_exp.errors import ConfigurationError, DatasetError
 from muat_exp.population import Population, to_module
@@ -124,7 +124,7 @@ class Subjects(Sequence[Subject]):
         self.folder = folder
         try:
             self.config = read_config(folder)
-            files = sorted((folder / "subjects").glob("*.parquet"))
+            files = shards(folder, "subjects")
             self.table = pa.concat_tables([open_parquet(file).read() for file in files])
         except (OSError, pa.ArrowException) as error:
             raise DatasetError(f"{folder} does not hold a readable dataset: {error}") from error

@@ -13,8 +13,10 @@ from muat_exp.population import Population
 
 if TYPE_CHECKING:
     from muat_exp.cohort import CohortResult
+    from muat_exp.measurement import Measured
 
 FLOATS = pa.list_(pa.float32())
+SCORES = ("degraded_accuracy", "improved_accuracy", "improvement", "degraded_test_accuracy", "test_accuracy")
 ARRAYS = ("weights", "degraded_weights", "signature", "degraded_signature", "history")  # the columns of lists of floats
 
 
@@ -22,7 +24,6 @@ def subject_schema(config: Config) -> pa.Schema:
     """Columns of the `subjects` configuration."""
     optional = [("degraded_signature", FLOATS)] if config.dataset.needs_degraded_signature else []
     optional += [("history", FLOATS), ("degraded_epochs", pa.int32())] if config.dataset.needs_history else []
-    scores = ["degraded_accuracy", "improved_accuracy", "improvement", "degraded_test_accuracy", "test_accuracy"]
     counts = ["switch_epoch", "clean_epoch", "corrupted_labels", "corruption_candidates"]
     return pa.schema(
         [
@@ -33,7 +34,7 @@ def subject_schema(config: Config) -> pa.Schema:
             ("neurons_per_layer", pa.int32()),
             ("activation", pa.string()),
             ("learning_rate", pa.float32()),
-            *[(name, pa.float64()) for name in scores],
+            *[(name, pa.float64()) for name in SCORES],
             ("response", pa.struct([(name, pa.float32()) for name in config.patterns.enabled])),
             *[(name, pa.int32()) for name in counts],
             ("weights", FLOATS),
@@ -72,6 +73,23 @@ def selected_lists(names: tuple[str, ...], selected: NDArray[np.bool_]) -> pa.Ar
     """Names of each subject's selected patterns: list<string>."""
     offsets = np.concatenate([[0], np.cumsum(selected.sum(axis=1))]).astype(np.int32)
     return pa.ListArray.from_arrays(pa.array(offsets), pa.array(np.array(names, object)[np.nonzero(selected)[1]], pa.string()))
+
+
+def measured_columns(
+    config: Config, degraded: Population, improved: Population, measured: Measured
+) -> dict[str, pa.Array]:
+    """The columns that follow from the weights of S subjects: what they are, and what was measured of them."""
+    counts, lengths = np.diff(improved.offsets), np.diff(measured.signature_offsets)
+    shares = [pa.array(column.astype(np.float32)) for column in measured.responses.T]
+    columns = {name: pa.array(values) for name, values in zip(SCORES, measured.scores.T, strict=True)} | {
+        "response": pa.StructArray.from_arrays(shares, names=list(config.patterns.enabled)),
+        "weights": list_array(improved.parameters, counts),
+        "degraded_weights": list_array(degraded.parameters, counts),
+        "signature": list_array(measured.signatures, lengths),
+    }
+    if config.dataset.needs_degraded_signature:
+        columns["degraded_signature"] = list_array(measured.degraded_signatures, lengths)
+    return columns
 
 
 def history_lists(result: CohortResult, accepted: NDArray[np.bool_]) -> tuple[pa.Array, NDArray[np.int64]]:

@@ -9,7 +9,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from muat_exp.config import Config
-from muat_exp.dataset.parquet import open_parquet
+from muat_exp.dataset.parquet import open_parquet, shards
 from muat_exp.dataset.reading import read_config
 from muat_exp.dataset.store import Places
 from muat_exp.errors import DatasetError
@@ -41,7 +41,7 @@ class Source:
             DatasetError: the folder holds no readable dataset.
         """
         config = read_config(folder)
-        files = sorted((folder / "subjects").glob("*.parquet"))
+        files = shards(folder, "subjects")
         if not files:
             raise DatasetError(f"{folder} holds no dataset: it has no subjects/*.parquet.")
         groups, places = [], []
@@ -64,9 +64,9 @@ class Source:
                 if len(own):
                     parts.append(file.read_row_group(group).take(pa.array(own - first)))
                     found.append(np.stack([np.full(len(own), number), own], axis=1))
-        together = np.concatenate(found)
-        at = {(int(file), int(row)): place for place, (file, row) in enumerate(together)}
-        order = [at[int(file), int(row)] for file, row in zip(places.files, places.rows, strict=True)]
+        there, wanted = np.concatenate(found), np.stack([places.files, places.rows], axis=1)  # (n, 2)
+        order = np.empty(len(wanted), np.int64)
+        order[np.lexsort(wanted.T[::-1])] = np.lexsort(there.T[::-1])
         return pa.concat_tables(parts).take(pa.array(order)).combine_chunks()
 
 

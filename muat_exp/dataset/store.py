@@ -3,8 +3,9 @@
 import os
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 
 from muat_exp.config import SPLITS, Config
 from muat_exp.dataset.checksums import walk, write_checksums
-from muat_exp.dataset.records import subject_schema
+from muat_exp.dataset.records import SCORES, subject_schema
 from muat_exp.dataset.rendering import Renderer
 from muat_exp.dataset.splits import assign_splits
 from muat_exp.dataset.tokens import TokenStatistics
@@ -26,7 +27,6 @@ from muat_exp.run_folder import read_cohort, to_yaml
 
 RENDERED = 50  # examples that one worker renders at a time
 ROW_GROUP = 200  # examples in a row group: fewer cost a third more time to write, and again to read
-SCORES = ["degraded_accuracy", "improved_accuracy", "improvement", "degraded_test_accuracy", "test_accuracy"]
 DICTIONARIES = ["target_pattern", "selected_patterns.list.element", "activation"]
 
 
@@ -97,18 +97,23 @@ class ShardWriter:
         self.writers[part].write_table(table, row_group_size=table.num_rows)
 
     def wait(self) -> None:
-        """Waits for what is queued; raises what the writer raised."""
+        """Waits for all that is queued; raises what a writer raised."""
+        wait(self.pending)
         for pending in self.pending:
             pending.result()
 
-    def close(self) -> None:
-        """Writes what is left and ends both files."""
-        try:
-            self.flush()
-            self.wait()
-        finally:
+    def __enter__(self) -> "ShardWriter":
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        """Writes what is left, unless the block failed, and ends both files."""
+        with ExitStack() as files:
             for writer in self.writers.values():
-                writer.close()
+                files.callback(writer.close)
+            files.callback(wait, self.pending)  # before the files are closed
+            if kind is None:
+                self.flush()
+                self.wait()
 
 
 @dataclass(frozen=True)
@@ -161,15 +166,12 @@ def write_shards(
     with ThreadPoolExecutor(len(schemas), thread_name_prefix="muat-writer") as pool:
         for split, name, examples in planned_files(config, places):
             splits[split] += len(examples.ids)
-            writer = ShardWriter(pool, folder, name, schemas)
-            try:
+            with ShardWriter(pool, folder, name, schemas) as writer:
                 for records, prompts, counts in workers.stream(render, examples.groups(RENDERED)):
                     observe(records)
                     writer.write({"prompts": prompts, "subjects": records})
                     for task, lengths in counts.items():
                         tokens[task].add(lengths)
-            finally:
-                writer.close()
     return Written(dict(splits), tokens, renderer.counter.name if renderer.counter else "")
 
 
@@ -217,7 +219,7 @@ class Means:
     {'score': 1.5}
     """
 
-    def __init__(self, columns: list[str]) -> None:
+    def __init__(self, columns: Sequence[str] = SCORES) -> None:
         self.columns = columns
         self.sums: dict[str, NDArray[np.float64]] = {}
         self.counts: dict[str, int] = {}

@@ -11,20 +11,19 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
-from muat_exp.config import SPLITS, Config
-from muat_exp.dataset.card import render_card
-from muat_exp.dataset.checks import Checked, check_examples
+from muat_exp.config import SPLITS, Config, config_signature
+from muat_exp.dataset.card import NOT_COUNTED, render_card
+from muat_exp.dataset.checks import Checked, batch_size, check_examples
 from muat_exp.dataset.checksums import differences
 from muat_exp.dataset.faults import Faults
 from muat_exp.dataset.foreign import check_foreign
-from muat_exp.dataset.parquet import open_parquet
+from muat_exp.dataset.parquet import open_parquet, shards
 from muat_exp.dataset.reading import read_config, read_summary
 from muat_exp.dataset.records import subject_schema
 from muat_exp.dataset.rendering import Renderer, prompt_schema
 from muat_exp.dataset.splits import assign_splits
-from muat_exp.dataset.store import SCORES, Means, Written
+from muat_exp.dataset.store import Means, Written
 from muat_exp.dataset.tokens import LLAMA3, TokenStatistics
 from muat_exp.engine import Workers
 from muat_exp.errors import DatasetError
@@ -32,13 +31,14 @@ from muat_exp.measurement import Task
 from muat_exp.progress import Reporter, Silent
 from muat_exp.signature import given_probes
 
-BATCH = 200  # examples checked at a time by one worker
+SHARD = re.compile(r"(train|validation|test)-(\d{5})-of-(\d{5})\.parquet")
+TOKEN_SECTION = re.compile(r"\n## Token counts\n.*?(?=\n## )", re.DOTALL)
 
 
 def count_examples(folder: Path) -> int:
     """Examples of a dataset, as far as its Parquet files can be read."""
     count = 0
-    for path in sorted((folder / "subjects").glob("*.parquet")):
+    for path in shards(folder, "subjects"):
         with suppress(OSError, pa.ArrowException):
             count += pq.read_metadata(path).num_rows
     return count
@@ -79,148 +79,200 @@ def config_for_rendering(config: Config) -> Config:
 def build_task(folder: Path, config: Config, faults: Faults) -> Task:
     """What the configuration fixes; probes that were drawn are drawn again and compared, given ones are read."""
     task, path = Task.build(config, given_probes(folder, config)), folder / "probe_set.json"
-    if path.is_file() and path.read_bytes() != task.probes.to_json(config):
+    if not path.is_file() or path.read_bytes() != task.probes.to_json(config):
         faults.add("probes", "probe_set.json does not hold the probes that the configuration gives.")
     return task
 
 
 def check_files(folder: Path, faults: Faults) -> None:
-    """Every file has the checksum that was noted when it was written, and no file is missing or new."""
+    """Every file has the checksum that was noted when it was written; both configurations have the files of the same shards."""
     for sentence in differences(folder):
         faults.add("checksums", sentence)
+    names = {part: {path.name for path in shards(folder, part)} for part in ("subjects", "prompts")}
+    for name in sorted(names["subjects"] ^ names["prompts"]):
+        part, other = ("subjects", "prompts") if name in names["subjects"] else ("prompts", "subjects")
+        faults.add("files", f"{part}/{name} has no counterpart in {other}.")
+    found: dict[tuple[str, str], set[int]] = {}
+    for name in sorted(names["subjects"] | names["prompts"]):
+        match = SHARD.fullmatch(name)
+        if match:
+            found.setdefault((match[1], match[3]), set()).add(int(match[2]))
+        else:
+            faults.add("files", f"{name} is no name of a shard, <split>-<number>-of-<shards>.parquet.")
+    for (split, total), numbers in found.items():
+        if numbers != set(range(int(total))):
+            faults.add("files", f"{split} has {len(numbers)} of {int(total)} shards.")
 
 
 def batches(folder: Path, config: Config, faults: Faults) -> Iterator[tuple[str, pa.Table, pa.Table]]:
-    """Split and tables of both configurations with the same examples, up to `BATCH` at a time.
-
-    Raises:
-        DatasetError: a file can't be read.
-    """
+    """Split and tables of both configurations with the same examples, some at a time; a file that can't be read is a fault."""
     schemas = {"subjects": subject_schema(config), "prompts": prompt_schema(config)}
-    for path in sorted((folder / "subjects").glob("*.parquet")):
-        files = {part: open_parquet(folder / part / path.name) for part in schemas}
-        wrong = [part for part, schema in schemas.items() if not files[part].schema_arrow.equals(schema)]
-        for part in wrong:
-            faults.add("schema", f"{path.name}: the columns of {part} are not those of the configuration.")
-        if wrong:
+    for path in shards(folder, "subjects"):
+        match = SHARD.fullmatch(path.name)
+        if not match or not (folder / "prompts" / path.name).is_file():
             continue
         try:
-            for one, other in zip(*(files[part].iter_batches(BATCH) for part in schemas), strict=True):
-                yield path.name.partition("-")[0], pa.Table.from_batches([one]), pa.Table.from_batches([other])
-        except (OSError, pa.ArrowException, ValueError) as error:
-            raise DatasetError(f"{folder.name}: {path.name} can't be read: {error}") from error
+            files = {part: open_parquet(folder / part / path.name) for part in schemas}
+            wrong = [part for part, schema in schemas.items() if not files[part].schema_arrow.equals(schema)]
+            for part in wrong:
+                faults.add("schema", f"{path.name}: the columns of {part} are not those of the configuration.")
+            if not wrong:
+                for one, other in paired(files, path.name, batch_size(config), faults):
+                    yield match[1], one, other
+        except (DatasetError, OSError, pa.ArrowException) as error:
+            faults.add("files", str(error) if isinstance(error, DatasetError) else f"{path.name} can't be read: {error}.")
+
+
+def paired(files: dict[str, pq.ParquetFile], name: str, size: int, faults: Faults) -> Iterator[tuple[pa.Table, pa.Table]]:
+    """Tables of the same rows of both files, as far as they have no gaps."""
+    counts = [file.metadata.num_rows for file in files.values()]
+    if counts[0] != counts[1]:
+        faults.add("schema", f"{name}: subjects has {counts[0]} rows, prompts {counts[1]}.")
+        return
+    for batch in zip(*(file.iter_batches(size) for file in files.values()), strict=True):
+        gaps = [column for table in batch for column in table.schema.names if has_nulls(table[column])]
+        for column in gaps:
+            faults.add("schema", f"{name}: {column} has a null.")
+        if not gaps:
+            yield pa.Table.from_batches([batch[0]]), pa.Table.from_batches([batch[1]])
+
+
+def has_nulls(array: pa.Array) -> bool:
+    """Whether an array, or an array within it, has a null."""
+    if array.null_count:
+        return True
+    if pa.types.is_list(array.type):
+        return has_nulls(array.flatten())
+    return pa.types.is_struct(array.type) and any(has_nulls(part) for part in array.flatten())
 
 
 class Tally:
     """What is known of all examples together."""
 
     def __init__(self, config: Config) -> None:
-        self.config, self.means = config, Means(SCORES)
+        self.config, self.means = config, Means()
         self.seen: dict[bytes, int] = {}
-        self.ids: dict[str, list[NDArray[np.int64]]] = {}
-        self.targets: dict[str, list[str]] = {}
+        self.examples: list[tuple[int, str, str]] = []  # number, split, target pattern
         self.tokens = {task: TokenStatistics() for task in config.dataset.tasks}
+        self.accepted = True  # by the rules of the run
 
     def add(self, split: str, checked: Checked, faults: Faults) -> None:
         """Takes in some examples; no two subjects may have the same weights."""
         faults.extend(checked.faults)
-        ids = checked.records["example_id"].to_numpy()
+        ids, targets = (checked.records[name].to_pylist() for name in ("example_id", "target_pattern"))
         for example, digest in zip(ids, checked.digests, strict=True):
             if digest in self.seen:
                 faults.add("weights", f"example {example}: its weights are those of example {self.seen[digest]}.")
             self.seen[digest] = int(example)
-        self.ids.setdefault(split, []).append(ids)
-        self.targets.setdefault(split, []).extend(checked.records["target_pattern"].to_pylist())
+        self.examples += zip(ids, [split] * len(ids), targets, strict=True)
         self.means.add(checked.records)
+        recipe = self.config.training
+        gains, tests = (checked.records[name].to_numpy() for name in ("improvement", "test_accuracy"))
+        self.accepted &= bool((gains >= recipe.min_improvement - 1e-9).all() and (tests >= recipe.min_test_accuracy).all())
         for task, counts in checked.tokens.items():
             self.tokens[task].add(counts)
 
+    @property
+    def patterns(self) -> Counter[str]:
+        """Examples of each pattern."""
+        return Counter(target for _, _, target in self.examples)
+
     def check(self, folder: Path, renderer: Renderer, faults: Faults) -> None:
-        """Numbers, splits and balance are right, and the summary and the card say of them what they are."""
-        ids = {split: np.concatenate(parts) for split, parts in self.ids.items()}
-        self.check_ids(ids, faults)
-        self.check_balance(faults)
-        if not faults.found.keys() & {"ids", "schema", "specification"}:
-            self.check_splits(ids, faults)
-        self.check_summary(folder, renderer, faults)
-
-    def check_ids(self, ids: dict[str, NDArray[np.int64]], faults: Faults) -> None:
-        """Example numbers are unique, and ascending in each split; there are as many as were asked for."""
-        everything = np.concatenate([*ids.values(), np.empty(0, np.int64)])
-        if len(everything) != len(np.unique(everything)):
-            faults.add("ids", "an example_id occurs more than once.")
-        for split, own in ids.items():
-            if (np.diff(own) < 0).any():
-                faults.add("ids", f"the examples of {split} are not in the order of their numbers.")
-        if self.config.dataset.on_shortfall == "error" and len(everything) != self.config.dataset.num_examples:
-            asked = self.config.dataset.num_examples
-            faults.add("ids", f"there are {len(everything)} examples; the configuration asks for {asked}.")
-
-    def check_balance(self, faults: Faults) -> None:
-        """With `dataset.balance`, patterns differ by one example at most."""
-        found = Counter(name for names in self.targets.values() for name in names)
-        counts = [found[name] for name in self.config.patterns.enabled]
-        balanced = self.config.dataset.balance and self.config.dataset.on_shortfall == "error"
-        if balanced and max(counts) - min(counts) > 1:
-            faults.add("balance", f"the patterns are not balanced: {dict(found)}.")
-
-    def check_splits(self, ids: dict[str, NDArray[np.int64]], faults: Faults) -> None:
-        """Every example is in the split that its rank in its pattern gives it."""
-        names = np.array([name for split in ids for name in self.targets[split]], object)
-        numbers = np.concatenate([*ids.values(), np.empty(0, np.int64)])
-        here = np.concatenate([np.full(len(own), SPLITS.index(split)) for split, own in ids.items()] or [numbers])
-        order = np.argsort(numbers)
-        targets = np.array([self.config.patterns.enabled.index(name) for name in names[order]], np.int64)
-        wrong = assign_splits(self.config, targets) != here[order]
-        faults.compare("splits", numbers[order], wrong, "it is not in the split that it belongs to.")
-
-    def check_summary(self, folder: Path, renderer: Renderer, faults: Faults) -> None:
-        """The figures of `summary.json` are the data's, and the card is a rendering of them."""
+        """Numbers and splits are right, and the summary and the card say of all examples what they are."""
+        self.check_ids(faults)
+        if not faults.found.keys() & {"ids", "files", "schema", "specification"}:
+            self.check_splits(faults)
         try:
             summary = read_summary(folder)
         except DatasetError as error:
             faults.add("summary", str(error))
             return
-        written = {split: len(names) for split, names in self.targets.items()}
-        splits = {split: written[split] for split in SPLITS if split in written}
-        for fault in self.wrong_figures(summary, splits):
-            faults.add("summary", f"summary.json: {fault}")
+        for sentence in wrong_figures(self, summary):
+            faults.add("summary", sentence)
         if "summary" not in faults.found:
-            tokens = self.tokens if renderer.counter else {}
-            name = renderer.counter.name if renderer.counter else ""
-            try:
-                expected = render_card(self.config, summary, Written(splits, tokens, name), summary["origin"])
-            except (KeyError, TypeError, ValueError, AttributeError):  # data from anywhere
-                faults.add("summary", "summary.json lacks figures that a card is made of, or they are no numbers.")
-            else:
-                check_card(folder, expected, bool(tokens), faults)
+            self.check_card(folder, summary, renderer, faults)
 
-    def wrong_figures(self, summary: dict[str, Any], splits: dict[str, int]) -> Iterator[str]:
-        """A sentence for each figure of a summary that is not the data's."""
-        found = Counter(name for names in self.targets.values() for name in names)
-        expected: dict[str, Any] = {"accepted": found.total(), "splits": splits}
-        expected |= {f"accuracy.{key}": value for key, value in self.means.overall().items()}
-        for name in self.config.patterns.enabled:
-            expected[f"patterns.{name}.accepted"] = found[name]
-            expected |= {f"patterns.{name}.{key}": value for key, value in self.means.by_pattern(name).items()}
-        for place, value in expected.items():
-            said: Any = summary
-            for key in place.split("."):
-                said = said.get(key) if isinstance(said, dict) else None
-            close = isinstance(said, float) and isinstance(value, float) and abs(said - value) < 1e-9
-            if said != value and not close:
-                yield f"{place} is {said}, but the data give {value}."
+    def check_ids(self, faults: Faults) -> None:
+        """Example numbers are unique, and ascending in each split."""
+        order: dict[str, int] = {}
+        for number, split, _ in self.examples:
+            if number < order.get(split, -1):
+                faults.add("ids", f"the examples of {split} are not in the order of their numbers.")
+                break
+            order[split] = number
+        if len({number for number, _, _ in self.examples}) < len(self.examples):
+            faults.add("ids", "an example_id occurs more than once.")
+
+    def check_splits(self, faults: Faults) -> None:
+        """Every example is in the split that its rank in its pattern gives it."""
+        examples = sorted(self.examples)
+        targets = np.array([self.config.patterns.enabled.index(target) for _, _, target in examples], np.int64)
+        for (number, split, _), right in zip(examples, assign_splits(self.config, targets), strict=True):
+            if split != SPLITS[right]:
+                faults.add("splits", f"example {number}: it is not in the split that it belongs to.")
+
+    def check_card(self, folder: Path, summary: dict[str, Any], renderer: Renderer, faults: Faults) -> None:
+        """The card is what the figures make of it; token counts are compared where this machine can count them as well."""
+        splits = Counter(split for _, split, _ in self.examples)
+        ordered = {split: splits[split] for split in SPLITS if splits[split]}
+        tokens, name = (self.tokens, renderer.counter.name) if renderer.counter else ({}, "")
+        try:
+            expected = render_card(self.config, summary, Written(ordered, tokens, name), summary["origin"])
+        except (KeyError, TypeError, ValueError, AttributeError):  # data from anywhere
+            faults.add("summary", "summary.json lacks figures that a card is made of, or they are no numbers.")
+            return
+        path = folder / "README.md"
+        card = path.read_text("utf-8", "replace") if path.is_file() else ""
+        complete = all(each.count == len(self.examples) for each in tokens.values())
+        if not (tokens and complete) or NOT_COUNTED in card:
+            card, expected = (TOKEN_SECTION.sub("", text) for text in (card, expected))
+        lines = set(card.splitlines())
+        for line in expected.splitlines():
+            if line not in lines:
+                faults.add("card", f"README.md does not have the line that the data give: {line[:120]}")
+        if "card" not in faults.found and card != expected:
+            faults.add("card", "README.md has lines that the data do not give.")
 
 
-def check_card(folder: Path, expected: str, with_tokens: bool, faults: Faults) -> None:
-    """The card is what the figures make of it; without a tokenizer its token counts are left alone."""
-    path = folder / "README.md"
-    card = path.read_text("utf-8", "replace") if path.is_file() else ""
-    if not with_tokens:
-        card, expected = (re.sub(r"\n## Token counts\n.*?(?=\n## )", "", text, flags=re.DOTALL) for text in (card, expected))
-    lines = {line for line in card.splitlines()}
-    for line in expected.splitlines():
-        if line not in lines:
-            faults.add("card", f"README.md does not have the line that the data give: {line[:120]}")
-    if not faults.found.get("card") and card != expected:
-        faults.add("card", "README.md has lines that the data do not give.")
+def wrong_figures(tally: Tally, summary: dict[str, Any]) -> Iterator[str]:
+    """A sentence for each figure of a summary that is not the data's, or contradicts another."""
+    config, found = tally.config, tally.patterns
+    splits = Counter(split for _, split, _ in tally.examples)
+    expected: dict[str, Any] = {"accepted": len(tally.examples), "config_signature": config_signature(config)}
+    expected["splits"] = {split: splits[split] for split in SPLITS if splits[split]}
+    expected |= {f"accuracy.{key}": value for key, value in tally.means.overall().items()}
+    for name in config.patterns.enabled:
+        expected[f"patterns.{name}.accepted"] = found[name]
+        expected |= {f"patterns.{name}.{key}": value for key, value in tally.means.by_pattern(name).items()}
+    for place, value in expected.items():
+        said: Any = summary
+        for key in place.split("."):
+            said = said.get(key) if isinstance(said, dict) else None
+        close = isinstance(said, float) and isinstance(value, float) and abs(said - value) < 1e-9
+        if said != value and not close:
+            yield f"summary.json: {place} is {said}, but the data give {value}."
+    try:
+        yield from contradictions(tally, summary)
+    except (KeyError, TypeError, ValueError, AttributeError):  # data from anywhere
+        yield "summary.json lacks figures, or they are no numbers."
+
+
+def contradictions(tally: Tally, summary: dict[str, Any]) -> Iterator[str]:
+    """A sentence for each way in which the counts of a run do not add up, or break its rules."""
+    config, accepted = tally.config, len(tally.examples)
+    rows = [("all", summary), *((name, summary["patterns"][name]) for name in config.patterns.enabled)]
+    for name, row in rows:
+        if row["attempts"] != row["accepted"] + sum(row["rejected"].values()):
+            yield f"summary.json: the attempts of {name} are not its accepted and rejected ones."
+    for key in ("attempts", *summary["rejected"]):
+        values = [row[key] if key == "attempts" else row["rejected"][key] for _, row in rows]
+        if values[0] != sum(values[1:]):
+            yield f"summary.json: {key} of all is not the sum over the patterns."
+    short = accepted < config.dataset.num_examples
+    if accepted > config.dataset.num_examples or (short and config.dataset.on_shortfall == "error"):
+        yield f"there are {accepted} examples; the configuration asks for {config.dataset.num_examples}."
+    counts = [tally.patterns[name] for name in config.patterns.enabled]
+    if config.dataset.balance and not short and max(counts) - min(counts) > 1:
+        yield f"the patterns are not balanced: {dict(tally.patterns)}."
+    if not summary["origin"] and not tally.accepted:
+        yield "an example has less improvement or test accuracy than the configuration accepts."

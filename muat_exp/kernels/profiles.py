@@ -105,7 +105,7 @@ def entropy(row, bins, counts):
         return 0.0
     counts[:] = 0
     for k in range(row.shape[0]):
-        counts[min(np.int64((row[k] - low) / (high - low) * bins), bins - 1)] += 1
+        counts[max(0, min(np.int64((row[k] - low) / (high - low) * bins), bins - 1))] += 1
     total = 0.0
     for count in counts:
         if count > 0:

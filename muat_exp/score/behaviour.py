@@ -16,7 +16,6 @@ from muat_exp.population import Population
 
 BATCH = 256  # networks measured at a time
 DECIMALS = 6  # of a weight in a prompt: all networks are taken as prompts show them
-OVERFLOW = 1e37  # activations that may grow beyond this are not measured
 COLUMNS = ("example_id", "target_pattern", "selected_patterns", "num_layers", "neurons_per_layer", "activation")
 LARGEST = {"num_layers": 64, "neurons_per_layer": 256}
 
@@ -149,14 +148,3 @@ class Bench:
                 f"{self.folder}: the benchmark set has sequences of one label only for the patterns of row {row}."
             )
         return Behaviour(accuracy, others)
-
-
-def finite(weights: dict[str, NDArray[np.float32]]) -> bool:
-    """Whether no activation of a network can leave float32's range: bounded layer by layer by the sums of |weights|."""
-    bound = 26.0
-    for weight, bias in zip(*[iter(weights.values())] * 2, strict=True):
-        sums = np.abs(weight).sum(axis=1, dtype=np.float64) * bound + np.abs(bias)
-        bound = max(1.0, float(sums.max()))
-        if not bound < OVERFLOW:
-            return False
-    return True

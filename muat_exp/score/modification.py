@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from muat_exp.dataset.parsing import parse_weights
 from muat_exp.errors import PromptError
-from muat_exp.score.behaviour import BATCH, Behaviour, Bench, finite
+from muat_exp.measurement import bounded
+from muat_exp.score.behaviour import BATCH, Behaviour, Bench
 from muat_exp.score.intervals import Interval, normal, wilson
 
 Weights = NDArray[np.float32]
@@ -161,6 +162,7 @@ def read_network(completion: str, shapes: dict[str, tuple[int, ...]]) -> Weights
         weights = parse_weights(completion)
     except PromptError:
         return None
-    if {name: values.shape for name, values in weights.items()} != shapes or not finite(weights):
+    layers = zip(*[iter(weights.values())] * 2, strict=True)
+    if {name: values.shape for name, values in weights.items()} != shapes or not bounded(layers):
         return None
     return np.concatenate([values.ravel() for values in weights.values()])

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from muat_exp.dataset.parquet import open_parquet, shards
 from muat_exp.dataset.reading import read_config
 from muat_exp.errors import DatasetError
 
@@ -85,11 +85,11 @@ def read_columns(files: list[Path], column: str) -> Iterator[tuple[str, str, str
     for path in files:
         found = SHARD.match(path.name)
         try:
-            with pq.ParquetFile(path) as file:
-                if {"example_id", column} <= set(file.schema_arrow.names):
-                    table = file.read(["example_id", column])
-                    for example, value in zip(table["example_id"].to_pylist(), table[column].to_pylist(), strict=True):
-                        yield str(example), found[1] if found else "", as_text(path, value)
+            file = open_parquet(path)
+            if {"example_id", column} <= set(file.schema_arrow.names):
+                table = file.read(["example_id", column])
+                for example, value in zip(table["example_id"].to_pylist(), table[column].to_pylist(), strict=True):
+                    yield str(example), found[1] if found else "", as_text(path, value)
         except (OSError, pa.ArrowException) as error:
             raise DatasetError(f"{path} can't be read: {str(error).splitlines()[0]}") from error
 
@@ -104,7 +104,7 @@ def as_text(path: Path, value: object) -> str:
 
 def selected_patterns(folder: Path) -> Iterator[tuple[str, str, str]]:
     """(example, split, names) of a dataset without classification prompts."""
-    return read_columns(sorted((folder / "subjects").glob("*.parquet")), "selected_patterns")
+    return read_columns(shards(folder, "subjects"), "selected_patterns")
 
 
 def known_patterns(folder: Path, completions: tuple[str, ...]) -> tuple[str, ...]:

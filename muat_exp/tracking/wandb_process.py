@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from muat_exp.config import Config, config_signature, from_dict
+from muat_exp.config import Config, config_signature, from_dict, published_values
 
 SCORES = ("degraded_accuracy", "improved_accuracy", "improvement", "degraded_test_accuracy", "test_accuracy")
 COLUMNS = ("example_id", "target_pattern", "num_layers", "neurons_per_layer", "activation", "learning_rate", *SCORES)
@@ -67,7 +67,7 @@ def start(config: Config, folder: Path, job_type: str, name: str, identity: str 
         resume="allow" if identity else None,
         mode=mode,
         dir=str(folder),
-        config=config.to_dict() | signature,
+        config=published_values(config) | signature,
         settings=settings,
         reinit="create_new",
     )
