@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from muat_exp.config import Config
 from muat_exp.dataset.prompts import PromptRenderer, Shape
+from muat_exp.dataset.tokens import load_counter
 from muat_exp.kernels.text import write_number
 from muat_exp.population import layer_shapes, split_parameters
 
@@ -79,3 +80,14 @@ def test_signatures_are_a_block_a_layer_and_a_line_a_method(prompt, subject):
 def test_the_task_lists_every_pattern(prompt):
     listed = [line[2:].split(":")[0] for line in section(prompt, "Task").splitlines()[1:]]
     assert listed == list(Config().patterns.enabled)
+
+
+@pytest.mark.parametrize(("depth", "width", "published"), [(8, 10, 11581), (10, 15, 26103)])
+def test_prompts_have_as_many_tokens_as_the_published_ones(depth, width, published):
+    generator = np.random.default_rng(0)
+    count = sum(out * (fan_in + 1) for out, fan_in in layer_shapes(5, depth, width))
+    renderer = PromptRenderer(Config().patterns.build(), [("pca", 10)], 5, 10)
+    weights = generator.normal(scale=0.5, size=count).astype(np.float32)
+    loadings = generator.uniform(-0.9, 0.9, size=(depth * width + 1, 10)).astype(np.float32)
+    text = renderer.classification(Shape(depth, width, "relu"), weights, loadings) + "palindrome"
+    assert load_counter("llama3").count(text) == pytest.approx(published, rel=0.01)
