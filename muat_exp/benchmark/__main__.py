@@ -18,6 +18,7 @@ SHAPES = tuple(product(RECIPES, ("small", "medium", "large"), (1, 2)))
 SUBJECTS = {"plain": 28, "lightning": 14}  # the first ones of the pipeline's attempts
 PAIRS = 6  # of default runs with and without W&B
 JOBS = 20  # of a sweep
+FINISHED = 2_000  # examples of the dataset that is read, rendered and validated
 EXAMPLES = (1_000, 10_000, 50_000)
 
 
@@ -30,6 +31,7 @@ def plan(quick: bool) -> list[tuple[str, dict[str, Any]]]:
         *(("training", shape) for shape in shapes),
         *(("phases", {"recipe": recipe}) for recipe in RECIPES),
         *(("growth", {"examples": examples}) for examples in EXAMPLES[: 1 if quick else 3]),
+        ("finished", {"examples": FINISHED}),
         ("start_up", {}),
         ("tracking", {"pairs": PAIRS}),
         ("sweep", {"jobs": JOBS}),

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from muat_exp.benchmark.finished import finished
 from muat_exp.benchmark.one_at_a_time import STAGES, one_at_a_time
 from muat_exp.compose import load_config
 from muat_exp.config import Config
@@ -254,7 +255,7 @@ def sweep(jobs: int) -> Row:
 
 
 CASES: dict[str, Callable[..., Row]] = {
-    case.__name__: case for case in (loop, pipeline, growth, training, phases, start_up, tracking, sweep)
+    case.__name__: case for case in (loop, pipeline, growth, training, phases, finished, start_up, tracking, sweep)
 }
 
 

@@ -93,12 +93,23 @@ def phases(results: Results) -> Table:
     return table("CPU time by part, one worker", ("part", *profiles), rows)
 
 
+def on_finished(results: Results) -> Table:
+    """Tasks on a dataset, and what each signature method costs."""
+    row = results["finished"][0]
+    rates = ("read_per_second", "rendered_per_second", "written_per_second", "validated_per_second")
+    rows = [(rate.removesuffix("_per_second"), f"{row[rate]:,.0f} examples/s") for rate in rates]
+    rows += [(f"signature {name}", f"{taken:.2f} ms a subject") for name, taken in row["milliseconds_by_method"].items()]
+    return table("A finished dataset", ("part", "speed"), rows)
+
+
 def show(results: Results, before: Results) -> None:
     """Prints all tables."""
     console, start = Console(width=128), results["start_up"][0]
     tracked, swept = results["tracking"][0], results["sweep"][0]
-    for shown in (whole_pipeline(results, before), by_architecture(results, before), growth(results), phases(results)):
+    for shown in (whole_pipeline(results, before), by_architecture(results, before)):
         console.print(shown)
+    for part in (growth, phases, on_finished):
+        console.print(part(results))
     console.print(f"--help answers in {start['help_seconds']:.2f} s; experiment=smoke takes {start['smoke_seconds']:.1f} s")
     console.print(
         f"W&B offline costs {tracked['cost']:+.1%} of a default run (median of {tracked['pairs']} pairs: "
