@@ -132,10 +132,12 @@ def gather_sweep(config: Config, folder: Path) -> float:
 
 def show_sweep(folder: Path) -> int:
     """Gathers and prints a sweep; returns the exit code that its jobs ask for."""
+    from muat_exp.sweep.files import write_files
     from muat_exp.sweep.gather import gather
     from muat_exp.sweep.report import print_sweep
 
     sweep = gather(folder)
+    write_files(sweep)
     print_sweep(sweep)
     track_sweep(sweep)
     return exit_code(sweep.jobs)
@@ -147,7 +149,7 @@ def track_sweep(sweep: "Sweep") -> None:
         return
     config = load_run_config(sweep.folder / str(sweep.rows[0]["job"]))
     if config.logger.name == "wandb":
-        from muat_exp.sweep.gather import flat, null_for_nan
+        from muat_exp.sweep.files import flat, null_for_nan
         from muat_exp.tracking.weights_and_biases import log_sweep
 
         plain = replace(config, logger=replace(config.logger, run_name="gathered"))

@@ -30,9 +30,10 @@ from muat_exp.measurement import Task
 from muat_exp.progress import Reporter, Silent
 from muat_exp.quota import Quotas
 from muat_exp.run_folder import RunFolder, write_atomically
+from muat_exp.tracking.choice import build_trackers
 from muat_exp.tracking.curves import attach_curves, attached_curves
 from muat_exp.tracking.lightning_logger import Curves
-from muat_exp.tracking.tracker import Progress, Tracker, build_trackers
+from muat_exp.tracking.tracker import Progress, Tracker
 from muat_exp.training import quiet_lightning
 
 IN_FLIGHT = 2  # cohorts at a time: while one waits for Python or the disk, the other keeps the workers busy

@@ -1,6 +1,5 @@
 """Gathers a sweep: one row a job, with intervals over its subjects and differences paired by subject."""
 
-import csv
 import json
 import math
 from collections.abc import Sequence
@@ -13,7 +12,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from muat_exp.run_folder import write_atomically
 from muat_exp.sweep.jobs import FINISHED, Job, job_folder, number_or_text, read_jobs, swept_keys
 
 CONFIDENCE = 0.95
@@ -116,68 +114,14 @@ def add_pairs(sweep: Path, rows: list[Row], keys: Sequence[str]) -> None:
 
 
 def gather(folder: Path) -> Sweep:
-    """Reads all jobs of a sweep and writes `sweep.csv`, `sweep.json`, `sweep.md` and the plots into its folder.
+    """Reads all jobs of a sweep.
 
     Raises:
         SweepError: the folder holds no sweep.
     """
-    from muat_exp.sweep.plots import write_plots
-    from muat_exp.sweep.report import markdown
-
     jobs = read_jobs(folder)
     keys = swept_keys(jobs)
     rows = [job_row(folder, job, keys) for job in jobs if job.status == FINISHED]
     if rows:
         add_pairs(folder, rows, keys)
-    sweep = Sweep(folder, jobs, keys, rows)
-    write_json(sweep)
-    write_csv(sweep)
-    if rows:
-        write_atomically(folder / "sweep.md", markdown(sweep).encode())
-        write_plots(sweep)
-    return sweep
-
-
-def write_json(sweep: Sweep) -> None:
-    """Writes `sweep.json`: the swept keys, a row a finished job, and the jobs that did not finish."""
-    unfinished = [
-        {"job": job.number, "overrides": list(job.overrides), "status": job.status, "error": job.error}
-        for job in sweep.jobs
-        if job.status != FINISHED
-    ]
-    content = {"swept": sweep.keys, "jobs": sweep.rows, "unfinished": unfinished}
-    write_atomically(sweep.folder / "sweep.json", json.dumps(null_for_nan(content), indent=2, allow_nan=False).encode())
-
-
-def null_for_nan(value: Any) -> Any:
-    """The value with null in the place of every NaN, as JSON needs it."""
-    if isinstance(value, dict):
-        return {key: null_for_nan(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [null_for_nan(item) for item in value]
-    return None if isinstance(value, float) and math.isnan(value) else value
-
-
-def flat(row: Row) -> Row:
-    """A row without nesting: `rejected/<reason>`, `<pattern>/acceptance` and so on."""
-    values = {key: value for key, value in row.items() if not isinstance(value, dict)}
-    values |= {f"rejected/{reason}": count for reason, count in row["rejected"].items()}
-    return values | {f"{name}/{key}": value for name, part in row["patterns"].items() for key, value in part.items()}
-
-
-def write_csv(sweep: Sweep) -> None:
-    """Writes `sweep.csv`: a row a job; one that did not finish has its status and error only."""
-    finished = {row["job"]: flat(row) for row in sweep.rows}
-    rows = [
-        {"job": job.number, "status": job.status, "error": job.error}
-        | {key: job.values.get(key, "") for key in sweep.keys}
-        | finished.get(job.number, {})
-        for job in sweep.jobs
-    ]
-    columns = dict.fromkeys(key for row in rows for key in row)
-    temporary = sweep.folder / ".sweep.csv.tmp"
-    with temporary.open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(columns))
-        writer.writeheader()
-        writer.writerows(rows)
-    temporary.replace(sweep.folder / "sweep.csv")
+    return Sweep(folder, jobs, keys, rows)

@@ -1,16 +1,14 @@
 """Plots of a gathered sweep, each as PNG and SVG: improvement, accuracies and acceptance against what was swept, by pattern."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
+from muat_exp.sweep.gather import Row, Sweep, main_key
 from muat_exp.sweep.jobs import shown
-
-if TYPE_CHECKING:
-    from muat_exp.sweep.gather import Row, Sweep
 
 # Okabe and Ito's palette, told apart by every eye.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999")
@@ -35,9 +33,7 @@ class Axis:
         connected: whether the points of a series are joined by a line.
     """
 
-    def __init__(self, sweep: "Sweep") -> None:
-        from muat_exp.sweep.gather import main_key
-
+    def __init__(self, sweep: Sweep) -> None:
         self.key = main_key(sweep.rows, sweep.keys)
         values = list(dict.fromkeys(row[self.key] for row in sweep.rows))
         self.numeric = all(isinstance(value, int | float) for value in values)
@@ -51,7 +47,7 @@ class Axis:
         if len(self.series) > len(COLOURS):  # a search: points of one colour
             self.series = {"": ordered}
 
-    def places(self, rows: Sequence["Row"]) -> Any:
+    def places(self, rows: Sequence[Row]) -> Any:
         """Horizontal places of some rows, all of one series; those of one value stand side by side, so that equal ones show."""
         places = np.array([self.positions[row[self.key]] for row in rows], float)
         name = next(name for name, part in self.series.items() if any(row is rows[0] for row in part))
@@ -74,7 +70,7 @@ def short(key: str) -> str:
     return key.rpartition(".")[2].rpartition("/")[2]
 
 
-def values_of(rows: Sequence["Row"], key: str) -> Any:
+def values_of(rows: Sequence[Row], key: str) -> Any:
     """One column as floats, None as NaN."""
     return np.array([np.nan if row[key] is None else row[key] for row in rows], float)
 
@@ -157,7 +153,7 @@ def patterns(axis: Axis) -> Figure:
     return figure
 
 
-def write_plots(sweep: "Sweep") -> None:
+def write_plots(sweep: Sweep) -> None:
     """Writes all plots into the sweep's folder."""
     with mpl.rc_context(STYLE):
         axis = Axis(sweep)
