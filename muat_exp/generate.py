@@ -18,6 +18,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from muat_exp.cohort import ACCEPTED, REASONS, run_cohort
+from muat_exp.compilation import compile_kernels
 from muat_exp.config import Config, config_signature
 from muat_exp.dataset.card import render_card
 from muat_exp.dataset.reading import Subjects, load_subjects
@@ -146,7 +147,9 @@ def generate(config: Config, folder: Path | str, reporter: Reporter | None = Non
         quiet_lightning(),
     ):
         if not kernels_are_cached():
-            reporter.note("compiling kernels (once, under a minute)")
+            reporter.note("compiling kernels (once, half a minute)")
+            with watch.phase("compilation"):
+                compile_kernels()
         with watch.phase("setup"):
             task = Task.build(config)
             if task.probes.given:
