@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from muat_exp.dataset.parsing import ParsedPrompt, parse_prompt, parse_weights
     from muat_exp.dataset.reading import Subject, Subjects, load_subjects
     from muat_exp.errors import MuatError
-    from muat_exp.generate import Result, generate
+    from muat_exp.pipeline import Result, generate
 
 __all__ = [
     "Config",
@@ -27,10 +27,10 @@ HOMES = {
     "Config": "config",
     "MuatError": "errors",
     "ParsedPrompt": "dataset.parsing",
-    "Result": "generate",
+    "Result": "pipeline",
     "Subject": "dataset.reading",
     "Subjects": "dataset.reading",
-    "generate": "generate",
+    "generate": "pipeline",
     "load_config": "compose",
     "load_subjects": "dataset.reading",
     "parse_prompt": "dataset.parsing",

@@ -2,9 +2,11 @@
 
 import errno
 import os
+import shutil
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +18,7 @@ from omegaconf import DictConfig
 
 from muat_exp.compose import conf_folder, launched_threads, prepare, sentences, to_config
 from muat_exp.config import Config
-from muat_exp.errors import ConfigurationError, DatasetError, MuatError, RunFolderError
+from muat_exp.errors import ConfigurationError, DatasetError, MuatError, RunFolderError, SweepError
 from muat_exp.lean_import import lean_imports
 from muat_exp.run_folder import load_run_config
 from muat_exp.schema import require
@@ -27,7 +29,8 @@ if TYPE_CHECKING:
     from muat_exp.sweep.gather import Sweep
 
 FAILURES: list[MuatError] = []  # of this process's single job
-REFUSED = (errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EPERM, errno.EDQUOT, errno.ENOTDIR, errno.EFBIG)
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+REFUSED = (*FULL, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST, errno.ENOENT)
 
 
 @hydra.main(config_path=str(conf_folder()), config_name="config", version_base="1.3")
@@ -42,6 +45,8 @@ def job(composed: DictConfig) -> float:
         return TASKS[config.task](config, folder)
     except MuatError as error:
         FAILURES.append(error)
+        if not any(override.startswith("hydra.run.dir=") for override in settings.overrides.hydra):
+            remove_traces(folder)
         return float("nan")
     except OSError as error:
         FAILURES.append(unwritable(error))
@@ -51,6 +56,15 @@ def job(composed: DictConfig) -> float:
         again = kept if composed.task == "generate" else "run the same command"
         print(f"\ninterrupted: {again} to continue.", file=sys.stderr)
         raise
+
+
+def remove_traces(folder: Path) -> None:
+    """Removes a folder that Hydra made for a command that was refused, and its date's, where only Hydra's files are in it."""
+    if all(path.name == ".hydra" for path in folder.iterdir()):
+        shutil.rmtree(folder)
+        with suppress(OSError):  # until one is not empty
+            folder.parent.rmdir()
+            folder.parent.parent.rmdir()
 
 
 def sweep_job(composed: DictConfig, settings: Any, folder: Path) -> float:
@@ -99,7 +113,7 @@ def make_dataset(config: Config, folder: Path, brief: bool = False) -> float:
         require_login(config.logger.mode)
         begin_process()  # imports W&B while we import torch
     with lean_imports():
-        from muat_exp.generate import generate
+        from muat_exp.pipeline import generate
         from muat_exp.progress import print_brief, print_summary, reporter
 
     shown = config.progress and (sys.stdout.isatty() or not brief)
@@ -175,17 +189,21 @@ def validate_dataset(config: Config, folder: Path) -> float:
 
     source = dataset_folder(config.dataset_dir)
     with lean_imports():
+        from muat_exp.compilation import ensure_compiled
         from muat_exp.dataset.validate import count_examples, validate
         from muat_exp.engine import worker_threads
         from muat_exp.progress import reporter
 
     with worker_threads(config.threads) as workers, reporter(count_examples(source), config.progress) as display:
+        ensure_compiled(display.note)
         faults = validate(source, workers, display)
     for fault in faults:
         print(fault)
     if faults:
         raise DatasetError(f"{config.dataset_dir} is not sound: {len(faults)} faults, listed above.")
-    print(f"{config.dataset_dir} is sound.")
+    count = count_examples(source)
+    checked = f"{count} examples, every network run again" if count else "as far as the published fields go; no network was run"
+    print(f"{config.dataset_dir} is sound ({checked}).")
     return 0.0
 
 
@@ -224,6 +242,7 @@ def derive_dataset(config: Config, folder: Path) -> float:
 
     source = dataset_folder(config.dataset_dir)
     with lean_imports():
+        from muat_exp.compilation import ensure_compiled
         from muat_exp.dataset.derive import derive
         from muat_exp.dataset.reading import read_summary
         from muat_exp.engine import worker_threads
@@ -232,6 +251,7 @@ def derive_dataset(config: Config, folder: Path) -> float:
     given = [override.partition("=")[0].lstrip("+~") for override in HydraConfig.get().overrides.task]
     summary = read_summary(source)
     with worker_threads(config.threads) as workers, reporter(summary["accepted"], config.progress) as display:
+        ensure_compiled(display.note)
         made = derive(source, config, given, folder / "dataset", workers, display)
     print_location(os.path.relpath(made), next(iter(read_summary(made)["splits"]), "train"))
     return 0.0
@@ -283,6 +303,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
     except MuatError as error:
         return report([error])
+    except RuntimeError as error:
+        if "srun" not in str(error):
+            raise
+        return report([SweepError("hydra/launcher=slurm needs srun; run it where Slurm is, or use submitit_local.")])
     except OSError as error:
         return report([unwritable(error)])
     finally:
@@ -295,7 +319,8 @@ def unwritable(error: OSError) -> RunFolderError:
         raise error
     place = f" ({error.filename})" if error.filename else ""
     reason = os.strerror(error.errno)
-    return RunFolderError(f"A file can't be written{place}: {reason}. What was finished is kept.")
+    kept = " What was finished is kept." if error.errno in FULL else ""
+    return RunFolderError(f"A file can't be written{place}: {reason}.{kept}")
 
 
 def report(failures: Sequence[MuatError]) -> int:

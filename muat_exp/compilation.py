@@ -4,14 +4,18 @@ Each half calls its kernels once, on next to nothing, with arrays of the types t
 cache that both read. What is left out here is compiled at its first call.
 """
 
+import os
 import subprocess
 import sys
+import threading
+from collections.abc import Callable
 
 import numpy as np
 
 from muat_exp.config import Config
 from muat_exp.dataset.prompts import PromptRenderer, Shape
 from muat_exp.engine import CompiledEngine, Here, evaluate_stored, folded, stage_problem
+from muat_exp.kernels.compiled import kernels_are_cached
 from muat_exp.measurement import Task, measure_responses, measure_tests
 from muat_exp.sequences import SpaceArrays
 from muat_exp.signature import ProbeSet, method_columns, profile
@@ -21,17 +25,25 @@ INDICES = np.arange(2)
 CONFIG = Config()
 
 
+def ensure_compiled(note: Callable[[str], None]) -> None:
+    """Compiles the kernels where no earlier run did, and says so."""
+    if not kernels_are_cached():
+        note("compiling kernels (once, half a minute)")
+        compile_kernels()
+
+
 def compile_kernels() -> None:
     """Compiles what a run of any configuration calls; a second process compiles the training meanwhile."""
-    quiet = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
-    second = subprocess.Popen([sys.executable, "-m", "muat_exp.compilation"], **quiet)  # type: ignore[call-overload]
+    command, null = [sys.executable, "-m", "muat_exp.compilation"], subprocess.DEVNULL
+    second = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=null, stderr=null)
     try:
         task, specs, data = compile_data()
+        population = draw_population(CONFIG, specs)
+        profile(CONFIG.signature, population, task.probes, INDICES)  # its products are compiled over there by now
         second.wait()  # where it failed, the rest compiles here
     finally:
         second.kill()
-        second.wait()
-    population = draw_population(CONFIG, specs)
+        second.communicate()
     measure_tests(task, specs, data, population, population, INDICES, Here())
 
 
@@ -45,8 +57,8 @@ def compile_data() -> tuple[Task, Specs, SubjectData]:
 
 
 def compile_training() -> None:
-    """Training, evaluation and signatures, on zeros instead of drawn sequences."""
-    length, probes = CONFIG.patterns.sequence_length, np.zeros((16, CONFIG.patterns.sequence_length), np.uint8)
+    """Training and evaluation, on zeros instead of drawn sequences."""
+    length = CONFIG.patterns.sequence_length
     specs = draw_specs(CONFIG, INDICES)
     rows = np.zeros((len(specs), 20, length), np.uint8)
     none = np.zeros(len(specs), np.int64)
@@ -57,13 +69,19 @@ def compile_training() -> None:
     engine.evaluate(INDICES)
     population = folded(problem)
     evaluate_stored(problem, population, Here())
-    space = SpaceArrays(1, none, none, none, probes, none, none, np.zeros(1), none)
-    patterns = len(CONFIG.patterns.enabled)
-    probe_set = ProbeSet(probes, np.zeros(len(probes), np.int64), patterns)
-    starts = np.zeros(patterns + 1, np.int64)
-    measure_responses(Task(CONFIG, space, probe_set, probes, starts), population, INDICES, Here())
-    profile(CONFIG.signature, population, probe_set, INDICES)
+    sequences, starts = np.zeros((16, length), np.uint8), np.zeros(len(CONFIG.patterns.enabled) + 1, np.int64)
+    space = SpaceArrays(1, none, none, none, sequences, none, none, np.zeros(1), none)
+    probes = ProbeSet(sequences, np.zeros(len(sequences), np.int64), len(CONFIG.patterns.enabled))
+    measure_responses(Task(CONFIG, space, probes, sequences, starts), population, INDICES, Here())
+
+
+def end_with_parent() -> None:
+    """Ends this process when the one that began it is gone, and the pipe from it with it."""
+    sys.stdin.read()
+    os._exit(1)
 
 
 if __name__ == "__main__":
+    threading.Thread(target=end_with_parent, daemon=True).start()
     compile_training()
+    os._exit(0)  # the thread still reads

@@ -132,6 +132,7 @@ def prepare(arguments: Sequence[str]) -> list[str]:
         ConfigurationError: see `resumed`.
     """
     prepared = normalise(resumed(arguments))
+    check_arguments(prepared)
     if any(f"task={task}" in prepared for task in ON_DATASETS):
         makes_one = any(f"task={task}" in prepared for task in ("signature", "render", "score"))
         return [*map(named_folder, prepared), "hydra.output_subdir=null", *([] if makes_one else ["hydra.run.dir=."])]
@@ -148,6 +149,16 @@ def prepare(arguments: Sequence[str]) -> list[str]:
     if {"-m", "--multirun", "sweep"} & set(keys) and "hydra.sweep.dir" not in keys and "sweep=null" not in prepared:
         prepared.append(f"hydra.sweep.dir={claim_folder(Path('multirun'))}")
     return prepared
+
+
+def check_arguments(prepared: Sequence[str]) -> None:
+    """Raises `ConfigurationError` for a folder without a name, and for several jobs of a task that has no use for them."""
+    keys = {argument.partition("=")[0] for argument in prepared}
+    empty = [argument for argument in prepared if argument in ("hydra.run.dir=", "hydra.sweep.dir=")]
+    require(not empty, f"{(empty or [''])[0]} names no folder.")
+    tasks = [argument.partition("=")[2] for argument in prepared if argument.startswith("task=")]
+    several = {"-m", "--multirun", "sweep"} & keys and "sweep=null" not in prepared and tasks not in ([], ["generate"])
+    require(not several, f"A multirun makes datasets; run task={(tasks or [''])[-1]} by itself.")
 
 
 def named_folder(argument: str) -> str:
@@ -256,6 +267,8 @@ def missing_option(error: MissingConfigException) -> str:
     if (group, option) in PLUGINS:
         return f"{group}={option} needs a plugin that is not installed: pip install 'muat_exp[{PLUGINS[group, option]}]'."
     options = sorted(error.options or ())
+    if group.startswith("dataset/"):
+        return f"dataset={group.partition('/')[2]}/{option} names a folder, which needs task={', '.join(ON_DATASETS)}."
     if group and options:
         return f"Group '{group}' has no option '{option}'; it has {', '.join(options)}.{nearest(option, options)}"
     if group:

@@ -38,6 +38,13 @@ LOGGER_MODES = ("offline", "online")
 DERIVING = ("signature", "render")  # tasks that make a dataset from another
 ON_DATASETS = ("validate", *DERIVING, "score", "publish")  # tasks that work on a finished dataset
 TASKS = ("generate", "gather", "dashboard", "probes", *ON_DATASETS)
+USED_BY = {  # keys that only some tasks read
+    "sweep_dir": ("gather",),
+    "dataset_dir": ON_DATASETS,
+    "predictions": ("score",),
+    "benchmark_set": ("score",),
+    "repo": ("publish",),
+}
 SHORTFALLS = ("error", "accept")
 REPO_ID = re.compile(r"(?!.*(?:--|\.\.))\w(?:[\w.-]{0,94}\w)?/\w(?:[\w.-]{0,94}\w)?(?<!\.git)", re.ASCII)
 # What changes neither a subject nor how it is presented: left out of the signature, free to differ when a run continues.
@@ -372,6 +379,10 @@ class Config:
     def __post_init__(self) -> None:
         require_in("task", self.task, TASKS)
         require(self.task != "gather" or bool(self.sweep_dir), "task=gather needs sweep_dir=<the folder of a multirun>.")
+        for key, tasks in USED_BY.items():
+            needless = not getattr(self, key) or self.task in tasks
+            name = key.removesuffix("_dir") if key == "dataset_dir" else key
+            require(needless, f"{name}={getattr(self, key)} is for task={' or '.join(tasks)}, but task is {self.task}.")
         on_dataset = self.task not in ON_DATASETS or bool(self.dataset_dir)
         require(on_dataset, f"task={self.task} needs dataset=<the folder of a dataset, or its name on the Hub>.")
         scored = self.task != "score" or bool(self.predictions)

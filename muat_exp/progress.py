@@ -106,7 +106,9 @@ def print_summary(summary: Mapping[str, Any], dataset: str) -> None:
         before, after = summary["accuracy"][degraded], summary["accuracy"][improved]
         if before is not None:
             table.add_row(name, f"degraded {before:.3f}, improved {after:.3f}")
-    table.add_row("seconds", f"{summary['seconds']['total']:.1f} ({summary['attempts_per_second']:.0f} attempts/s)")
+    compiling = summary["seconds"].get("compilation", 0.0)
+    before = f", after {compiling:.0f} of compiling" if compiling > 1 else ""
+    table.add_row("seconds", f"{summary['seconds']['total']:.1f} ({summary['attempts_per_second']:.0f} attempts/s){before}")
     console = Console(soft_wrap=True)
     console.print(table)
     print_location(dataset, next(iter(summary["splits"]), "train"))

@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pyarrow as pa
@@ -47,12 +48,14 @@ class RunFolder:
         dataset: where the dataset goes.
         cohorts: where the cohorts' files go.
         manifest: which of them were planned and finished.
+        before: the configuration that an earlier run left here.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.dataset, self.cohorts = path / "dataset", path / "cohorts"
         self.manifest = Manifest(self.cohorts / "manifest.jsonl")
+        self.before: dict[str, Any] | None = None
 
     @classmethod
     @contextmanager
@@ -89,7 +92,8 @@ class RunFolder:
         path = self.path / "config.json"
         values = config.to_dict()
         if path.exists():
-            differing = differing_keys(orjson.loads(path.read_bytes())["config"], values)
+            self.before = orjson.loads(path.read_bytes())["config"]
+            differing = differing_keys(self.before, values)
             if differing:
                 shown = ", ".join(f"{key} ({before!r} there, {here!r} here)" for key, before, here in differing[:5])
                 raise RunFolderError(
@@ -98,6 +102,14 @@ class RunFolder:
                 )
         content = {"config_signature": config_signature(config), "config": values}
         write_atomically(path, orjson.dumps(content, option=orjson.OPT_INDENT_2))
+
+    def summary(self) -> dict[str, Any]:
+        """What an earlier run wrote of itself; empty where there is none, or it is damaged."""
+        try:
+            values = orjson.loads((self.path / "summary.json").read_bytes())
+        except (FileNotFoundError, orjson.JSONDecodeError):
+            return {}
+        return values if isinstance(values, dict) and {"asked", "accepted"} <= values.keys() else {}
 
     def cohort_path(self, number: int) -> Path:
         """File of one cohort."""
@@ -130,7 +142,7 @@ def read_cohort(path: Path) -> pa.Table:
     return pa.ipc.open_file(pa.memory_map(str(path))).read_all()
 
 
-def differing_keys(before: dict[str, object], here: dict[str, object]) -> list[tuple[str, object, object]]:
+def differing_keys(before: dict[str, Any], here: dict[str, Any]) -> list[tuple[str, object, object]]:
     """Keys that determine the data and differ: (key, value there, value here)."""
     old, new = dict(flatten(before)), dict(flatten(here))
     keys = filter(determines_data, {**old, **new})

@@ -91,11 +91,13 @@ def _required(item: Any) -> bool:
 def convert(value: Any, kind: Any, root: type, name: str) -> Any:
     """A YAML value as the type of its field; integers pass for reals, nothing else is coerced."""
     if is_dataclass(kind):
-        require(isinstance(value, Mapping), f"{name} is {value!r}; it must be a group of keys.")
+        keys = ", ".join(f"{name}.{item.name}" for item in fields(kind))
+        require(isinstance(value, Mapping), f"{name} is {value!r}; it is a group of keys: {keys}.")
         return read(value, kind, root, f"{name}.")  # type: ignore[arg-type]
     if kind == tuple[str, ...]:
         listed = isinstance(value, list | tuple) and all(isinstance(item, str) for item in value)
-        require(listed, f"{name} is {value!r}; it must be a list of names.")
+        example = f", such as [{value}]" if isinstance(value, str) else ""
+        require(listed, f"{name} is {value!r}; it must be a list of names{example}.")
         return tuple(value)
     allowed = {int: (int,), float: (int, float), str: (str,), bool: (bool,)}.get(kind, (int, str))
     words = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}

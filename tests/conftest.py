@@ -23,8 +23,8 @@ from muat_exp.config import (
     TrainingConfig,
 )
 from muat_exp.engine import Workers, worker_threads
-from muat_exp.generate import Result, generate
 from muat_exp.kernels.compiled import CACHE_FOLDER, kernels_are_cached
+from muat_exp.pipeline import Result, generate
 from muat_exp.sequences import SpaceArrays, space_arrays
 
 settings.register_profile("compiled", deadline=None)  # a first call compiles

@@ -8,12 +8,14 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
+from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
 from muat_exp.compose import load_config
-from muat_exp.generate import generate
+from muat_exp.pipeline import generate
 from muat_exp.run_folder import RunFolder
 
 SMALL = ["experiment=smoke", "training=published", "patterns.enabled=[starts_with,contains_abc]", "dataset.num_examples=6"]
@@ -165,14 +167,69 @@ def test_a_second_run_in_the_folder_is_refused_and_ctrl_c_keeps_finished_cohorts
     assert pq.read_table(done.dataset / "subjects").num_rows == done.summary["accepted"]
 
 
+def children(parent):
+    """Numbers of the processes that a process began and that are still there."""
+    found = set()
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            state, number = path.read_text().rpartition(")")[2].split()[:2]
+            if int(number) == parent and state != "Z":
+                found.add(int(path.parent.name))
+    return found
+
+
+def wait_until(condition, seconds=20):
+    """Waits for a condition; returns whether it came true."""
+    deadline = time.monotonic() + seconds
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return bool(condition())
+
+
 def test_a_first_call_says_that_it_compiles(tmp_path):
     environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / "empty"), "PYTHONUNBUFFERED": "1"}
     process = subprocess.Popen(
         command(*SMALL, "logger=none", "hydra.run.dir=out"), cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True
     )
     assert process.stdout
-    assert process.stdout.readline() == "compiling kernels (once, under a minute)\n"
-    process.kill()  # its lock dies with it
+    assert process.stdout.readline() == "compiling kernels (once, half a minute)\n"
+    assert wait_until(lambda: children(process.pid))
+    beside = children(process.pid)
+    process.kill()  # its lock dies with it, and the process that compiles beside it
     process.communicate()
+    assert wait_until(lambda: not any(Path(f"/proc/{number}").exists() for number in beside))
     with RunFolder.open(tmp_path / "out", load_config([*SMALL, "logger=none"])) as run:
         assert run.manifest.plans == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["predictions=answers.jsonl"], "predictions=answers.jsonl is for task=score"),
+        (["dataset=outputs/demo/dataset"], "names a folder, which needs task="),
+        (["-m", "task=validate", "dataset=x"], "A multirun makes datasets"),
+        (["hydra.run.dir="], "names no folder"),
+        (["dataset.tasks=modification"], "such as [modification]"),
+        (["architecture.num_layers=8"], "architecture.num_layers.min, architecture.num_layers.max"),
+    ],
+)
+def test_a_mistake_is_explained(tmp_path, arguments, sentence):
+    done = call(tmp_path, *arguments)
+    assert done.returncode == 2
+    assert sentence in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_run_folder_that_is_a_file_is_a_sentence(tmp_path):
+    (tmp_path / "file").write_text("x")
+    done = call(tmp_path, *SMALL, "hydra.run.dir=file")
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_the_folder_of_a_run_is_not_taken_for_a_dataset(run, tmp_path):
+    done = call(tmp_path, "task=validate", f"dataset={run.folder}")
+    assert done.returncode == 1
+    assert f"Did you mean {run.dataset}?" in done.stderr

@@ -17,7 +17,7 @@ from muat_exp.dataset.derive import derive, derived_config
 from muat_exp.dataset.reading import read_config
 from muat_exp.dataset.validate import validate
 from muat_exp.errors import ConfigurationError, DatasetError, RunFolderError
-from muat_exp.generate import generate
+from muat_exp.pipeline import generate
 from muat_exp.progress import Silent
 from muat_exp.run_folder import load_run_config
 from muat_exp.storage import rounded

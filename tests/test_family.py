@@ -34,8 +34,8 @@ from muat_exp.config import (
 )
 from muat_exp.dataset.derive import derive
 from muat_exp.dataset.validate import validate
-from muat_exp.generate import generate
 from muat_exp.patterns import DEFINITIONS, NAMES
+from muat_exp.pipeline import generate
 from muat_exp.progress import Silent
 from muat_exp.score.judge import judge
 

@@ -20,7 +20,7 @@ from muat_exp.dataset.derive import derive
 from muat_exp.dataset.reading import load_subjects, read_config
 from muat_exp.dataset.validate import validate
 from muat_exp.errors import ConfigurationError, DatasetError, ProbeSetError
-from muat_exp.generate import generate
+from muat_exp.pipeline import generate
 from muat_exp.probe_set import ProbeFile, digest, parse
 from muat_exp.progress import Silent
 from muat_exp.sequences import encode, space_arrays

@@ -13,8 +13,8 @@ from conftest import small_config
 
 from muat_exp.dataset.store import ShardWriter
 from muat_exp.errors import RunFolderError
-from muat_exp.generate import generate
 from muat_exp.manifest import Manifest
+from muat_exp.pipeline import generate
 from muat_exp.run_folder import RunFolder
 
 KILLED = """
@@ -25,7 +25,7 @@ KILLED = """
     import_lightning()
     from conftest import small_config
     from muat_exp.config import DatasetConfig
-    from muat_exp.generate import generate
+    from muat_exp.pipeline import generate
 
     config, folder = small_config(dataset=DatasetConfig(num_examples=140), cohort_size=24), Path(sys.argv[1])
     generate(config, folder / "whole")  # compiles or loads the kernels, so that the children begin at once

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from muat_exp.config import Config, DatasetConfig, SplitsConfig
 from muat_exp.dataset.splits import assign_splits
 from muat_exp.errors import ConfigurationError
-from muat_exp.generate import generate
+from muat_exp.pipeline import generate
 
 SHARES = st.tuples(st.integers(0, 10), st.integers(0, 10), st.integers(0, 10)).filter(any)
 

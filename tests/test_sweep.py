@@ -90,6 +90,16 @@ def test_a_restart_skips_what_is_finished_and_makes_the_rest(smoke):
     assert dataset_files(folder / "1") == before
 
 
+def test_a_folder_of_another_sweep_is_refused(smoke):
+    folder, _ = smoke
+    before = {path: path.read_bytes() for path in folder.rglob("*.json")}
+    done = call(folder.parent, "+sweep=smoke", "corruption.rate=0.1,0.2", "hydra.sweep.dir=smoke")
+    assert done.returncode == 1
+    assert "holds another sweep" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert {path: path.read_bytes() for path in folder.rglob("*.json")} == before
+
+
 def test_a_failed_job_is_named_and_does_not_end_the_others(tmp_path):
     keys = ["experiment=smoke", "training=published", "patterns.enabled=[starts_with,ends_with]", "dataset.num_examples=4"]
     done = call(tmp_path, "-m", *keys, "logger=none", "corruption.rate=7,0.1", "hydra.sweep.dir=out")
@@ -171,6 +181,8 @@ def test_the_axis_is_the_numeric_key_with_the_most_values():
     rows = [{"signature": s, "corruption.rate": r} for s in ("pca_5", "mean_std") for r in (0, 0.1, 0.2)]
     assert main_key(rows, ["signature", "corruption.rate"]) == "corruption.rate"
     assert main_key(rows, ["signature"]) == "signature"
+    seeded = [{"signature": s, "seed": seed} for s in ("pca_5", "pca_15") for seed in (0, 1)]
+    assert main_key(seeded, ["signature", "seed"]) == "signature"
 
 
 def test_swept_keys_differ_between_jobs():

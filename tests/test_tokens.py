@@ -9,7 +9,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from muat_exp.config import DatasetConfig
 from muat_exp.dataset.tokens import TokenStatistics, load_counter
 from muat_exp.errors import ConfigurationError
-from muat_exp.generate import generate
+from muat_exp.pipeline import generate
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from test_cli import call
 
 from muat_exp.config import LoggerConfig
 from muat_exp.errors import ConfigurationError, TrackingError
-from muat_exp.generate import generate
+from muat_exp.pipeline import generate
 from muat_exp.tracking import weights_and_biases as wandb_client
 from muat_exp.tracking.weights_and_biases import require_login
 

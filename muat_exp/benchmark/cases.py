@@ -1,6 +1,5 @@
 """What is timed. Every case runs in a process of its own, so that its peak memory is its own, and returns one row."""
 
-import importlib
 import json
 import logging
 import resource
@@ -46,7 +45,7 @@ def fixed_attempts(config: Config, count: int) -> Config:
 
 def warm(config: Config, folder: Path) -> None:
     """A small run, which loads the compiled kernels."""
-    from muat_exp.generate import generate
+    from muat_exp.pipeline import generate
 
     generate(fixed_attempts(config, 28), folder / "warm")
 
@@ -65,7 +64,7 @@ def loop(way: str, recipe: str, subjects: int) -> Row:
 
 def pipeline(recipe: str, architecture: str, workers: int) -> Row:
     """The whole pipeline on the same attempts as the loops."""
-    from muat_exp.generate import generate
+    from muat_exp.pipeline import generate
 
     config = replace(load_config([f"training={recipe}", f"architecture={architecture}"]), workers=workers)
     with tempfile.TemporaryDirectory() as folder:
@@ -79,7 +78,7 @@ def pipeline(recipe: str, architecture: str, workers: int) -> Row:
 
 def growth(examples: int) -> Row:
     """A default run of so many examples: its time and memory should grow with nothing but their number, and not at all."""
-    from muat_exp.generate import generate
+    from muat_exp.pipeline import generate
 
     config = load_config([f"dataset.num_examples={examples}"])
     with tempfile.TemporaryDirectory() as folder:
@@ -168,8 +167,8 @@ def wrapped_pipeline() -> Iterator[Profile]:
     from muat_exp.engine import CompiledEngine
 
     profile, process, thread = Profile(), time.process_time, time.thread_time
-    generate: Any = importlib.import_module("muat_exp.generate")  # the package's attribute of that name is the function
-    generate.IN_FLIGHT = 1
+    from muat_exp import pipeline
+    pipeline.IN_FLIGHT = 1
     profile.wrap(CompiledEngine, "train_epoch", "training", process)
     profile.wrap(CompiledEngine, "evaluate", "validation", process)
     profile.wrap(cohort, "train_degraded", "stages", process)
@@ -187,8 +186,8 @@ def wrapped_pipeline() -> Iterator[Profile]:
     profile.wrap(cohort, "measure_tests", "tests", process)
     profile.wrap(cohort, "measure_responses", "responses", process)
     profile.wrap(cohort, "extract_signatures", "signatures", process)
-    profile.wrap(generate, "make_cohorts", "cohorts", process)
-    profile.wrap(generate, "gather", "gathering records", thread)
+    profile.wrap(pipeline, "make_cohorts", "cohorts", process)
+    profile.wrap(pipeline, "gather", "gathering records", thread)
     profile.wrap(rendering.Renderer, "table", "text and token counts", thread)
     profile.wrap(store.ShardWriter, "put", "Parquet", thread)
     yield profile
@@ -196,7 +195,7 @@ def wrapped_pipeline() -> Iterator[Profile]:
 
 def phases(recipe: str) -> Row:
     """Where the CPU time of the whole pipeline goes, one worker."""
-    from muat_exp.generate import generate
+    from muat_exp.pipeline import generate
 
     config = replace(load_config([f"training={recipe}"]), workers=1)
     with tempfile.TemporaryDirectory() as folder:

@@ -30,8 +30,8 @@ def finished(examples: int) -> dict[str, Any]:
     from muat_exp.dataset.rendering import Renderer
     from muat_exp.dataset.validate import validate
     from muat_exp.engine import worker_threads
-    from muat_exp.generate import generate
     from muat_exp.measurement import Task
+    from muat_exp.pipeline import generate
     from muat_exp.signature import profile
 
     config = replace(load_config([f"dataset.num_examples={examples}", "logger=none"]))

@@ -6,6 +6,7 @@ from typing import Any
 from muat_exp.config import Config
 from muat_exp.dataset.records import SCORES, subject_schema
 from muat_exp.dataset.store import Written
+from muat_exp.patterns import PUBLISHED
 from muat_exp.signature import method_columns
 
 FRONT_MATTER = """---
@@ -16,8 +17,10 @@ size_categories: [{size}]
 configs:
   - config_name: prompts
     default: true
+    description: data {digest}
     data_files: [{prompts}]
   - config_name: subjects
+    description: data {digest}
     data_files: [{subjects}]
 ---
 """
@@ -86,11 +89,22 @@ import muat_exp
 network = muat_exp.load_subjects("path/to/this/folder")[0].to_module()  # a plain nn.Sequential
 ```
 """
+REASONS = """An attempt is rejected as `never_learned` (its validation loss did not fall enough in the degraded stage),
+`no_improvement` (the clean stage gained too little accuracy), `unlearned` (it failed the test on fresh sequences) or
+`diverged` (its numbers blew up).
+"""
+TWINS = """> **Patterns that nobody can tell apart:** by the published definitions increasing_pairs is the same set as
+> sorted_ascending, and decreasing_pairs the same as sorted_descending.
+"""
 CAVEATS = """## What the accuracies mean
 
 The validation accuracies are the best of many epochs on few examples and flatter. `test_accuracy` is measured once, on
 sequences that the subject never trained or validated on. Some patterns are hard at this size: filter by `test_accuracy`
 or `response` where it matters.
+
+A completion names what a subject was trained on, which need not be all that it does: patterns overlap (every alternating
+sequence of odd length is a palindrome), and a badly learned one spills over. `response` says how a subject answers to
+each pattern.
 """
 
 
@@ -120,7 +134,7 @@ def render_card(config: Config, summary: Mapping[str, Any], written: Written, or
 
     Args:
         config: the run's configuration.
-        summary: what `generate.describe` returns; one without `patterns` leaves out the acceptance.
+        summary: what `pipeline.describe` returns; one without `patterns` leaves out the acceptance.
         written: what was written, by split, and the token counts.
         origin: a sentence about where the examples come from, where it was not a run of this configuration.
     """
@@ -129,10 +143,11 @@ def render_card(config: Config, summary: Mapping[str, Any], written: Written, or
         front_matter(summary["accepted"], written) + PURPOSE,
         origin and f"{origin}\n",
         shortfall(summary),
+        TWINS if config.patterns.definitions == PUBLISHED else "",
         "## Configuration\n\n" + configuration_tables(config),
         split_table(written),
         "## Token counts\n\n" + token_table(written),
-        "## Acceptance by pattern\n\n" + acceptance_tables(config, summary),
+        "## Acceptance by pattern\n\n" + acceptance_tables(config, summary) + "\n" + REASONS,
         CAVEATS,
         "## Fields\n\n" + field_tables(config),
         LOADING.format(split=first),
@@ -143,12 +158,15 @@ def render_card(config: Config, summary: Mapping[str, Any], written: Written, or
 
 
 def front_matter(count: int, written: Written) -> str:
-    """What the Hub and `datasets` read: language, size, and the files of each configuration and split."""
+    """What the Hub and `datasets` read: language, size, and the files of each configuration and split.
+
+    The description tells datasets apart: for `datasets`, folders of one name whose configurations are equal are the same.
+    """
     files = {
         part: ", ".join(f"{{split: {split}, path: {part}/{split}-*.parquet}}" for split in written.splits or ("train",))
         for part in ("prompts", "subjects")
     }
-    return FRONT_MATTER.format(size=size_category(count), **files)
+    return FRONT_MATTER.format(size=size_category(count), digest=written.digest, **files)
 
 
 def split_table(written: Written) -> str:

@@ -25,6 +25,12 @@ def dataset_files(folder: Path) -> dict[str, Path]:
     return {name: path for name, path in files.items() if not any(f"{name}/".startswith(f"{part}/") for part in FOREIGN)}
 
 
+def shards_digest(folder: Path) -> str:
+    """One digest of all Parquet files below a folder, 16 hexadecimal digits."""
+    lines = [f"{file_sha256(path)}  {path.relative_to(folder)}\n" for path in walk(folder) if path.suffix == ".parquet"]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()[:16]
+
+
 def write_checksums(folder: Path) -> None:
     """Writes the checksums of all files, as `sha256sum --check` reads them."""
     lines = [f"{file_sha256(path)}  {path.relative_to(folder)}\n" for path in walk(folder)]

@@ -45,6 +45,8 @@ def dataset_folder(name: str) -> Path:
         DatasetError: there is no such folder, and no such dataset that could be fetched.
     """
     folder = Path(name)
+    if (folder / "dataset" / "config.yaml").is_file() and not (folder / "config.yaml").is_file():
+        raise DatasetError(f"{name} is the folder of a run, not of a dataset. Did you mean {folder / 'dataset'}?")
     if folder.is_dir():
         return folder
     if folder.exists():

@@ -18,7 +18,8 @@ from muat_exp.errors import PromptError
 
 LONGEST = 64 * 2**20  # characters of a text at most
 ARCHITECTURE = re.compile(
-    r"(\d{1,4}) hidden layers of (\d{1,5}) neurons, (\w{1,20}); input: (\d{1,4}) tokens of (\d{1,4}), output: 1 logit"
+    r"(\d{1,4}) hidden layers of (\d{1,5}) neurons, (\w{1,20}); "
+    r"input: (\d{1,4}) tokens of (\d{1,4})(?: \([^)\n]*\))?, output: 1 logit"
 )
 OBJECT = re.compile(r"^\{\n.*?^\}\n", re.MULTILINE | re.DOTALL)  # of one layer, in an interwoven prompt
 

@@ -57,6 +57,7 @@ class PromptRenderer:
         style: str = "separate",
     ) -> None:
         self.features, self.vocab_size, self.interwoven = features, vocab_size, style == "interwoven"
+        self.letters = f"A = 0 to {chr(ord('A') + vocab_size - 1)} = {vocab_size - 1}"
         labels = [f"{name}: " for name, _ in methods]
         self.names = as_bytes("".join(labels))
         self.name_starts = np.cumsum([0, *map(len, labels)])
@@ -84,7 +85,7 @@ class PromptRenderer:
         """
         header = (
             f"## Architecture\n{shape.num_layers} hidden layers of {shape.neurons} neurons, {shape.activation}; "
-            f"input: {self.features} tokens of {self.vocab_size}, output: 1 logit\n\n## {self.section}\n"
+            f"input: {self.features} tokens of {self.vocab_size} ({self.letters}), output: 1 logit\n\n## {self.section}\n"
         )
         text = write_subject(
             parameters, signature, self.features, shape.num_layers, shape.neurons, self.interwoven, as_bytes(header),

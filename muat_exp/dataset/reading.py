@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
@@ -90,11 +90,11 @@ class Subject:
     neurons_per_layer: int
     activation: str
     features: int
-    record: dict[str, Any]
-    weights: NDArray[np.float32]
-    degraded_weights: NDArray[np.float32]
-    signature: NDArray[np.float32]
-    config: Config
+    record: dict[str, Any] = field(repr=False)
+    weights: NDArray[np.float32] = field(repr=False)
+    degraded_weights: NDArray[np.float32] = field(repr=False)
+    signature: NDArray[np.float32] = field(repr=False)
+    config: Config = field(repr=False)
 
     def to_module(self, degraded: bool = False) -> nn.Sequential:
         """The network as a plain `nn.Sequential`: float token indices `(batch, L)` to logits `(batch, 1)`."""
@@ -145,6 +145,9 @@ class Subjects(Sequence[Subject]):
         if len(values) != len(empty.parameters):
             raise DatasetError(f"{self.folder}: there are {len(values)} weights; the networks have {len(empty.parameters)}.")
         return empty.with_parameters(values)
+
+    def __repr__(self) -> str:
+        return f"Subjects({len(self)} of {self.folder})"
 
     def __len__(self) -> int:
         return self.table.num_rows  # type: ignore[no-any-return]

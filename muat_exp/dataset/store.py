@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from muat_exp.config import SPLITS, Config
-from muat_exp.dataset.checksums import walk, write_checksums
+from muat_exp.dataset.checksums import shards_digest, walk, write_checksums
 from muat_exp.dataset.records import SCORES, subject_schema
 from muat_exp.dataset.rendering import Renderer
 from muat_exp.dataset.splits import assign_splits
@@ -124,11 +124,13 @@ class Written:
         splits: examples in each split that has any.
         tokens: counts by task; empty where there is no tokenizer.
         tokenizer: its name.
+        digest: of all Parquet files, 16 hexadecimal digits.
     """
 
     splits: dict[str, int]
     tokens: dict[str, TokenStatistics]
     tokenizer: str
+    digest: str
 
 
 def planned_files(config: Config, places: Places) -> Iterator[tuple[str, str, Places]]:
@@ -172,7 +174,7 @@ def write_shards(
                     writer.write({"prompts": prompts, "subjects": records})
                     for task, lengths in counts.items():
                         tokens[task].add(lengths)
-    return Written(dict(splits), tokens, renderer.counter.name if renderer.counter else "")
+    return Written(dict(splits), tokens, renderer.counter.name if renderer.counter else "", shards_digest(folder))
 
 
 def replace_folder(staged: Path, final: Path) -> None:

@@ -84,7 +84,8 @@ def load_counter(tokenizer: str) -> TokenCounter | None:
     if tokenizer == LLAMA3:
         return Llama3Counter() if find_spec("quicktok") else None
     path, place = Path(tokenizer), f"dataset.tokenizer is '{tokenizer}'"
-    require(path.is_file(), f"{place}; it must be {LLAMA3}, {NONE}, or the path of a tokenizer.json.")
+    allowed = f"it must be {LLAMA3}, {NONE}, or the path of a tokenizer.json"
+    require(path.is_file(), f"{place}, and there is no such file; {allowed}.")
     require(find_spec("tokenizers") is not None, f"{place}, which needs a package: pip install 'muat_exp[tokenizer]'.")
     try:
         return FileCounter(path)

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from muat_exp.config import SPLITS, Config, config_signature
 from muat_exp.dataset.card import NOT_COUNTED, render_card
 from muat_exp.dataset.checks import Checked, batch_size, check_examples
-from muat_exp.dataset.checksums import differences
+from muat_exp.dataset.checksums import differences, shards_digest
 from muat_exp.dataset.faults import Faults
 from muat_exp.dataset.foreign import check_foreign
 from muat_exp.dataset.parquet import open_parquet, shards
@@ -217,7 +217,8 @@ class Tally:
         ordered = {split: splits[split] for split in SPLITS if splits[split]}
         tokens, name = (self.tokens, renderer.counter.name) if renderer.counter else ({}, "")
         try:
-            expected = render_card(self.config, summary, Written(ordered, tokens, name), summary["origin"])
+            written = Written(ordered, tokens, name, shards_digest(folder))
+            expected = render_card(self.config, summary, written, summary["origin"])
         except (KeyError, TypeError, ValueError, AttributeError):  # data from anywhere
             faults.add("summary", "summary.json lacks figures that a card is made of, or they are no numbers.")
             return

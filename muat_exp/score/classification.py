@@ -94,12 +94,12 @@ def score_classification(truth: Truth, completions: Mapping[str, str]) -> Classi
 
 
 def read_answer(text: str, known: frozenset[str]) -> Answer:
-    """The patterns that a completion names; None where it is no list of known names.
+    """The patterns that a completion names; None where it is no list of known names. A repeated prompt is passed over.
 
     >>> read_answer("Alternating", frozenset({"alternating"}))
     frozenset({'alternating'})
     """
-    names = frozenset(split_names(text))
+    names = frozenset(split_names(text.rpartition("## Answer")[2]))
     return names if names <= known else None
 
 

@@ -9,7 +9,8 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
 from muat_exp.compose import limit_jobs
-from muat_exp.sweep.jobs import write_plan
+from muat_exp.config import determines_data
+from muat_exp.sweep.jobs import Job, read_plan, write_plan
 
 STARTED: list[Path] = []  # folders of the multiruns of this process
 
@@ -23,7 +24,34 @@ class NoteMultirun(Callback):
         STARTED.append(folder)
         limit_jobs(config)
         if config.hydra.runtime.choices["hydra/sweeper"] == "basic":
-            write_plan(folder, planned_jobs(config))
+            begin_sweep(folder, planned_jobs(config))
+
+
+def begin_sweep(folder: Path, jobs: list[list[str]]) -> None:
+    """Writes the plan of a sweep.
+
+    Raises:
+        SystemExit: with a sentence, where the folder holds another sweep, or can't be written. (Hydra turns what else a
+            callback raises into a warning.)
+    """
+    try:
+        if is_another(read_plan(folder), jobs):
+            raise SystemExit(f"error: {folder} holds another sweep; choose another hydra.sweep.dir, or give the same command.")
+        write_plan(folder, jobs)
+    except OSError as error:
+        raise SystemExit(f"error: The sweep's folder {folder} can't be written: {error.strerror}.") from error
+
+
+def is_another(there: list[Job], jobs: list[list[str]]) -> bool:
+    """Whether jobs of one number differ in what determines their data; a sweep may grow at its end."""
+    for before, overrides in zip(there, jobs, strict=False):
+        old, new = (
+            {key: value for key, value in job.values.items() if determines_data(key)}
+            for job in (before, Job(before.number, tuple(overrides)))
+        )
+        if old != new:
+            return True
+    return False
 
 
 def planned_jobs(config: DictConfig) -> list[list[str]]:

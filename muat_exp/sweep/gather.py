@@ -16,6 +16,7 @@ from muat_exp.sweep.jobs import FINISHED, Job, job_folder, number_or_text, read_
 
 CONFIDENCE = 0.95
 TRAINED = ("accepted", "no_improvement", "unlearned")  # outcomes of attempts that went through both stages
+PAIRED = ("paired_difference", "paired_low", "paired_high")
 Row = dict[str, Any]
 
 
@@ -100,6 +101,7 @@ def job_row(sweep: Path, job: Job, keys: Sequence[str]) -> Row:
 
 def main_key(rows: Sequence[Row], keys: Sequence[str]) -> str:
     """The swept key that goes along the axis: the numeric one with the most values, else the first."""
+    keys = [key for key in keys if key != "seed"] or keys  # seeds are repetitions
     numeric = [key for key in keys if all(isinstance(row[key], int | float) for row in rows)]
     return max(numeric or keys[:1] or ["job"], key=lambda key: len({row[key] for row in rows}))
 
@@ -107,6 +109,10 @@ def main_key(rows: Sequence[Row], keys: Sequence[str]) -> str:
 def add_pairs(sweep: Path, rows: list[Row], keys: Sequence[str]) -> None:
     """Adds to each row its paired difference to the first value of the main key, all other swept keys being equal."""
     main = main_key(rows, keys)
+    if main == "seed":  # other seeds make other subjects: nothing is paired
+        for row in rows:
+            row |= dict.fromkeys(PAIRED, math.nan) | {"paired_subjects": 0, "paired_with": row["job"]}
+        return
     references: dict[tuple[Any, ...], int] = {}
     for row in rows:
         reference = references.setdefault(tuple(row[key] for key in keys if key != main), row["job"])

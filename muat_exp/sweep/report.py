@@ -6,6 +6,7 @@ import sys
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from muat_exp.sweep.gather import Row, Sweep
@@ -58,7 +59,7 @@ def print_sweep(sweep: Sweep) -> None:
     for column in ["job", *keys, *COLUMNS]:
         table.add_column(column, justify="right")
     for row in sweep.rows:
-        table.add_row(*cells(row, sweep.keys))
+        table.add_row(*map(escape, cells(row, sweep.keys)))
     console = Console(width=None if sys.stdout.isatty() else 140)
     if sweep.rows:
         console.print(table)

@@ -4,7 +4,7 @@ import resource
 import sys
 import time
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,15 +18,15 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from muat_exp.cohort import ACCEPTED, REASONS, run_cohort
-from muat_exp.compilation import compile_kernels
+from muat_exp.compilation import ensure_compiled
 from muat_exp.config import Config, config_signature
 from muat_exp.dataset.card import render_card
+from muat_exp.dataset.checksums import differences
 from muat_exp.dataset.reading import Subjects, load_subjects
 from muat_exp.dataset.records import attempt_table
 from muat_exp.dataset.store import Means, Places, Written, complete, gather, replace_folder, staged_folder, write_shards
 from muat_exp.dataset.tokens import load_counter
 from muat_exp.engine import Workers, worker_threads
-from muat_exp.kernels.compiled import kernels_are_cached
 from muat_exp.measurement import Task
 from muat_exp.progress import Reporter, Silent
 from muat_exp.quota import Quotas
@@ -76,9 +76,13 @@ class Stopwatch:
         finally:
             self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - begin
 
+    def restart(self) -> None:
+        """Counts the total from here on: what is done once for all runs is none of this one's time."""
+        self.start = time.perf_counter()
+
     @property
     def total(self) -> float:
-        """Seconds since the start."""
+        """Seconds since the start, or the restart."""
         return time.perf_counter() - self.start
 
 
@@ -140,32 +144,53 @@ def generate(config: Config, folder: Path | str, reporter: Reporter | None = Non
     """
     load_counter(config.dataset.tokenizer)  # a wrong one is refused before any work
     watch, reporter = Stopwatch(), reporter or Silent()
-    with (
-        RunFolder.open(Path(folder), config) as run,
-        tracking(config, run.path) as trackers,
-        worker_threads(config.threads) as workers,
-        quiet_lightning(),
-    ):
-        if not kernels_are_cached():
-            reporter.note("compiling kernels (once, half a minute)")
-            with watch.phase("compilation"):
-                compile_kernels()
-        with watch.phase("setup"):
-            task = Task.build(config)
-            if task.probes.given:
-                write_atomically(run.path / "probe_set.json", task.probes.given)  # a continued run needs no other copy
-        ledger = Ledger(Quotas(config), config.patterns.enabled)
-        with watch.phase("cohorts"):
-            trained = make_cohorts(task, run, ledger, workers, watch, reporter, trackers)
-        reporter.note("writing the dataset")
-        with watch.phase("dataset"):
-            summary, staged = write_dataset(task, run, ledger, workers)
-        replace_folder(staged, run.dataset)
-        measured = performance(config, watch, trained, ledger.quotas.taken)
-        summary |= measured if trained else earlier_performance(run, measured)
-        write_atomically(run.path / "summary.json", orjson.dumps(summary, option=orjson.OPT_INDENT_2))
-        for tracker in trackers:
-            tracker.finish(run.dataset, summary)
+    with RunFolder.open(Path(folder), config) as run:
+        earlier = run.summary()
+        if earlier and is_finished(run, config, earlier):
+            reporter.note("this run was finished before: nothing to do")
+            return Result(run.path, run.dataset, earlier)
+        if earlier and earlier["asked"] > config.dataset.num_examples:
+            there = earlier["accepted"]
+            reporter.note(f"the dataset of {there} examples in {run.path} becomes one of {config.dataset.num_examples}")
+        with tracking(config, run.path) as trackers, worker_threads(config.threads) as workers, quiet_lightning():
+            return make_dataset(config, run, trackers, workers, watch, reporter)
+
+
+def is_finished(run: RunFolder, config: Config, summary: Mapping[str, Any]) -> bool:
+    """Whether the folder holds all that this configuration asks for, undamaged, and logged where it asks for."""
+    same = run.before is not None and logged_and_sized(run.before) == logged_and_sized(config.to_dict())
+    whole = all(run.manifest.vouches_for(number, run.cohort_path(number)) for number in range(len(run.manifest.plans)))
+    return same and summary["asked"] == config.dataset.num_examples and whole and not any(differences(run.dataset))
+
+
+def logged_and_sized(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The part of a configuration that decides what a finished run has left behind."""
+    return {key: value for key, value in values.items() if key not in ("workers", "cohort_size", "progress", "engine")}
+
+
+def make_dataset(
+    config: Config, run: RunFolder, trackers: list[Tracker], workers: Workers, watch: Stopwatch, reporter: Reporter
+) -> Result:
+    """Makes the cohorts that are missing, and the dataset of all of them."""
+    with watch.phase("compilation"):
+        ensure_compiled(reporter.note)
+    watch.restart()
+    with watch.phase("setup"):
+        task = Task.build(config)
+        if task.probes.given:
+            write_atomically(run.path / "probe_set.json", task.probes.given)  # a continued run needs no other copy
+    ledger = Ledger(Quotas(config), config.patterns.enabled)
+    with watch.phase("cohorts"):
+        trained = make_cohorts(task, run, ledger, workers, watch, reporter, trackers)
+    reporter.note("writing the dataset")
+    with watch.phase("dataset"):
+        summary, staged = write_dataset(task, run, ledger, workers)
+    replace_folder(staged, run.dataset)
+    measured = performance(config, watch, trained, ledger.quotas.taken)
+    summary |= measured if trained else {key: run.summary().get(key, value) for key, value in measured.items()}
+    write_atomically(run.path / "summary.json", orjson.dumps(summary, option=orjson.OPT_INDENT_2))
+    for tracker in trackers:
+        tracker.finish(run.dataset, summary)
     return Result(run.path, run.dataset, summary)
 
 
@@ -187,7 +212,7 @@ def make_cohorts(
     trained = 0
     under_way: deque[Future[tuple[pa.Table, int]]] = deque()
     planned = len(run.manifest.plans)
-    reporter.note(f"continuing: {planned} cohorts were planned before" if planned else "training")
+    reporter.note(f"continuing: an earlier run planned {planned} cohorts" if planned else "training")
     with ThreadPoolExecutor(IN_FLIGHT, thread_name_prefix="muat-cohort") as drivers:
         try:
             while True:
@@ -282,10 +307,3 @@ def performance(config: Config, watch: Stopwatch, trained: int, accepted: int) -
         "peak_memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         "workers": config.threads,
     }
-
-
-def earlier_performance(run: RunFolder, measured: dict[str, Any]) -> dict[str, Any]:
-    """What the run that trained the attempts measured, where its summary is still there."""
-    path = run.path / "summary.json"
-    earlier = orjson.loads(path.read_bytes()) if path.exists() else {}
-    return {key: earlier.get(key, value) for key, value in measured.items()}

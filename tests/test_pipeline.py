@@ -14,7 +14,8 @@ from conftest import small_config
 import muat_exp
 from muat_exp.config import CorruptionConfig, DatasetConfig, Range
 from muat_exp.errors import RunFolderError
-from muat_exp.generate import generate
+from muat_exp.pipeline import generate
+from muat_exp.run_folder import load_run_config
 from muat_exp.signature import profile
 
 
@@ -40,6 +41,22 @@ def test_load_dataset_reads_both_configurations_offline(run, tmp_path, monkeypat
     first = prompts[0]
     assert first["classification_text"] == first["classification_prompt"] + first["classification_completion"]
     assert json.loads(first["metadata"])["target_pattern"] == subjects[0]["target_pattern"]
+
+
+def test_datasets_of_one_folder_name_do_not_share_a_cache(run, full, tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    cache = str(tmp_path)
+    first = datasets.load_dataset(str(run.dataset), split="train", cache_dir=cache)
+    plain = generate(small_config(seed=5), tmp_path / "other")
+    second = datasets.load_dataset(str(plain.dataset), split="train", cache_dir=cache)
+    assert first["metadata"][0] != second["metadata"][0]
+    assert second["metadata"][:] == pq.read_table(plain.dataset / "prompts")["metadata"].to_pylist()
+
+
+def test_the_public_function_can_be_called_again(run):
+    again = [muat_exp.generate(load_run_config(run.folder), run.folder) for _ in range(2)]
+    assert again[0].summary == again[1].summary
+    assert callable(muat_exp.generate)
 
 
 def test_stored_networks_reproduce_their_accuracy_and_signature(run):
