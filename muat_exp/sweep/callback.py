@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 
 from muat_exp.compose import limit_jobs
 from muat_exp.config import determines_data
-from muat_exp.sweep.jobs import Job, read_plan, write_plan
+from muat_exp.sweep.jobs import Job, job_folder, read_plan, write_plan
 
 STARTED: list[Path] = []  # folders of the multiruns of this process
 
@@ -35,23 +35,23 @@ def begin_sweep(folder: Path, jobs: list[list[str]]) -> None:
             callback raises into a warning.)
     """
     try:
-        if is_another(read_plan(folder), jobs):
+        begun = [job for job in read_plan(folder) if (job_folder(folder, job) / "config.json").is_file()]
+        if is_another(begun, jobs):
             raise SystemExit(f"error: {folder} holds another sweep; choose another hydra.sweep.dir, or give the same command.")
         write_plan(folder, jobs)
     except OSError as error:
         raise SystemExit(f"error: The sweep's folder {folder} can't be written: {error.strerror}.") from error
 
 
-def is_another(there: list[Job], jobs: list[list[str]]) -> bool:
-    """Whether jobs of one number differ in what determines their data; a sweep may grow at its end."""
-    for before, overrides in zip(there, jobs, strict=False):
-        old, new = (
-            {key: value for key, value in job.values.items() if determines_data(key)}
-            for job in (before, Job(before.number, tuple(overrides)))
-        )
-        if old != new:
-            return True
-    return False
+def is_another(begun: list[Job], jobs: list[list[str]]) -> bool:
+    """Whether a job that was begun differs from the one of its number in what determines its data."""
+
+    def data_keys(job: Job) -> dict[str, str]:
+        return {key: value for key, value in job.values.items() if determines_data(key)}
+
+    return any(
+        job.number < len(jobs) and data_keys(job) != data_keys(Job(job.number, tuple(jobs[job.number]))) for job in begun
+    )
 
 
 def planned_jobs(config: DictConfig) -> list[list[str]]:
