@@ -2,11 +2,9 @@
 
 import errno
 import os
-import shutil
 import sys
 import traceback
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -45,8 +43,6 @@ def job(composed: DictConfig) -> float:
         return TASKS[config.task](config, folder)
     except MuatError as error:
         FAILURES.append(error)
-        if not any(override.startswith("hydra.run.dir=") for override in settings.overrides.hydra):
-            remove_traces(folder)
         return float("nan")
     except OSError as error:
         FAILURES.append(unwritable(error))
@@ -56,15 +52,6 @@ def job(composed: DictConfig) -> float:
         again = kept if composed.task == "generate" else "run the same command"
         print(f"\ninterrupted: {again} to continue.", file=sys.stderr)
         raise
-
-
-def remove_traces(folder: Path) -> None:
-    """Removes a folder that Hydra made for a command that was refused, and its date's, where only Hydra's files are in it."""
-    if all(path.name == ".hydra" for path in folder.iterdir()):
-        shutil.rmtree(folder)
-        with suppress(OSError):  # until one is not empty
-            folder.parent.rmdir()
-            folder.parent.parent.rmdir()
 
 
 def sweep_job(composed: DictConfig, settings: Any, folder: Path) -> float:
@@ -189,13 +176,11 @@ def validate_dataset(config: Config, folder: Path) -> float:
 
     source = dataset_folder(config.dataset_dir)
     with lean_imports():
-        from muat_exp.compilation import ensure_compiled
         from muat_exp.dataset.validate import count_examples, validate
         from muat_exp.engine import worker_threads
         from muat_exp.progress import reporter
 
     with worker_threads(config.threads) as workers, reporter(count_examples(source), config.progress) as display:
-        ensure_compiled(display.note)
         faults = validate(source, workers, display)
     for fault in faults:
         print(fault)
@@ -242,7 +227,6 @@ def derive_dataset(config: Config, folder: Path) -> float:
 
     source = dataset_folder(config.dataset_dir)
     with lean_imports():
-        from muat_exp.compilation import ensure_compiled
         from muat_exp.dataset.derive import derive
         from muat_exp.dataset.reading import read_summary
         from muat_exp.engine import worker_threads
@@ -251,7 +235,6 @@ def derive_dataset(config: Config, folder: Path) -> float:
     given = [override.partition("=")[0].lstrip("+~") for override in HydraConfig.get().overrides.task]
     summary = read_summary(source)
     with worker_threads(config.threads) as workers, reporter(summary["accepted"], config.progress) as display:
-        ensure_compiled(display.note)
         made = derive(source, config, given, folder / "dataset", workers, display)
     print_location(os.path.relpath(made), next(iter(read_summary(made)["splits"]), "train"))
     return 0.0
@@ -317,6 +300,8 @@ def unwritable(error: OSError) -> RunFolderError:
     """The sentence for a disk that is full or refuses to be written; raises every other error again."""
     if error.errno not in REFUSED:
         raise error
+    if error.errno == errno.ENOENT:
+        return RunFolderError(f"{error.filename} is missing.")
     place = f" ({error.filename})" if error.filename else ""
     reason = os.strerror(error.errno)
     kept = " What was finished is kept." if error.errno in FULL else ""

@@ -4,6 +4,7 @@ Each half calls its kernels once, on next to nothing, with arrays of the types t
 cache that both read. What is left out here is compiled at its first call.
 """
 
+import fcntl
 import os
 import subprocess
 import sys
@@ -15,7 +16,8 @@ import numpy as np
 from muat_exp.config import Config
 from muat_exp.dataset.prompts import PromptRenderer, Shape
 from muat_exp.engine import CompiledEngine, Here, evaluate_stored, folded, stage_problem
-from muat_exp.kernels.compiled import kernels_are_cached
+from muat_exp.kernels.compiled import compiled_marker, kernels_are_cached
+from muat_exp.kernels.training import batch_order
 from muat_exp.measurement import Task, measure_responses, measure_tests
 from muat_exp.sequences import SpaceArrays
 from muat_exp.signature import ProbeSet, method_columns, profile
@@ -26,14 +28,23 @@ CONFIG = Config()
 
 
 def ensure_compiled(note: Callable[[str], None]) -> None:
-    """Compiles the kernels where no earlier run did, and says so."""
-    if not kernels_are_cached():
-        note("compiling kernels (once, half a minute)")
-        compile_kernels()
+    """Compiles the kernels where no earlier run did, and says so; another process that does is waited for."""
+    if kernels_are_cached():
+        return
+    note("compiling kernels (once, half a minute)")
+    marker = compiled_marker()
+    marker.parent.mkdir(parents=True, exist_ok=True)
+    with marker.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not kernels_are_cached():
+            compile_kernels()
+            marker.touch()
 
 
 def compile_kernels() -> None:
     """Compiles what a run of any configuration calls; a second process compiles the training meanwhile."""
+    draw_population(CONFIG, draw_specs(CONFIG, INDICES))  # first what both would compile: they share the cache's files
+    batch_order(np.uint64(0), 0, 0, 20)
     command, null = [sys.executable, "-m", "muat_exp.compilation"], subprocess.DEVNULL
     second = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=null, stderr=null)
     try:

@@ -26,7 +26,7 @@ from omegaconf.errors import (
     OmegaConfBaseException,
 )
 
-from muat_exp.config import DERIVING, ON_DATASETS, Config, determines_data, from_dict
+from muat_exp.config import DERIVING, ON_DATASETS, USED_BY, Config, determines_data, from_dict
 from muat_exp.errors import ConfigurationError, ProbeSetError, RunFolderError, nearest
 from muat_exp.probe_set import digest, parse, read_file
 from muat_exp.schema import flatten, require, schema_keys, unknown_key
@@ -152,13 +152,18 @@ def prepare(arguments: Sequence[str]) -> list[str]:
 
 
 def check_arguments(prepared: Sequence[str]) -> None:
-    """Raises `ConfigurationError` for a folder without a name, and for several jobs of a task that has no use for them."""
-    keys = {argument.partition("=")[0] for argument in prepared}
-    empty = [argument for argument in prepared if argument in ("hydra.run.dir=", "hydra.sweep.dir=")]
-    require(not empty, f"{(empty or [''])[0]} names no folder.")
-    tasks = [argument.partition("=")[2] for argument in prepared if argument.startswith("task=")]
-    several = {"-m", "--multirun", "sweep"} & keys and "sweep=null" not in prepared and tasks not in ([], ["generate"])
-    require(not several, f"A multirun makes datasets; run task={(tasks or [''])[-1]} by itself.")
+    """Raises `ConfigurationError` for a folder without a name, several jobs of one task, and keys of another task."""
+    if any(argument.startswith("--") and argument != "--multirun" for argument in prepared):
+        return  # help, or printing the configuration
+    values = {key: value.strip("'\"") for key, _, value in (argument.partition("=") for argument in prepared)}
+    for key in ("hydra.run.dir", "hydra.sweep.dir"):
+        require(values.get(key) != "", f"{key}= names no folder.")
+    task = values.get("task", "generate")
+    several = {"-m", "--multirun", "sweep"} & values.keys() and values.get("sweep") != "null"
+    require(not several or task == "generate", f"A multirun makes datasets; run task={task} by itself.")
+    for key, tasks in USED_BY.items():
+        needless = not values.get(key) or task in tasks
+        require(needless, f"{key}={values.get(key)} is for task={' or '.join(tasks)}, but task is {task}.")
 
 
 def named_folder(argument: str) -> str:

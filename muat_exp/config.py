@@ -379,10 +379,6 @@ class Config:
     def __post_init__(self) -> None:
         require_in("task", self.task, TASKS)
         require(self.task != "gather" or bool(self.sweep_dir), "task=gather needs sweep_dir=<the folder of a multirun>.")
-        for key, tasks in USED_BY.items():
-            needless = not getattr(self, key) or self.task in tasks
-            name = key.removesuffix("_dir") if key == "dataset_dir" else key
-            require(needless, f"{name}={getattr(self, key)} is for task={' or '.join(tasks)}, but task is {self.task}.")
         on_dataset = self.task not in ON_DATASETS or bool(self.dataset_dir)
         require(on_dataset, f"task={self.task} needs dataset=<the folder of a dataset, or its name on the Hub>.")
         scored = self.task != "score" or bool(self.predictions)

@@ -4,7 +4,7 @@ import resource
 import sys
 import time
 from collections import Counter, deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -21,7 +21,6 @@ from muat_exp.cohort import ACCEPTED, REASONS, run_cohort
 from muat_exp.compilation import ensure_compiled
 from muat_exp.config import Config, config_signature
 from muat_exp.dataset.card import render_card
-from muat_exp.dataset.checksums import differences
 from muat_exp.dataset.reading import Subjects, load_subjects
 from muat_exp.dataset.records import attempt_table
 from muat_exp.dataset.store import Means, Places, Written, complete, gather, replace_folder, staged_folder, write_shards
@@ -30,7 +29,7 @@ from muat_exp.engine import Workers, worker_threads
 from muat_exp.measurement import Task
 from muat_exp.progress import Reporter, Silent
 from muat_exp.quota import Quotas
-from muat_exp.run_folder import RunFolder, write_atomically
+from muat_exp.run_folder import RunFolder, is_finished, run_digest, write_atomically
 from muat_exp.tracking.choice import build_trackers
 from muat_exp.tracking.curves import attach_curves, attached_curves
 from muat_exp.tracking.lightning_logger import Curves
@@ -146,7 +145,7 @@ def generate(config: Config, folder: Path | str, reporter: Reporter | None = Non
     watch, reporter = Stopwatch(), reporter or Silent()
     with RunFolder.open(Path(folder), config) as run:
         earlier = run.summary()
-        if earlier and is_finished(run, config, earlier):
+        if is_finished(run.path, config):
             reporter.note("this run was finished before: nothing to do")
             return Result(run.path, run.dataset, earlier)
         if earlier and earlier["asked"] > config.dataset.num_examples:
@@ -154,18 +153,6 @@ def generate(config: Config, folder: Path | str, reporter: Reporter | None = Non
             reporter.note(f"the dataset of {there} examples in {run.path} becomes one of {config.dataset.num_examples}")
         with tracking(config, run.path) as trackers, worker_threads(config.threads) as workers, quiet_lightning():
             return make_dataset(config, run, trackers, workers, watch, reporter)
-
-
-def is_finished(run: RunFolder, config: Config, summary: Mapping[str, Any]) -> bool:
-    """Whether the folder holds all that this configuration asks for, undamaged, and logged where it asks for."""
-    same = run.before is not None and logged_and_sized(run.before) == logged_and_sized(config.to_dict())
-    whole = all(run.manifest.vouches_for(number, run.cohort_path(number)) for number in range(len(run.manifest.plans)))
-    return same and summary["asked"] == config.dataset.num_examples and whole and not any(differences(run.dataset))
-
-
-def logged_and_sized(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The part of a configuration that decides what a finished run has left behind."""
-    return {key: value for key, value in values.items() if key not in ("workers", "cohort_size", "progress", "engine")}
 
 
 def make_dataset(
@@ -188,6 +175,7 @@ def make_dataset(
     replace_folder(staged, run.dataset)
     measured = performance(config, watch, trained, ledger.quotas.taken)
     summary |= measured if trained else {key: run.summary().get(key, value) for key, value in measured.items()}
+    summary["made_with"] = run_digest(config)
     write_atomically(run.path / "summary.json", orjson.dumps(summary, option=orjson.OPT_INDENT_2))
     for tracker in trackers:
         tracker.finish(run.dataset, summary)

@@ -1,6 +1,7 @@
 """A run's folder: whose it is, its cohorts, atomic files, and one run in it at a time."""
 
 import fcntl
+import hashlib
 import os
 import tempfile
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ import orjson
 import pyarrow as pa
 from omegaconf import OmegaConf
 
+from muat_exp.checksums import CHECKSUMS, differences
 from muat_exp.config import PRESENTATION, Config, config_signature, determines_data, from_dict, published_values
 from muat_exp.errors import RunFolderError
 from muat_exp.manifest import Manifest
@@ -48,14 +50,12 @@ class RunFolder:
         dataset: where the dataset goes.
         cohorts: where the cohorts' files go.
         manifest: which of them were planned and finished.
-        before: the configuration that an earlier run left here.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.dataset, self.cohorts = path / "dataset", path / "cohorts"
         self.manifest = Manifest(self.cohorts / "manifest.jsonl")
-        self.before: dict[str, Any] | None = None
 
     @classmethod
     @contextmanager
@@ -92,8 +92,7 @@ class RunFolder:
         path = self.path / "config.json"
         values = config.to_dict()
         if path.exists():
-            self.before = orjson.loads(path.read_bytes())["config"]
-            differing = differing_keys(self.before, values)
+            differing = differing_keys(orjson.loads(path.read_bytes())["config"], values)
             if differing:
                 shown = ", ".join(f"{key} ({before!r} there, {here!r} here)" for key, before, here in differing[:5])
                 raise RunFolderError(
@@ -130,6 +129,22 @@ class RunFolder:
         """A finished cohort's attempts; None where it is missing, unfinished, or not as it was written."""
         path = self.cohort_path(number)
         return read_cohort(path) if self.manifest.vouches_for(number, path) else None
+
+
+def run_digest(config: Config) -> str:
+    """Hash of all that decides what a finished run leaves behind, its logs included: 16 hexadecimal digits."""
+    values = {key: value for key, value in config.to_dict().items() if key not in ("workers", "cohort_size", "progress")}
+    return hashlib.sha256(orjson.dumps(values, option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]
+
+
+def is_finished(path: Path, config: Config) -> bool:
+    """Whether a run's folder holds all that this configuration asks for, undamaged; what was put beside it is no damage."""
+    if not (path / "summary.json").is_file() or not (path / "dataset" / CHECKSUMS).is_file():
+        return False
+    run = RunFolder(path)
+    if run.summary().get("made_with") != run_digest(config) or any(differences(run.dataset, with_new=False)):
+        return False
+    return all(run.manifest.vouches_for(number, run.cohort_path(number)) for number in range(len(run.manifest.plans)))
 
 
 def load_run_config(folder: Path) -> Config:

@@ -19,9 +19,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_cli import call, command
 
+from muat_exp.checksums import differences
 from muat_exp.compose import load_config
 from muat_exp.config import is_repo_id
-from muat_exp.dataset.checksums import differences
 from muat_exp.dataset.hub import check_dataset, dataset_folder, publish
 from muat_exp.errors import ConfigurationError, DatasetError
 

@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 from conftest import small_config
 
+from muat_exp.checksums import differences
+from muat_exp.config import LoggerConfig
 from muat_exp.dataset.store import ShardWriter
 from muat_exp.errors import RunFolderError
 from muat_exp.manifest import Manifest
@@ -99,6 +101,27 @@ def test_only_the_damaged_cohort_is_made_again(tmp_path):
     flip(tmp_path / "cohorts/cohort-000001.arrow")
     again = generate(small_config(cohort_size=30), tmp_path)
     assert again.summary["attempts_trained"] == sum(planned[1])
+
+
+def test_a_run_that_was_changed_and_stopped_is_not_taken_for_finished(tmp_path):
+    generate(small_config(logger=LoggerConfig("none")), tmp_path)
+    with RunFolder.open(tmp_path, small_config()):
+        pass  # stopped as soon as it had claimed the folder
+    generate(small_config(), tmp_path)
+    assert (tmp_path / "metrics.csv").is_file()
+
+
+def test_a_finished_run_is_left_alone_but_for_damage(tmp_path):
+    first = generate(small_config(), tmp_path)
+    (first.dataset / "notes.txt").write_text("mine")
+    (tmp_path / "metrics.csv").unlink()
+    assert generate(small_config(workers=1), tmp_path).summary == first.summary
+    assert not (tmp_path / "metrics.csv").exists()  # nothing was done
+    assert (first.dataset / "notes.txt").is_file()
+    flip(first.dataset / "README.md")
+    generate(small_config(), tmp_path)
+    assert (tmp_path / "metrics.csv").exists()
+    assert next(differences(first.dataset), None) is None
 
 
 def test_two_runs_in_one_folder_are_refused(tmp_path):

@@ -15,6 +15,7 @@ from test_cli import call
 
 from muat_exp.compose import claim_folder, conf_folder, launched_threads, limit_jobs, processors
 from muat_exp.errors import SweepError
+from muat_exp.sweep.callback import contradicts
 from muat_exp.sweep.gather import gather, interval, main_key, trained_improvements
 from muat_exp.sweep.jobs import Job, exit_code, read_jobs, swept_keys
 
@@ -95,7 +96,7 @@ def test_a_folder_of_another_sweep_is_refused(smoke):
     before = {path: path.read_bytes() for path in folder.rglob("*.json")}
     done = call(folder.parent, "+sweep=smoke", "corruption.rate=0.1,0.2", "hydra.sweep.dir=smoke")
     assert done.returncode == 1
-    assert "holds another sweep" in done.stderr
+    assert "holds another sweep: job 0 there has corruption.rate=0.05" in done.stderr
     assert len(done.stderr.splitlines()) == 1
     assert {path: path.read_bytes() for path in folder.rglob("*.json")} == before
 
@@ -169,6 +170,15 @@ def test_folders_claimed_in_one_second_differ(tmp_path):
     with ThreadPoolExecutor(8) as pool:
         claimed = list(pool.map(lambda _: claim_folder(tmp_path), range(16)))
     assert len(set(claimed)) == 16
+
+
+def test_a_job_contradicts_only_other_data(smoke):
+    folder, _ = smoke
+    job = read_jobs(folder)[0]
+    there = folder / "0"
+    assert contradicts(there, job, Job(0, (*job.overrides, "seed=0", "workers=1", "training=robust"))) == ""
+    assert contradicts(there, job, Job(0, (*job.overrides, "seed=7"))) == "seed=0"
+    assert contradicts(folder / "99", job, Job(0, ())) == ""
 
 
 def test_intervals_need_two_values():

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_cli import call
 
-from muat_exp.dataset.checksums import write_checksums
+from muat_exp.checksums import write_checksums
 from muat_exp.dataset.parquet import open_parquet
 from muat_exp.dataset.validate import validate
 from muat_exp.errors import DatasetError

@@ -167,8 +167,8 @@ def wrapped_pipeline() -> Iterator[Profile]:
     from muat_exp.engine import CompiledEngine
 
     profile, process, thread = Profile(), time.process_time, time.thread_time
-    from muat_exp import pipeline
-    pipeline.IN_FLIGHT = 1
+    from muat_exp import pipeline as run
+    run.IN_FLIGHT = 1
     profile.wrap(CompiledEngine, "train_epoch", "training", process)
     profile.wrap(CompiledEngine, "evaluate", "validation", process)
     profile.wrap(cohort, "train_degraded", "stages", process)
@@ -186,8 +186,8 @@ def wrapped_pipeline() -> Iterator[Profile]:
     profile.wrap(cohort, "measure_tests", "tests", process)
     profile.wrap(cohort, "measure_responses", "responses", process)
     profile.wrap(cohort, "extract_signatures", "signatures", process)
-    profile.wrap(pipeline, "make_cohorts", "cohorts", process)
-    profile.wrap(pipeline, "gather", "gathering records", thread)
+    profile.wrap(run, "make_cohorts", "cohorts", process)
+    profile.wrap(run, "gather", "gathering records", thread)
     profile.wrap(rendering.Renderer, "table", "text and token counts", thread)
     profile.wrap(store.ShardWriter, "put", "Parquet", thread)
     yield profile

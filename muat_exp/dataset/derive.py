@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from muat_exp.checksums import differences
+from muat_exp.compilation import ensure_compiled
 from muat_exp.config import Config, SignatureConfig, config_signature
 from muat_exp.dataset.card import render_card
 from muat_exp.dataset.checks import check_networks, stored_population
-from muat_exp.dataset.checksums import differences
 from muat_exp.dataset.faults import Faults
 from muat_exp.dataset.reading import read_summary
 from muat_exp.dataset.records import measured_columns, subject_schema
@@ -160,6 +161,7 @@ def derive(source: Path, composed: Config, given: Collection[str], target: Path,
     config = derived_config(stored.config, composed, given)
     kept = not config.dataset.needs_history or stored.config.dataset.needs_history
     require(kept, "dataset.columns asks for training_metrics, which this dataset did not keep; they need a run of their own.")
+    ensure_compiled(reporter.note)
     task, means = Task.build(config, given_probes(source, config)), Means()
 
     def observe(records: pa.Table) -> None:

@@ -26,7 +26,7 @@ def parquet_files(folder: Path) -> list[Path]:
     Raises:
         DatasetError: there are none.
     """
-    paths = sorted([*folder.glob("*.parquet"), *folder.glob("*/*.parquet")])
+    paths = [path for path in sorted(folder.rglob("*.parquet")) if "/." not in f"/{path.relative_to(folder).as_posix()}"]
     found = [path for path in paths if set(FIELDS) <= set(open_parquet(path).schema_arrow.names)]
     if not found:
         wanted = f"no config.yaml, and no Parquet file with the fields {', '.join(FIELDS)}"

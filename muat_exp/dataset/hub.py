@@ -12,8 +12,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from muat_exp.checksums import CHECKSUMS, FOREIGN, dataset_files, differences, read_checksums
 from muat_exp.config import Config, is_repo_id
-from muat_exp.dataset.checksums import CHECKSUMS, FOREIGN, dataset_files, differences, read_checksums
 from muat_exp.errors import DatasetError, HubError, MuatError
 from muat_exp.schema import require
 

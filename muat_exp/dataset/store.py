@@ -16,8 +16,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from muat_exp.checksums import shards_digest, walk, write_checksums
 from muat_exp.config import SPLITS, Config
-from muat_exp.dataset.checksums import shards_digest, walk, write_checksums
 from muat_exp.dataset.records import SCORES, subject_schema
 from muat_exp.dataset.rendering import Renderer
 from muat_exp.dataset.splits import assign_splits

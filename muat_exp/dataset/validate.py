@@ -12,10 +12,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from muat_exp.checksums import differences, shards_digest
+from muat_exp.compilation import ensure_compiled
 from muat_exp.config import SPLITS, Config, config_signature
 from muat_exp.dataset.card import NOT_COUNTED, render_card
 from muat_exp.dataset.checks import Checked, batch_size, check_examples
-from muat_exp.dataset.checksums import differences, shards_digest
 from muat_exp.dataset.faults import Faults
 from muat_exp.dataset.foreign import check_foreign
 from muat_exp.dataset.parquet import open_parquet, shards
@@ -58,6 +59,7 @@ def validate(folder: Path, workers: Workers, reporter: Reporter | None = None) -
         return faults.sentences()
     config = read_config(folder)
     check_files(folder, faults)
+    ensure_compiled(reporter.note)
     task, renderer = build_task(folder, config, faults), Renderer(config_for_rendering(config))
     tally = Tally(config)
     pairs = workers.stream(

@@ -35,9 +35,13 @@ def cache_folder() -> Path:
 
 
 def kernels_are_cached() -> bool:
-    """Whether an earlier run left compiled kernels, so that the first call does not compile for seconds."""
-    folder = Path(CACHE_FOLDER)
-    return folder.is_dir() and any(folder.rglob("*.nbi"))
+    """Whether an earlier run compiled all kernels that a run calls, so that the first call does not compile for seconds."""
+    return compiled_marker().is_file()
+
+
+def compiled_marker() -> Path:
+    """The file that says so."""
+    return Path(CACHE_FOLDER) / f"compiled-{source_digest()}"
 
 
 settings: Any = numba.config

@@ -1,8 +1,10 @@
 """Hydra's callback at the start of a multirun: notes which jobs there will be, so that missing ones can be named."""
 
+import json
 from pathlib import Path
 from typing import Any
 
+import yaml
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.experimental.callback import Callback
@@ -10,6 +12,7 @@ from omegaconf import DictConfig
 
 from muat_exp.compose import limit_jobs
 from muat_exp.config import determines_data
+from muat_exp.schema import flatten
 from muat_exp.sweep.jobs import Job, job_folder, read_plan, write_plan
 
 STARTED: list[Path] = []  # folders of the multiruns of this process
@@ -35,23 +38,28 @@ def begin_sweep(folder: Path, jobs: list[list[str]]) -> None:
             callback raises into a warning.)
     """
     try:
-        begun = [job for job in read_plan(folder) if (job_folder(folder, job) / "config.json").is_file()]
-        if is_another(begun, jobs):
-            raise SystemExit(f"error: {folder} holds another sweep; choose another hydra.sweep.dir, or give the same command.")
+        for job, overrides in zip(read_plan(folder), jobs, strict=False):
+            contradiction = contradicts(job_folder(folder, job), job, Job(job.number, tuple(overrides)))
+            if contradiction:
+                another = f"{folder} holds another sweep: job {job.number} there has {contradiction}"
+                raise SystemExit(f"error: {another}. Choose another hydra.sweep.dir, or give the same command.")
         write_plan(folder, jobs)
     except OSError as error:
         raise SystemExit(f"error: The sweep's folder {folder} can't be written: {error.strerror}.") from error
 
 
-def is_another(begun: list[Job], jobs: list[list[str]]) -> bool:
-    """Whether a job that was begun differs from the one of its number in what determines its data."""
-
-    def data_keys(job: Job) -> dict[str, str]:
-        return {key: value for key, value in job.values.items() if determines_data(key)}
-
-    return any(
-        job.number < len(jobs) and data_keys(job) != data_keys(Job(job.number, tuple(jobs[job.number]))) for job in begun
-    )
+def contradicts(folder: Path, there: Job, here: Job) -> str:
+    """What a job that was begun was made with, where it is now to be made with something else; empty where it fits."""
+    if not (folder / "config.json").is_file():
+        return ""
+    stored = dict(flatten(json.loads((folder / "config.json").read_bytes())["config"]))
+    for key in filter(determines_data, there.values.keys() | here.values.keys()):
+        before, now = there.values.get(key), here.values.get(key)
+        if key in stored and (now is None or yaml.safe_load(now) != stored[key]):
+            return f"{key}={stored[key]}"
+        if key not in stored and before and now and before != now:  # a group's option
+            return f"{key}={before}"
+    return ""
 
 
 def planned_jobs(config: DictConfig) -> list[list[str]]:

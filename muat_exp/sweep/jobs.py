@@ -8,6 +8,7 @@ from typing import Any
 
 from muat_exp.config import Config
 from muat_exp.errors import MuatError, SweepError
+from muat_exp.run_folder import is_finished as run_is_finished
 from muat_exp.run_folder import write_atomically
 
 FINISHED, FAILED, RUNNING, MISSING = "finished", "failed", "running", "missing"
@@ -97,16 +98,9 @@ def job_folder(sweep: Path, job: Job) -> Path:
 
 
 def is_finished(folder: Path, config: Config) -> bool:
-    """Whether the folder holds a finished job of just this configuration, so that there is nothing to do."""
-    job, stored = folder / "job.json", folder / "config.json"
-    if not (job.is_file() and stored.is_file() and (folder / "dataset" / "README.md").is_file()):
-        return False
-    if read_job(job).status != FINISHED:
-        return False
-    before, now = json.loads(stored.read_bytes())["config"], config.to_dict()
-    return all(
-        before.get(group) == now[group] for group in now if group not in ("workers", "cohort_size", "progress", "logger")
-    )
+    """Whether the folder holds a finished job of just this configuration, undamaged, so that there is nothing to do."""
+    path = folder / "job.json"
+    return path.is_file() and read_job(path).status == FINISHED and run_is_finished(folder, config)
 
 
 def swept_keys(jobs: Sequence[Job]) -> list[str]:
