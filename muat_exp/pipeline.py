@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import orjson
 import pyarrow as pa
 from numpy.typing import NDArray
 
@@ -152,7 +151,10 @@ def generate(config: Config, folder: Path | str, reporter: Reporter | None = Non
             there = earlier["accepted"]
             reporter.note(f"the dataset of {there} examples in {run.path} becomes one of {config.dataset.num_examples}")
         with tracking(config, run.path) as trackers, worker_threads(config.threads) as workers, quiet_lightning():
-            return make_dataset(config, run, trackers, workers, watch, reporter)
+            result = make_dataset(config, run, trackers, workers, watch, reporter)
+        result.summary["made_with"] = run_digest(config)  # finished, now that all is logged too
+        run.write_summary(result.summary)
+        return result
 
 
 def make_dataset(
@@ -175,8 +177,7 @@ def make_dataset(
     replace_folder(staged, run.dataset)
     measured = performance(config, watch, trained, ledger.quotas.taken)
     summary |= measured if trained else {key: run.summary().get(key, value) for key, value in measured.items()}
-    summary["made_with"] = run_digest(config)
-    write_atomically(run.path / "summary.json", orjson.dumps(summary, option=orjson.OPT_INDENT_2))
+    run.write_summary(summary)
     for tracker in trackers:
         tracker.finish(run.dataset, summary)
     return Result(run.path, run.dataset, summary)

@@ -110,6 +110,10 @@ class RunFolder:
             return {}
         return values if isinstance(values, dict) and {"asked", "accepted"} <= values.keys() else {}
 
+    def write_summary(self, summary: dict[str, Any]) -> None:
+        """Writes what this run says of itself."""
+        write_atomically(self.path / "summary.json", orjson.dumps(summary, option=orjson.OPT_INDENT_2))
+
     def cohort_path(self, number: int) -> Path:
         """File of one cohort."""
         return self.cohorts / f"cohort-{number:06d}.arrow"

@@ -14,10 +14,11 @@ from conftest import small_config
 from muat_exp.checksums import differences
 from muat_exp.config import LoggerConfig
 from muat_exp.dataset.store import ShardWriter
-from muat_exp.errors import RunFolderError
+from muat_exp.errors import RunFolderError, TrackingError
 from muat_exp.manifest import Manifest
 from muat_exp.pipeline import generate
-from muat_exp.run_folder import RunFolder
+from muat_exp.run_folder import RunFolder, is_finished
+from muat_exp.tracking.tracker import MetricsFile
 
 KILLED = """
     import os, random, shutil, signal, sys, time
@@ -109,6 +110,19 @@ def test_a_run_that_was_changed_and_stopped_is_not_taken_for_finished(tmp_path):
         pass  # stopped as soon as it had claimed the folder
     generate(small_config(), tmp_path)
     assert (tmp_path / "metrics.csv").is_file()
+
+
+def test_a_run_whose_logging_failed_is_not_taken_for_finished(tmp_path, monkeypatch):
+    def fail(self):
+        raise TrackingError("not everything could be logged")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(MetricsFile, "close", fail)
+        with pytest.raises(TrackingError):
+            generate(small_config(), tmp_path)
+    assert not is_finished(tmp_path, small_config())
+    generate(small_config(), tmp_path)
+    assert is_finished(tmp_path, small_config())
 
 
 def test_a_finished_run_is_left_alone_but_for_damage(tmp_path):
