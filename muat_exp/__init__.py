@@ -3,12 +3,12 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from muat_exp.compose import load_config
-    from muat_exp.config import Config
-    from muat_exp.dataset.parsing import ParsedPrompt, parse_prompt, parse_weights
+    from muat_exp.app.compose import load_config
+    from muat_exp.config.groups import Config
     from muat_exp.dataset.reading import Subject, Subjects, load_subjects
     from muat_exp.errors import MuatError
-    from muat_exp.pipeline import Result, generate
+    from muat_exp.generation.pipeline import Result, generate
+    from muat_exp.prompts.parsing import ParsedPrompt, parse_prompt, parse_weights
 
 __all__ = [
     "Config",
@@ -24,17 +24,17 @@ __all__ = [
     "parse_weights",
 ]
 HOMES = {
-    "Config": "config",
+    "Config": "config.groups",
     "MuatError": "errors",
-    "ParsedPrompt": "dataset.parsing",
-    "Result": "pipeline",
+    "ParsedPrompt": "prompts.parsing",
+    "Result": "generation.pipeline",
     "Subject": "dataset.reading",
     "Subjects": "dataset.reading",
-    "generate": "pipeline",
-    "load_config": "compose",
+    "generate": "generation.pipeline",
+    "load_config": "app.compose",
     "load_subjects": "dataset.reading",
-    "parse_prompt": "dataset.parsing",
-    "parse_weights": "dataset.parsing",
+    "parse_prompt": "prompts.parsing",
+    "parse_weights": "prompts.parsing",
 }
 
 

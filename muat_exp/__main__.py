@@ -2,7 +2,7 @@
 
 import sys
 
-from muat_exp.app import main
+from muat_exp.app.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

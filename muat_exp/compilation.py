@@ -13,18 +13,23 @@ from collections.abc import Callable
 
 import numpy as np
 
-from muat_exp.config import Config
-from muat_exp.dataset.prompts import PromptRenderer, Shape
-from muat_exp.engine import CompiledEngine, Here, evaluate_stored, folded, stage_problem
+from muat_exp.config.groups import Config
+from muat_exp.evaluation.measurement import Task, measure_responses, measure_tests
+from muat_exp.executors.threads import Here
 from muat_exp.kernels.compiled import compiled_marker, kernels_are_cached
 from muat_exp.kernels.training import batch_order
-from muat_exp.measurement import Task, measure_responses, measure_tests
-from muat_exp.sequences import SpaceArrays
-from muat_exp.signature import ProbeSet, method_columns, profile
-from muat_exp.subject import Specs, SubjectData, draw_data, draw_population, draw_specs
+from muat_exp.prompts.templates import PromptRenderer, Shape
+from muat_exp.sequences.space import SpaceArrays
+from muat_exp.signatures.methods import method_columns, profile
+from muat_exp.signatures.probe_set import ProbeSet
+from muat_exp.subjects.data import SubjectData, draw_data
+from muat_exp.subjects.initialization import draw_population
+from muat_exp.subjects.specs import Specs, draw_specs
+from muat_exp.training.engines.base import stage_problem
+from muat_exp.training.engines.compiled import CompiledEngine, evaluate_stored, folded
 
-INDICES = np.arange(2)
-CONFIG = Config()
+_INDICES = np.arange(2)
+_CONFIG = Config()
 
 
 def ensure_compiled(note: Callable[[str], None]) -> None:
@@ -37,62 +42,78 @@ def ensure_compiled(note: Callable[[str], None]) -> None:
     with marker.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not kernels_are_cached():
-            compile_kernels()
+            _compile_kernels()
             marker.touch()
 
 
-def compile_kernels() -> None:
+def _compile_kernels() -> None:
     """Compiles what a run of any configuration calls; a second process compiles the training meanwhile."""
-    draw_population(CONFIG, draw_specs(CONFIG, INDICES))  # first what both would compile: they share the cache's files
+    draw_population(
+        _CONFIG, draw_specs(_CONFIG, _INDICES)
+    )  # first what both would compile: they share the cache's files
     batch_order(np.uint64(0), 0, 0, 20)
-    command, null = [sys.executable, "-m", "muat_exp.compilation"], subprocess.DEVNULL
+    command = [sys.executable, "-m", "muat_exp.compilation"]
+    null = subprocess.DEVNULL
     second = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=null, stderr=null)
     try:
-        task, specs, data = compile_data()
-        population = draw_population(CONFIG, specs)
-        profile(CONFIG.signature, population, task.probes, INDICES)  # its products are compiled over there by now
+        task, specs, data = _compile_data()
+        population = draw_population(_CONFIG, specs)
+        profile(
+            _CONFIG.signature, population, task.probes, _INDICES
+        )  # its products are compiled over there by now
         second.wait()  # where it failed, the rest compiles here
     finally:
         second.kill()
         second.communicate()
-    measure_tests(task, specs, data, population, population, INDICES, Here())
+    measure_tests(task, specs, data, population, population, _INDICES, Here())
 
 
-def compile_data() -> tuple[Task, Specs, SubjectData]:
+def _compile_data() -> tuple[Task, Specs, SubjectData]:
     """Sequences and texts: what draws subjects and their data, and what renders them."""
-    task, specs = Task.build(CONFIG), draw_specs(CONFIG, INDICES)
-    methods = method_columns(CONFIG.signature, len(CONFIG.patterns.enabled))
-    renderer = PromptRenderer(CONFIG.patterns.build(), methods, CONFIG.patterns.sequence_length, CONFIG.patterns.vocab_size)
-    renderer.classification(Shape(1, 4, "relu"), np.zeros(29, np.float32), np.zeros((5, 10), np.float32))
-    return task, specs, draw_data(CONFIG, task.space, specs)
+    task = Task.build(_CONFIG)
+    specs = draw_specs(_CONFIG, _INDICES)
+    methods = method_columns(_CONFIG.signature, len(_CONFIG.patterns.enabled))
+    renderer = PromptRenderer(
+        _CONFIG.patterns.build(),
+        methods,
+        _CONFIG.patterns.sequence_length,
+        _CONFIG.patterns.vocab_size,
+    )
+    renderer.classification(
+        Shape(1, 4, "relu"), np.zeros(29, np.float32), np.zeros((5, 10), np.float32)
+    )
+    return task, specs, draw_data(_CONFIG, task.space, specs)
 
 
-def compile_training() -> None:
+def _compile_training() -> None:
     """Training and evaluation, on zeros instead of drawn sequences."""
-    length = CONFIG.patterns.sequence_length
-    specs = draw_specs(CONFIG, INDICES)
+    length = _CONFIG.patterns.sequence_length
+    specs = draw_specs(_CONFIG, _INDICES)
     rows = np.zeros((len(specs), 20, length), np.uint8)
     none = np.zeros(len(specs), np.int64)
-    data = SubjectData(rows, np.zeros(20, np.float32), np.zeros((len(specs), 16), np.float32), 16, none, none)
-    problem = stage_problem(CONFIG, specs, data, draw_population(CONFIG, specs), 0)
+    data = SubjectData(
+        rows, np.zeros(20, np.float32), np.zeros((len(specs), 16), np.float32), 16, none, none
+    )
+    problem = stage_problem(_CONFIG, specs, data, draw_population(_CONFIG, specs), 0)
     engine = CompiledEngine(problem, Here())
-    engine.train_epoch(INDICES, 0)
-    engine.evaluate(INDICES)
+    engine.train_epoch(_INDICES, 0)
+    engine.evaluate(_INDICES)
     population = folded(problem)
     evaluate_stored(problem, population, Here())
-    sequences, starts = np.zeros((16, length), np.uint8), np.zeros(len(CONFIG.patterns.enabled) + 1, np.int64)
+    sequences = np.zeros((16, length), np.uint8)
+    starts = np.zeros(len(_CONFIG.patterns.enabled) + 1, np.int64)
     space = SpaceArrays(1, none, none, none, sequences, none, none, np.zeros(1), none)
-    probes = ProbeSet(sequences, np.zeros(len(sequences), np.int64), len(CONFIG.patterns.enabled))
-    measure_responses(Task(CONFIG, space, probes, sequences, starts), population, INDICES, Here())
+    probes = ProbeSet(sequences, np.zeros(len(sequences), np.int64), len(_CONFIG.patterns.enabled))
+    measure_responses(Task(_CONFIG, space, probes, sequences, starts), population, _INDICES, Here())
 
 
-def end_with_parent() -> None:
+def _end_with_parent() -> None:
     """Ends this process when the one that began it is gone, and the pipe from it with it."""
     sys.stdin.read()
     os._exit(1)
 
 
 if __name__ == "__main__":
-    threading.Thread(target=end_with_parent, daemon=True).start()
-    compile_training()
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    _compile_training()
     os._exit(0)  # the thread still reads

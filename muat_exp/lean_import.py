@@ -14,34 +14,40 @@ from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
 
-LIGHTNING = ("pytorch_lightning", "lightning_fabric")
+_LIGHTNING = ("pytorch_lightning", "lightning_fabric")
 
 
-def uncompiled(function: Callable[..., Any] | None = None, *_: Any, **__: Any) -> Any:
+def _uncompiled(function: Callable[..., Any] | None = None, *_: Any, **__: Any) -> Any:
     """`torch._dynamo.disable` where nothing is ever compiled: a decorator that changes nothing."""
     return function or (lambda decorated: decorated)
 
 
-def stand_in(name: str, **attributes: Any) -> ModuleType:
+def _stand_in(name: str, **attributes: Any) -> ModuleType:
     """A module with these attributes alone."""
     module = ModuleType(name)
     vars(module).update(attributes)
     return module
 
 
-def stand_ins() -> dict[str, ModuleType]:
+def _stand_ins() -> dict[str, ModuleType]:
     """The modules that are left out, as far as Lightning looks at them during its import."""
-    classes = {name: type(name, (), {}) for name in ("Metric", "MetricCollection", "OptimizedModule")}
+    classes = {
+        name: type(name, (), {}) for name in ("Metric", "MetricCollection", "OptimizedModule")
+    }
     return {
-        "torch._dynamo": stand_in("torch._dynamo", OptimizedModule=classes["OptimizedModule"], disable=uncompiled),
-        "torchmetrics": stand_in("torchmetrics", Metric=classes["Metric"], MetricCollection=classes["MetricCollection"]),
+        "torch._dynamo": _stand_in(
+            "torch._dynamo", OptimizedModule=classes["OptimizedModule"], disable=_uncompiled
+        ),
+        "torchmetrics": _stand_in(
+            "torchmetrics", Metric=classes["Metric"], MetricCollection=classes["MetricCollection"]
+        ),
     }
 
 
 @contextmanager
-def without_real_ones() -> Iterator[None]:
+def _without_real_ones() -> Iterator[None]:
     """Puts the stand-ins in the places of the modules that nobody has imported, for the length of the block."""
-    placed = {name: module for name, module in stand_ins().items() if name not in sys.modules}
+    placed = {name: module for name, module in _stand_ins().items() if name not in sys.modules}
     sys.modules.update(placed)
     try:
         yield
@@ -50,19 +56,19 @@ def without_real_ones() -> Iterator[None]:
             del sys.modules[name]
 
 
-def import_lightning() -> None:
+def _import_lightning() -> None:
     """Imports Lightning as lean as it can be; whole where a version of it needs more than the stand-ins have."""
-    if LIGHTNING[0] in sys.modules:
+    if _LIGHTNING[0] in sys.modules:
         return
     import torch  # noqa: F401 - whole, before anything stands in for a part of it
 
     try:
-        with without_real_ones():
-            importlib.import_module(LIGHTNING[0])
+        with _without_real_ones():
+            importlib.import_module(_LIGHTNING[0])
     except (ImportError, AttributeError, TypeError):
-        for name in [name for name in sys.modules if name.partition(".")[0] in LIGHTNING]:
+        for name in [name for name in sys.modules if name.partition(".")[0] in _LIGHTNING]:
             del sys.modules[name]
-        importlib.import_module(LIGHTNING[0])
+        importlib.import_module(_LIGHTNING[0])
 
 
 @contextmanager
@@ -70,7 +76,7 @@ def lean_imports() -> Iterator[None]:
     """Lightning imported lean, then a block of imports; no garbage collection meanwhile, which would find none."""
     gc.disable()
     try:
-        import_lightning()
+        _import_lightning()
         yield
     finally:
         gc.freeze()  # modules are never looked at again

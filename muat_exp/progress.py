@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-ACCURACIES = (
+_ACCURACIES = (
     ("validation accuracy", "degraded_accuracy", "improved_accuracy"),
     ("test accuracy", "degraded_test_accuracy", "test_accuracy"),
 )
@@ -26,7 +26,7 @@ class Reporter(Protocol):
         """Tells examples found, attempts made, and seconds of work so far."""
 
 
-def progress_text(accepted: int, target: int, attempts: int, seconds: float) -> str:
+def _progress_text(accepted: int, target: int, attempts: int, seconds: float) -> str:
     """Attempts a second, acceptance, and time left, as far as they are known."""
     if not attempts or not seconds:
         return ""
@@ -46,11 +46,12 @@ class Silent:
         """See `Reporter`."""
 
 
-class Lines:
+class _Lines:
     """Plain lines, at most one a second, for outputs that are not a terminal."""
 
     def __init__(self, target: int) -> None:
-        self.target, self.last = target, 0.0
+        self.target = target
+        self.last = 0.0
 
     def note(self, text: str) -> None:
         """See `Reporter`."""
@@ -61,15 +62,16 @@ class Lines:
         if accepted < self.target and time.monotonic() - self.last < 1:
             return
         self.last = time.monotonic()
-        known = progress_text(accepted, self.target, attempts, seconds)
+        known = _progress_text(accepted, self.target, attempts, seconds)
         print(f"{accepted}/{self.target} examples" + (f", {known}" if known else ""), flush=True)
 
 
-class Live:
+class _Live:
     """One live line on a terminal."""
 
     def __init__(self, target: int, progress: Progress) -> None:
-        self.target, self.progress = target, progress
+        self.target = target
+        self.progress = progress
         self.task = progress.add_task("starting", total=target, detail="")
 
     def note(self, text: str) -> None:
@@ -78,7 +80,11 @@ class Live:
 
     def update(self, accepted: int, attempts: int, seconds: float) -> None:
         """See `Reporter`."""
-        self.progress.update(self.task, completed=accepted, detail=progress_text(accepted, self.target, attempts, seconds))
+        self.progress.update(
+            self.task,
+            completed=accepted,
+            detail=_progress_text(accepted, self.target, attempts, seconds),
+        )
 
 
 @contextmanager
@@ -87,12 +93,13 @@ def reporter(target: int, shown: bool) -> Iterator[Reporter]:
     if not shown:
         yield Silent()
     elif not sys.stdout.isatty():
-        yield Lines(target)
+        yield _Lines(target)
     else:
-        description, detail = TextColumn("{task.description}"), TextColumn("{task.fields[detail]}")
+        description = TextColumn("{task.description}")
+        detail = TextColumn("{task.fields[detail]}")
         columns = (description, BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), detail)
         with Progress(*columns, transient=True) as progress:
-            yield Live(target, progress)
+            yield _Live(target, progress)
 
 
 def print_summary(summary: Mapping[str, Any], dataset: str) -> None:
@@ -100,15 +107,23 @@ def print_summary(summary: Mapping[str, Any], dataset: str) -> None:
     table = Table(title="Run", show_header=False, title_justify="left")
     table.add_row("accepted", f"{summary['accepted']} of {summary['asked']} asked")
     surplus = f", and {summary['surplus']} surplus" if summary["surplus"] else ""
-    table.add_row("attempts", f"{summary['attempts']} (acceptance {summary['acceptance']:.1%}){surplus}")
-    table.add_row("rejected", ", ".join(f"{reason} {count}" for reason, count in summary["rejected"].items()))
-    for name, degraded, improved in ACCURACIES:
-        before, after = summary["accuracy"][degraded], summary["accuracy"][improved]
+    table.add_row(
+        "attempts", f"{summary['attempts']} (acceptance {summary['acceptance']:.1%}){surplus}"
+    )
+    table.add_row(
+        "rejected", ", ".join(f"{reason} {count}" for reason, count in summary["rejected"].items())
+    )
+    for name, degraded, improved in _ACCURACIES:
+        before = summary["accuracy"][degraded]
+        after = summary["accuracy"][improved]
         if before is not None:
             table.add_row(name, f"degraded {before:.3f}, improved {after:.3f}")
     compiling = summary["seconds"].get("compilation", 0.0)
     before = f", after {compiling:.0f} of compiling" if compiling > 1 else ""
-    table.add_row("seconds", f"{summary['seconds']['total']:.1f} ({summary['attempts_per_second']:.0f} attempts/s){before}")
+    table.add_row(
+        "seconds",
+        f"{summary['seconds']['total']:.1f} ({summary['attempts_per_second']:.0f} attempts/s){before}",
+    )
     console = Console(soft_wrap=True)
     console.print(table)
     print_location(dataset, next(iter(summary["splits"]), "train"))

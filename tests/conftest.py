@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from muat_exp.config import (
+from muat_exp.config.groups import (
     ACTIVATIONS,
     JSON_COLUMNS,
     PROMPT_TASKS,
@@ -22,10 +22,10 @@ from muat_exp.config import (
     SplitsConfig,
     TrainingConfig,
 )
-from muat_exp.engine import Workers, worker_threads
+from muat_exp.executors.threads import Workers, worker_threads
+from muat_exp.generation.pipeline import Result, generate
 from muat_exp.kernels.compiled import CACHE_FOLDER, kernels_are_cached
-from muat_exp.pipeline import Result, generate
-from muat_exp.sequences import SpaceArrays, space_arrays
+from muat_exp.sequences.space import SpaceArrays, space_arrays
 
 settings.register_profile("compiled", deadline=None)  # a first call compiles
 settings.load_profile("compiled")
@@ -47,7 +47,9 @@ def small_config(**changes: object) -> Config:
 def kernels(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Compiled kernels: one of pytest's processes compiles them, the others wait for it and read its cache."""
     folder = tmp_path_factory.mktemp("kernels")
-    with (Path(tempfile.gettempdir()) / f"muat-{os.getuid()}-{Path(CACHE_FOLDER).name}.lock").open("w") as lock:
+    with (Path(tempfile.gettempdir()) / f"muat-{os.getuid()}-{Path(CACHE_FOLDER).name}.lock").open(
+        "w"
+    ) as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not kernels_are_cached():
             generate(small_config(logger=LoggerConfig("none")), folder)
@@ -79,11 +81,17 @@ def run(config: Config, tmp_path_factory: pytest.TempPathFactory) -> Result:
 def full(tmp_path_factory: pytest.TempPathFactory) -> Result:
     """A finished run with everything that a dataset can hold."""
     config = small_config(
-        architecture=ArchitectureConfig(Range(1, 3), Range(5, 9), ACTIVATIONS, dropout=0.05, precision="bfloat16"),
+        architecture=ArchitectureConfig(
+            Range(1, 3), Range(5, 9), ACTIVATIONS, dropout=0.05, precision="bfloat16"
+        ),
         signature=SignatureConfig(("mean", "std", "pca"), components=4),
         training=TrainingConfig(min_test_accuracy=0.5),
         dataset=DatasetConfig(
-            num_examples=42, tasks=PROMPT_TASKS, columns=JSON_COLUMNS, splits=SplitsConfig(0.5, 0.25, 0.25), style="interwoven"
+            num_examples=42,
+            tasks=PROMPT_TASKS,
+            columns=JSON_COLUMNS,
+            splits=SplitsConfig(0.5, 0.25, 0.25),
+            style="interwoven",
         ),
         logger=LoggerConfig("none"),
     )

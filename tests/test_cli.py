@@ -14,11 +14,16 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from muat_exp.compose import load_config
-from muat_exp.pipeline import generate
-from muat_exp.run_folder import RunFolder
+from muat_exp.app.compose import load_config
+from muat_exp.generation.pipeline import generate
+from muat_exp.generation.run_folder import RunFolder
 
-SMALL = ["experiment=smoke", "training=published", "patterns.enabled=[starts_with,contains_abc]", "dataset.num_examples=6"]
+SMALL = [
+    "experiment=smoke",
+    "training=published",
+    "patterns.enabled=[starts_with,contains_abc]",
+    "dataset.num_examples=6",
+]
 
 
 def command(*arguments):
@@ -26,14 +31,24 @@ def command(*arguments):
 
 
 def call(folder, *arguments, **options):
-    return subprocess.run(command(*arguments), cwd=folder, capture_output=True, text=True, timeout=120, check=False, **options)
+    return subprocess.run(
+        command(*arguments),
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        **options,
+    )
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     """A finished run in `out` below a folder, and what it printed."""
     folder = tmp_path_factory.mktemp("cli")
-    done = call(folder, *SMALL, "hydra.run.dir=out", env=os.environ | {"PYTHONPROFILEIMPORTTIME": "1"})
+    done = call(
+        folder, *SMALL, "hydra.run.dir=out", env=os.environ | {"PYTHONPROFILEIMPORTTIME": "1"}
+    )
     assert done.returncode == 0, done.stderr
     return folder, done
 
@@ -49,23 +64,43 @@ def test_a_run_writes_what_it_says(finished):
     assert 'datasets.load_dataset("out/dataset", split="train")' in done.stdout
     assert "accepted" in done.stdout
     assert "Warning" not in done.stderr
-    assert {path.name for path in (folder / "out").iterdir()} >= {"dataset", "summary.json", "metrics.csv", "config.json"}
+    assert {path.name for path in (folder / "out").iterdir()} >= {
+        "dataset",
+        "summary.json",
+        "metrics.csv",
+        "config.json",
+    }
     assert pq.read_table(folder / "out/dataset/prompts").num_rows == 6
 
 
 def imported(done):
     """Top-level and second-level names of the modules that a process imported."""
-    names = [line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time:")]
+    names = [
+        line.rpartition("|")[2].strip()
+        for line in done.stderr.splitlines()
+        if line.startswith("import time:")
+    ]
     return {name.partition(".")[0] for name in names} | set(names)
 
 
-def test_the_command_line_imports_lightning_without_what_it_never_uses_and_makes_the_same_bytes(finished, tmp_path):
+def test_the_command_line_imports_lightning_without_what_it_never_uses_and_makes_the_same_bytes(
+    finished, tmp_path
+):
     folder, done = finished
     assert "pytorch_lightning" in imported(done)
-    assert not imported(done) & {"torchmetrics", "torch._dynamo", "sympy", "matplotlib", "scipy.signal"}
+    assert not imported(done) & {
+        "torchmetrics",
+        "torch._dynamo",
+        "sympy",
+        "matplotlib",
+        "scipy.signal",
+    }
     whole = generate(load_config([*SMALL, "logger=none"]), tmp_path)
     for part in ("prompts", "subjects"):
-        (ours,), (theirs,) = (list((dataset / part).glob("*.parquet")) for dataset in (folder / "out/dataset", whole.dataset))
+        (ours,), (theirs,) = (
+            list((dataset / part).glob("*.parquet"))
+            for dataset in (folder / "out/dataset", whole.dataset)
+        )
         assert ours.read_bytes() == theirs.read_bytes()
 
 
@@ -85,7 +120,14 @@ def test_answers_come_before_torch_is_imported(tmp_path, arguments):
 
 
 @pytest.mark.parametrize(
-    "arguments", [["corruption.rate=2"], ["patterns=defualt"], ["+x=1"], ["seeed=1"], ["architecture.num_layers=3"]]
+    "arguments",
+    [
+        ["corruption.rate=2"],
+        ["patterns=defualt"],
+        ["+x=1"],
+        ["seeed=1"],
+        ["architecture.num_layers=3"],
+    ],
 )
 def test_a_wrong_configuration_is_one_sentence_and_exit_code_2(tmp_path, arguments):
     done = call(tmp_path, *arguments)
@@ -115,7 +157,12 @@ def test_resume_takes_the_configuration_from_the_folder(copied):
 
 
 def test_a_pattern_that_cannot_fill_its_quota_is_named(tmp_path):
-    never = [*SMALL, "training.min_test_accuracy=1.0", "dataset.max_attempts_per_example=2", "logger=none"]
+    never = [
+        *SMALL,
+        "training.min_test_accuracy=1.0",
+        "dataset.max_attempts_per_example=2",
+        "logger=none",
+    ]
     done = call(tmp_path, *never, "hydra.run.dir=out")
     assert done.returncode == 1
     assert "contains_abc" in done.stderr or "starts_with" in done.stderr
@@ -144,8 +191,16 @@ def test_a_place_that_cannot_be_written_is_a_sentence(tmp_path):
 
 
 def test_a_second_run_in_the_folder_is_refused_and_ctrl_c_keeps_finished_cohorts(tmp_path):
-    long = ["architecture=small", "dataset.num_examples=3000", "cohort_size=64", "hydra.run.dir=out", "logger=csv"]
-    process = subprocess.Popen(command(*long), cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    long = [
+        "architecture=small",
+        "dataset.num_examples=3000",
+        "cohort_size=64",
+        "hydra.run.dir=out",
+        "logger=csv",
+    ]
+    process = subprocess.Popen(
+        command(*long), cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+    )
     cohorts = tmp_path / "out/cohorts"
     deadline = time.monotonic() + 100
     while len(list(cohorts.glob("cohort-*.arrow"))) < 2 and time.monotonic() < deadline:
@@ -162,7 +217,9 @@ def test_a_second_run_in_the_folder_is_refused_and_ctrl_c_keeps_finished_cohorts
     assert "hydra.run.dir=out" in errors or f"hydra.run.dir={tmp_path}" in errors
     assert "Traceback" not in errors
     assert len(list(cohorts.glob("cohort-*.arrow"))) >= 2
-    done = generate(load_config([*long[:1], "dataset.num_examples=56", "cohort_size=64"]), tmp_path / "out")
+    done = generate(
+        load_config([*long[:1], "dataset.num_examples=56", "cohort_size=64"]), tmp_path / "out"
+    )
     assert done.summary["accepted"] >= 56
     assert pq.read_table(done.dataset / "subjects").num_rows == done.summary["accepted"]
 
@@ -189,7 +246,11 @@ def wait_until(condition, seconds=20):
 def test_a_first_call_says_that_it_compiles(tmp_path):
     environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / "empty"), "PYTHONUNBUFFERED": "1"}
     process = subprocess.Popen(
-        command(*SMALL, "logger=none", "hydra.run.dir=out"), cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True
+        command(*SMALL, "logger=none", "hydra.run.dir=out"),
+        cwd=tmp_path,
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
     )
     assert process.stdout
     assert process.stdout.readline() == "compiling kernels (once, half a minute)\n"

@@ -8,25 +8,39 @@ import pytest
 import torch
 
 import muat_exp
-from muat_exp.config import JSON_COLUMNS
+from muat_exp.config.groups import JSON_COLUMNS
 
 
 @pytest.fixture(scope="module")
 def examples(full):
-    prompts = {row["example_id"]: row for row in pq.read_table(full.dataset / "prompts").to_pylist()}
-    return [(subject, prompts[subject.example_id]) for subject in muat_exp.load_subjects(full.dataset)]
+    prompts = {
+        row["example_id"]: row for row in pq.read_table(full.dataset / "prompts").to_pylist()
+    }
+    return [
+        (subject, prompts[subject.example_id]) for subject in muat_exp.load_subjects(full.dataset)
+    ]
 
 
 @pytest.mark.parametrize("stage", ["improved", "degraded"])
 def test_weights_are_a_state_of_the_network(examples, stage):
     for subject, row in examples:
         content = json.loads(row[f"{stage}_model_weights"])
-        state = {name.removeprefix("network."): torch.tensor(values) for name, values in content["weights"].items()}
+        state = {
+            name.removeprefix("network."): torch.tensor(values)
+            for name, values in content["weights"].items()
+        }
         module = subject.to_module(degraded=stage == "degraded")
         assert state.keys() == module.state_dict().keys()
         assert all(torch.equal(state[name], value) for name, value in module.state_dict().items())
-        shape = {"num_layers": subject.num_layers, "neurons_per_layer": subject.neurons_per_layer, "dropout_rate": 0.05}
-        assert content["config"].items() >= (shape | {"precision": "bfloat16", "activation_type": subject.activation}).items()
+        shape = {
+            "num_layers": subject.num_layers,
+            "neurons_per_layer": subject.neurons_per_layer,
+            "dropout_rate": 0.05,
+        }
+        assert (
+            content["config"].items()
+            >= (shape | {"precision": "bfloat16", "activation_type": subject.activation}).items()
+        )
 
 
 @pytest.mark.parametrize("stage", ["improved", "degraded"])
@@ -39,7 +53,11 @@ def test_signatures_are_by_layer_neuron_and_method(examples, stage):
             for layer in layers.values()
             for profile in layer["neuron_profiles"].values()
         ]
-        stored = subject.signature if stage == "improved" else np.reshape(subject.record["degraded_signature"], (-1, 6))
+        stored = (
+            subject.signature
+            if stage == "improved"
+            else np.reshape(subject.record["degraded_signature"], (-1, 6))
+        )
         assert np.array_equal(np.array(rows, np.float32), np.asarray(stored, np.float32))
         assert layers["0"]["layer_info"] == {
             "num_neurons": subject.neurons_per_layer, "num_examples": 200, "profile_methods": ["mean", "std", "pca"],
@@ -50,9 +68,14 @@ def test_metrics_tell_both_stages_epoch_by_epoch(examples):
     for subject, row in examples:
         metrics = json.loads(row["training_metrics"])
         history, summary = metrics["training_history"], metrics["summary"]
-        assert [epoch["global_epoch"] for epoch in history] == list(range(1, summary["total_epochs"] + 1))
+        assert [epoch["global_epoch"] for epoch in history] == list(
+            range(1, summary["total_epochs"] + 1)
+        )
         stages = [epoch["stage"] for epoch in history]
-        assert stages == ["degraded"] * summary["degraded_epochs"] + ["improved"] * summary["improved_epochs"]
+        assert (
+            stages
+            == ["degraded"] * summary["degraded_epochs"] + ["improved"] * summary["improved_epochs"]
+        )
         clean = history[summary["degraded_epochs"] :]
         best = max(range(len(clean)), key=lambda i: (clean[i]["val_acc"], -i))
         assert best + 1 == summary["clean_epoch"] == subject.record["clean_epoch"]
@@ -68,7 +91,9 @@ def test_a_modification_asks_for_the_improved_weights(examples):
         assert np.allclose(before.parameters, subject.degraded_weights, rtol=1e-6, atol=6e-7)
         flat = np.concatenate([array.ravel() for array in after.values()])
         assert np.allclose(flat, subject.weights, rtol=1e-6, atol=6e-7)
-        assert row["modification_text"] == row["modification_prompt"] + row["modification_completion"]
+        assert (
+            row["modification_text"] == row["modification_prompt"] + row["modification_completion"]
+        )
 
 
 def test_metadata_carry_every_published_key(examples):
@@ -80,13 +105,20 @@ def test_metadata_carry_every_published_key(examples):
             "subject_index", "test_accuracy", "response",
         }  # fmt: skip
         assert metadata["tasks_included"] == ["classification", "modification"]
-        assert (metadata["activation"], metadata["subject_index"]) == (subject.activation, subject.example_id)
+        assert (metadata["activation"], metadata["subject_index"]) == (
+            subject.activation,
+            subject.example_id,
+        )
         assert (metadata["precision"], metadata["quantization"]) == ("bfloat16", "none")
 
 
 def test_columns_are_there_only_where_they_were_asked_for(run, full):
-    assert set(JSON_COLUMNS) <= set(pq.read_schema(next((full.dataset / "prompts").glob("*"))).names)
-    assert not set(JSON_COLUMNS) & set(pq.read_schema(next((run.dataset / "prompts").glob("*"))).names)
+    assert set(JSON_COLUMNS) <= set(
+        pq.read_schema(next((full.dataset / "prompts").glob("*"))).names
+    )
+    assert not set(JSON_COLUMNS) & set(
+        pq.read_schema(next((run.dataset / "prompts").glob("*"))).names
+    )
 
 
 def test_stored_weights_are_numbers_of_their_type(examples):

@@ -4,10 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from muat_exp.compose import conf_folder, load_config
-from muat_exp.config import Config, config_signature, from_dict
+from muat_exp.app.compose import load_config
+from muat_exp.app.messages import conf_folder
+from muat_exp.config.groups import Config, from_dict
+from muat_exp.config.identity import config_signature
+from muat_exp.config.reading import flatten
 from muat_exp.errors import ConfigurationError
-from muat_exp.schema import flatten
 
 OPTIONS = sorted(path.relative_to(conf_folder()) for path in conf_folder().glob("*/*.yaml"))
 
@@ -25,7 +27,12 @@ def test_every_option_composes(option: Path):
 def test_every_key_has_a_comment(option: Path):
     for line in (conf_folder() / option).read_text().splitlines():
         bare = not line.strip() or line.lstrip().startswith(("#", "-", "defaults:"))
-        assert bare or "#" in line or option.parent.name in ("experiment", "sweep") or line.startswith("  ")
+        assert (
+            bare
+            or "#" in line
+            or option.parent.name in ("experiment", "sweep")
+            or line.startswith("  ")
+        )
 
 
 @pytest.mark.parametrize(
@@ -49,12 +56,18 @@ def test_configurations_round_trip_through_plain_containers():
     assert from_dict(config.to_dict()) == config
 
 
-@pytest.mark.parametrize("override", ["workers=1", "cohort_size=7", "logger=none", "dataset.num_examples=20", "progress=false"])
+@pytest.mark.parametrize(
+    "override",
+    ["workers=1", "cohort_size=7", "logger=none", "dataset.num_examples=20", "progress=false"],
+)
 def test_the_signature_ignores_what_does_not_change_the_data(override):
     assert config_signature(load_config([override])) == config_signature(Config())
 
 
-@pytest.mark.parametrize("override", ["seed=1", "corruption.rate=0.2", "signature.probe_seed=1", "training.batch_size=64"])
+@pytest.mark.parametrize(
+    "override",
+    ["seed=1", "corruption.rate=0.2", "signature.probe_seed=1", "training.batch_size=64"],
+)
 def test_the_signature_follows_what_changes_the_data(override):
     assert config_signature(load_config([override])) != config_signature(Config())
 
@@ -71,12 +84,18 @@ def test_the_signature_follows_what_changes_the_data(override):
         (["patterns.enabled=[palindrom]"], ["'palindrom'", "Did you mean 'palindrome'"]),
         (["patterns.vocab_size=5", "patterns.sequence_length=6"], ["no_repeats", "6", "5"]),
         (["architecture.num_layers.min=11"], ["architecture.num_layers.min is 11", "max is 10"]),
-        (["architecture.neurons_per_layer.min=3"], ["architecture.neurons_per_layer.min is 3", "between 4 and 256"]),
+        (
+            ["architecture.neurons_per_layer.min=3"],
+            ["architecture.neurons_per_layer.min is 3", "between 4 and 256"],
+        ),
         (["dataset.num_examples=5"], ["dataset.num_examples is 5", "14"]),
         (["workers=many"], ["workers is 'many'", "auto"]),
         (["seed=-1"], ["seed is -1"]),
         (["seed=a"], ["seed is 'a'", "whole number"]),
-        (["patterns.examples_per_subject=20", "patterns.per_subject.max=5"], ["patterns.examples_per_subject=20"]),
+        (
+            ["patterns.examples_per_subject=20", "patterns.per_subject.max=5"],
+            ["patterns.examples_per_subject=20"],
+        ),
         (["nonsense"], ["nonsense", "key=value"]),
     ],
     ids=lambda value: "+".join(value) if isinstance(value, list) else None,

@@ -20,7 +20,11 @@ class Stub(BaseHTTPRequestHandler):
         query, variables = request["query"], request.get("variables") or {}
         if "upsertView" in query:
             self.server.views.append(variables)
-            view = {"id": "dmlldw==", "name": variables["name"], "displayName": variables["displayName"]}
+            view = {
+                "id": "dmlldw==",
+                "name": variables["name"],
+                "displayName": variables["displayName"],
+            }
             view |= {
                 "type": variables["type"],
                 "description": "",
@@ -34,10 +38,24 @@ class Stub(BaseHTTPRequestHandler):
                 "user": owner,
                 "createdAt": "2026-01-01T00:00:00",
             }
-            view |= {"updatedAt": "2026-01-01T00:00:00", "locked": False, "viewCount": 0, "starCount": 0, "starred": False}
+            view |= {
+                "updatedAt": "2026-01-01T00:00:00",
+                "locked": False,
+                "viewCount": 0,
+                "starCount": 0,
+                "starred": False,
+            }
             answer = {"upsertView": {"view": view, "inserted": True}}
         elif "viewer" in query:
-            answer = {"viewer": {"id": "1", "username": "me", "entity": "me", "flags": "{}", "teams": {"edges": []}}}
+            answer = {
+                "viewer": {
+                    "id": "1",
+                    "username": "me",
+                    "entity": "me",
+                    "flags": "{}",
+                    "teams": {"edges": []},
+                }
+            }
         else:
             project = {
                 "id": "1",
@@ -47,8 +65,15 @@ class Stub(BaseHTTPRequestHandler):
                 "isBenchmark": False,
                 "user": None,
             }
-            page = {"edges": [{"node": project, "cursor": "1"}], "pageInfo": {"endCursor": "1", "hasNextPage": False}}
-            answer = {"models": page, "serverInfo": None, "upsertModel": {"model": project, "inserted": False}}
+            page = {
+                "edges": [{"node": project, "cursor": "1"}],
+                "pageInfo": {"endCursor": "1", "hasNextPage": False},
+            }
+            answer = {
+                "models": page,
+                "serverInfo": None,
+                "upsertModel": {"model": project, "inserted": False},
+            }
         body = json.dumps({"data": answer}).encode()
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
@@ -72,8 +97,14 @@ def stub():
 
 def test_the_workspace_and_the_report_are_saved(stub, tmp_path):
     address = f"http://127.0.0.1:{stub.server_address[1]}"
-    environment = os.environ | {"WANDB_BASE_URL": address, "WANDB_API_KEY": "x" * 40, "HOME": str(tmp_path)}
-    done = call(tmp_path, "task=dashboard", "logger.project=mine", "logger.entity=me", env=environment)
+    environment = os.environ | {
+        "WANDB_BASE_URL": address,
+        "WANDB_API_KEY": "x" * 40,
+        "HOME": str(tmp_path),
+    }
+    done = call(
+        tmp_path, "task=dashboard", "logger.project=mine", "logger.entity=me", env=environment
+    )
     assert done.returncode == 0, done.stderr
     workspace, report = stub.views
     assert [workspace["projectName"], report["projectName"]] == ["mine", "mine"]
@@ -101,7 +132,9 @@ def test_the_specification_is_printed_offline(tmp_path):
 
 
 def test_a_dashboard_needs_a_login(tmp_path):
-    environment = {key: value for key, value in os.environ.items() if key != "WANDB_API_KEY"} | {"HOME": str(tmp_path)}
+    environment = {key: value for key, value in os.environ.items() if key != "WANDB_API_KEY"} | {
+        "HOME": str(tmp_path)
+    }
     done = call(tmp_path, "task=dashboard", env=environment)
     assert done.returncode == 2
     assert "wandb login" in done.stderr

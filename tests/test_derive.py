@@ -11,18 +11,25 @@ from test_cli import call
 from test_validate import change
 
 import muat_exp
-from muat_exp.compose import load_config
-from muat_exp.config import PROMPT_TASKS
-from muat_exp.dataset.derive import derive, derived_config
+from muat_exp.app.compose import load_config
+from muat_exp.config.groups import PROMPT_TASKS
 from muat_exp.dataset.reading import read_config
-from muat_exp.dataset.validate import validate
 from muat_exp.errors import ConfigurationError, DatasetError, RunFolderError
-from muat_exp.pipeline import generate
+from muat_exp.generation.derive import derive, derived_config
+from muat_exp.generation.pipeline import generate
+from muat_exp.generation.run_folder import load_run_config
 from muat_exp.progress import Silent
-from muat_exp.run_folder import load_run_config
-from muat_exp.storage import rounded
+from muat_exp.subjects.quantization import rounded
+from muat_exp.validation.validate import validate
 
-UNCHANGED = ["example_id", "target_pattern", "learning_rate", "switch_epoch", "clean_epoch", "corrupted_labels"]
+UNCHANGED = [
+    "example_id",
+    "target_pattern",
+    "learning_rate",
+    "switch_epoch",
+    "clean_epoch",
+    "corrupted_labels",
+]
 
 
 @pytest.fixture
@@ -42,7 +49,9 @@ def table(folder, part="subjects"):
 def test_another_signature_is_the_one_that_a_run_would_have_made(run, make, workers, tmp_path):
     made = make("task=signature", "signature=mean_std")
     assert validate(made, workers) == []
-    assert table(made).drop_columns("signature").equals(table(run.dataset).drop_columns("signature"))
+    assert (
+        table(made).drop_columns("signature").equals(table(run.dataset).drop_columns("signature"))
+    )
     signature = read_config(made).signature
     assert read_config(made) == replace(read_config(run.dataset), signature=signature)
     fresh = generate(replace(load_run_config(run.folder), signature=signature), tmp_path / "fresh")
@@ -52,7 +61,12 @@ def test_another_signature_is_the_one_that_a_run_would_have_made(run, make, work
 
 def test_another_style_and_more_columns_and_back_again(run, make, workers):
     keys = ["dataset.tasks=[classification,modification]", "dataset.columns=[improved_signature]"]
-    styled = make("task=render", "dataset.style=interwoven", *keys, "dataset.splits={train:0.5,validation:0.5}")
+    styled = make(
+        "task=render",
+        "dataset.style=interwoven",
+        *keys,
+        "dataset.splits={train:0.5,validation:0.5}",
+    )
     assert validate(styled, workers) == []
     assert read_config(styled).dataset.tasks == PROMPT_TASKS
     assert "## Layers" in table(styled, "prompts")["classification_prompt"][0].as_py()
@@ -63,7 +77,9 @@ def test_another_style_and_more_columns_and_back_again(run, make, workers):
         assert table(back, part).equals(table(run.dataset, part))
 
 
-@pytest.mark.parametrize("change", ["architecture.precision=bfloat16", "architecture.quantization=ternary"])
+@pytest.mark.parametrize(
+    "change", ["architecture.precision=bfloat16", "architecture.quantization=ternary"]
+)
 def test_coarser_weights_are_measured_anew(run, make, workers, change):
     made = make("task=render", change)
     assert validate(made, workers) == []
@@ -74,10 +90,18 @@ def test_coarser_weights_are_measured_anew(run, make, workers, change):
         if "precision" in change:
             assert np.array_equal(new.weights, rounded(old.weights, "bfloat16"))
         tokens, labels = new.validation()
-        right = (new.to_module()(torch.from_numpy(tokens).float()).squeeze(-1).detach().numpy() > 0) == (labels > 0.5)
+        right = (
+            new.to_module()(torch.from_numpy(tokens).float()).squeeze(-1).detach().numpy() > 0
+        ) == (labels > 0.5)
         assert right.mean() == pytest.approx(new.record["improved_accuracy"], abs=0.021)
     with pytest.raises(ConfigurationError, match="can't become"):
-        make("task=render", "architecture.precision=float32", "architecture.quantization=none", source=made, folder="finer")
+        make(
+            "task=render",
+            "architecture.precision=float32",
+            "architecture.quantization=none",
+            source=made,
+            folder="finer",
+        )
 
 
 def test_the_card_tells_where_the_networks_come_from(run, make):
@@ -109,14 +133,22 @@ def test_a_folder_in_the_way_and_a_folder_without_a_dataset_are_refused(make, tm
 
 def test_only_named_keys_change():
     stored = load_config(["dataset.style=interwoven", "dataset.tasks=[modification]"])
-    composed = replace(load_config(["dataset.columns=[improved_signature]"]), task="render", dataset_dir="x")
+    composed = replace(
+        load_config(["dataset.columns=[improved_signature]"]), task="render", dataset_dir="x"
+    )
     derived = derived_config(stored, composed, ["task", "dataset_dir", "dataset.columns"])
     assert (derived.dataset.style, derived.dataset.tasks) == ("interwoven", ("modification",))
     assert derived.dataset.columns == ("improved_signature",)
 
 
 def test_the_command_makes_a_dataset_and_says_where(run, tmp_path):
-    done = call(tmp_path, "task=signature", f"dataset={run.dataset}", "signature=mean_std", "hydra.run.dir=out")
+    done = call(
+        tmp_path,
+        "task=signature",
+        f"dataset={run.dataset}",
+        "signature=mean_std",
+        "hydra.run.dir=out",
+    )
     assert done.returncode == 0, done.stderr
     assert 'datasets.load_dataset("out/dataset", split="train")' in done.stdout
     assert table(tmp_path / "out/dataset").num_rows == 28
@@ -124,12 +156,21 @@ def test_the_command_makes_a_dataset_and_says_where(run, tmp_path):
 
 
 def test_a_signature_keeps_the_probes_and_every_key_that_is_not_named():
-    stored = load_config(["signature=mean_std", "signature.probes=50", "signature.probe_seed=7", "signature.n_frequencies=3"])
+    stored = load_config(
+        [
+            "signature=mean_std",
+            "signature.probes=50",
+            "signature.probe_seed=7",
+            "signature.n_frequencies=3",
+        ]
+    )
     stored = replace(stored, signature=replace(stored.signature, probe_set_sha256="a" * 64))
 
     def derived(*overrides):
         composed = replace(load_config(overrides), task="signature", dataset_dir="x")
-        return derived_config(stored, composed, [override.partition("=")[0] for override in overrides]).signature
+        return derived_config(
+            stored, composed, [override.partition("=")[0] for override in overrides]
+        ).signature
 
     assert derived("signature.site=activations") == replace(stored.signature, site="activations")
     group = derived("signature=pca_5")
@@ -158,7 +199,9 @@ def test_a_damaged_source_is_refused(run, make, tmp_path):
 def test_networks_that_are_not_what_was_drawn_are_refused(run, make, tmp_path):
     source = shutil.copytree(run.dataset, tmp_path / "source")
     change(source, "subjects", "neurons_per_layer", 5, -8)
-    with pytest.raises(DatasetError, match="neurons_per_layer is not what its number and the seed give"):
+    with pytest.raises(
+        DatasetError, match="neurons_per_layer is not what its number and the seed give"
+    ):
         make("task=render", "dataset.style=interwoven", source=source)
 
 

@@ -15,7 +15,9 @@ def may_mount(folder):
     """Whether this user may mount a file system in a namespace."""
     script = f"mount -t tmpfs tmpfs {folder}"
     try:
-        return subprocess.run([*NAMESPACE, script], capture_output=True, check=False).returncode == 0
+        return (
+            subprocess.run([*NAMESPACE, script], capture_output=True, check=False).returncode == 0
+        )
     except FileNotFoundError:
         return False
 
@@ -36,7 +38,9 @@ def namespace(tmp_path):
     return script
 
 
-def test_a_run_on_a_full_or_read_only_disk_is_a_sentence_and_continues_when_there_is_room(namespace, tmp_path):
+def test_a_run_on_a_full_or_read_only_disk_is_a_sentence_and_continues_when_there_is_room(
+    namespace, tmp_path
+):
     done = namespace(
         "mount -t tmpfs -o size=60k tmpfs disk",
         '"$0" "$@"; echo "full: $?"',
@@ -46,7 +50,11 @@ def test_a_run_on_a_full_or_read_only_disk_is_a_sentence_and_continues_when_ther
         '"$0" "$@"; echo "roomy: $?"',
         "cp -r disk/out copied",
     )
-    codes = [line for line in done.stdout.splitlines() if line.startswith(("full: ", "read-only: ", "roomy: "))]
+    codes = [
+        line
+        for line in done.stdout.splitlines()
+        if line.startswith(("full: ", "read-only: ", "roomy: "))
+    ]
     assert codes == ["full: 1", "read-only: 1", "roomy: 0"], done.stderr
     full, read_only = done.stderr.splitlines()
     assert full.startswith("error: ") and "No space left on device" in full

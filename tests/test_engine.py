@@ -6,11 +6,15 @@ import numpy as np
 import pytest
 import torch
 
-from muat_exp.config import ACTIVATIONS, ArchitectureConfig, Config, Range, TrainingConfig
-from muat_exp.engine import CompiledEngine, TorchEngine, folded, stage_problem
+from muat_exp.config.groups import ACTIVATIONS, ArchitectureConfig, Config, Range, TrainingConfig
 from muat_exp.kernels.training import backward, forward, make_scratch, parameter_count
-from muat_exp.population import from_module
-from muat_exp.subject import draw_data, draw_population, draw_specs
+from muat_exp.subjects.architecture import from_module
+from muat_exp.subjects.data import draw_data
+from muat_exp.subjects.initialization import draw_population
+from muat_exp.subjects.specs import draw_specs
+from muat_exp.training.engines.base import stage_problem
+from muat_exp.training.engines.compiled import CompiledEngine, folded
+from muat_exp.training.engines.torch import TorchEngine
 
 CONFIG = Config(architecture=ArchitectureConfig(Range(1, 9), Range(4, 32), ACTIVATIONS))
 EVERYONE = np.arange(24)
@@ -18,17 +22,27 @@ EVERYONE = np.arange(24)
 
 def problem(config, space, indices=EVERYONE, stage=0):
     specs = draw_specs(config, indices)
-    return stage_problem(config, specs, draw_data(config, space, specs), draw_population(config, specs), stage)
+    return stage_problem(
+        config, specs, draw_data(config, space, specs), draw_population(config, specs), stage
+    )
 
 
 @pytest.mark.parametrize(("standardize", "dropout"), [(True, 0.0), (False, 0.0), (True, 0.3)])
-def test_weights_agree_with_torch_in_float64_as_closely_as_float32_does(space, workers, standardize, dropout):
+def test_weights_agree_with_torch_in_float64_as_closely_as_float32_does(
+    space, workers, standardize, dropout
+):
     architecture = replace(CONFIG.architecture, dropout=dropout)
     config = Config(architecture=architecture, training=TrainingConfig(standardize=standardize))
     ours, single, double = (problem(config, space) for _ in range(3))
-    engines = CompiledEngine(ours, workers), TorchEngine(single), TorchEngine(double, dtype="float64")
+    engines = (
+        CompiledEngine(ours, workers),
+        TorchEngine(single),
+        TorchEngine(double, dtype="float64"),
+    )
     for epoch in range(2):
-        (loss, accuracy), _, (reference, right) = (engine.train_epoch(EVERYONE, epoch) for engine in engines)
+        (loss, accuracy), _, (reference, right) = (
+            engine.train_epoch(EVERYONE, epoch) for engine in engines
+        )
         assert np.allclose(loss, reference, rtol=1e-3)
         assert np.mean(accuracy == right) > 0.9
     exact = [from_module(module) for module in engines[2].modules]
@@ -42,9 +56,22 @@ DEPTH, WIDTH, FEATURES, BATCH = 3, 6, 5, 16
 
 
 def run_forward(parameters, kind, x, dropout):
-    scratch = make_scratch(np.array([DEPTH]), np.array([WIDTH]), np.array([0]), FEATURES, BATCH, len(parameters))
+    scratch = make_scratch(
+        np.array([DEPTH]), np.array([WIDTH]), np.array([0]), FEATURES, BATCH, len(parameters)
+    )
     scratch.h[0, :FEATURES] = x
-    forward(parameters, DEPTH, WIDTH, kind, FEATURES, BATCH, BATCH, dropout, np.array([3], np.uint64), scratch)
+    forward(
+        parameters,
+        DEPTH,
+        WIDTH,
+        kind,
+        FEATURES,
+        BATCH,
+        BATCH,
+        dropout,
+        np.array([3], np.uint64),
+        scratch,
+    )
     return scratch, float(scratch.out.astype(np.float64).sum())
 
 
@@ -60,7 +87,9 @@ def test_gradients_agree_with_finite_differences(kind, dropout):
     for j in range(0, len(subject), 7):
         step = np.zeros_like(subject)
         step[j] = 1e-2
-        ahead, behind = (run_forward(moved, kind, x, dropout)[1] for moved in (subject + step, subject - step))
+        ahead, behind = (
+            run_forward(moved, kind, x, dropout)[1] for moved in (subject + step, subject - step)
+        )
         difference = (ahead - behind) / 2e-2
         assert difference == pytest.approx(scratch.gradient[j], rel=0.05, abs=0.02)
 

@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import muat_exp
-from muat_exp.compose import load_config
-from muat_exp.config import (
+from muat_exp.app.compose import load_config
+from muat_exp.config.groups import (
     ACTIVATIONS,
     CORRUPTION_KINDS,
     JSON_COLUMNS,
@@ -32,12 +32,12 @@ from muat_exp.config import (
     SplitsConfig,
     TrainingConfig,
 )
-from muat_exp.dataset.derive import derive
-from muat_exp.dataset.validate import validate
-from muat_exp.patterns import DEFINITIONS, NAMES
-from muat_exp.pipeline import generate
+from muat_exp.generation.derive import derive
+from muat_exp.generation.pipeline import generate
 from muat_exp.progress import Silent
 from muat_exp.score.judge import judge
+from muat_exp.sequences.patterns import DEFINITIONS, NAMES
+from muat_exp.validation.validate import validate
 
 SOME_NAMES = st.lists(st.sampled_from(NAMES), min_size=2, max_size=6, unique=True)
 
@@ -49,7 +49,9 @@ def some(values, least=0):
 @st.composite
 def configurations(draw):
     """Small configurations of any kind whose subjects have a chance to be accepted."""
-    splits = draw(st.sampled_from([SplitsConfig(), SplitsConfig(0.5, 0.5, 0.0), SplitsConfig(0.4, 0.3, 0.3)]))
+    splits = draw(
+        st.sampled_from([SplitsConfig(), SplitsConfig(0.5, 0.5, 0.0), SplitsConfig(0.4, 0.3, 0.3)])
+    )
     low, high = sorted(draw(st.tuples(st.integers(1, 3), st.integers(1, 3))))
     names = tuple(draw(SOME_NAMES))
     return small_config(
@@ -76,8 +78,13 @@ def configurations(draw):
 
 
 def true_answers(dataset, task, path):
-    rows = pq.read_table(dataset / "prompts", columns=["example_id", f"{task}_completion"]).to_pylist()
-    lines = ({"example_id": row["example_id"], "completion": row[f"{task}_completion"], "task": task} for row in rows)
+    rows = pq.read_table(
+        dataset / "prompts", columns=["example_id", f"{task}_completion"]
+    ).to_pylist()
+    lines = (
+        {"example_id": row["example_id"], "completion": row[f"{task}_completion"], "task": task}
+        for row in rows
+    )
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
     return path
 
@@ -98,7 +105,11 @@ def test_all_tasks_agree_on_any_small_dataset(workers, tmp_path_factory, config:
             score = judge(dataset, true_answers(dataset, task, folder / "answers.jsonl"), "", 2)
             assert score.headline > 0.999
     other = STYLES[1 - STYLES.index(config.dataset.style)]
-    composed = replace(load_config([f"dataset.style={other}"]), task="render", dataset_dir=str(dataset))
-    again = derive(dataset, composed, ["dataset.style"], folder / "again" / "dataset", workers, Silent())
+    composed = replace(
+        load_config([f"dataset.style={other}"]), task="render", dataset_dir=str(dataset)
+    )
+    again = derive(
+        dataset, composed, ["dataset.style"], folder / "again" / "dataset", workers, Silent()
+    )
     assert validate(again, workers) == []
     assert pq.read_table(again / "subjects").equals(pq.read_table(dataset / "subjects"))

@@ -19,9 +19,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_cli import call, command
 
-from muat_exp.checksums import differences
-from muat_exp.compose import load_config
-from muat_exp.config import is_repo_id
+from muat_exp.app.compose import load_config
+from muat_exp.config.groups import is_repo_id
+from muat_exp.dataset.checksums import differences
 from muat_exp.dataset.hub import check_dataset, dataset_folder, publish
 from muat_exp.errors import ConfigurationError, DatasetError
 
@@ -53,8 +53,12 @@ class Hub(BaseHTTPRequestHandler):
         hub, path = self.server, unquote(urlparse(self.path).path)
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         hub.requests.append((self.command, path))
-        if self.headers.get("Authorization") != f"Bearer {TOKEN}" and not path.startswith("/store/"):
-            return self.answer(401, {"error": "Invalid credentials"}, X_Error_Message="Invalid credentials")
+        if self.headers.get("Authorization") != f"Bearer {TOKEN}" and not path.startswith(
+            "/store/"
+        ):
+            return self.answer(
+                401, {"error": "Invalid credentials"}, X_Error_Message="Invalid credentials"
+            )
         if hub.refused and path == hub.refused[1]:
             return self.answer(hub.refused[0], {"error": "no"}, X_Error_Message="no")
         for pattern, method in self.ROUTES.items():
@@ -77,7 +81,9 @@ class Hub(BaseHTTPRequestHandler):
     def info(self, hub, body, revision=None):
         if not hub.files:
             return self.answer(404, {"error": "no such"}, X_Error_Code="RepoNotFound")
-        return self.answer(200, {"id": REPO, "sha": hub.head, "private": hub.private, "siblings": [], "tags": []})
+        return self.answer(
+            200, {"id": REPO, "sha": hub.head, "private": hub.private, "siblings": [], "tags": []}
+        )
 
     def check_card(self, hub, body):
         return self.answer(200, {"errors": [], "warnings": []})
@@ -101,7 +107,9 @@ class Hub(BaseHTTPRequestHandler):
         asked = json.loads(body)["objects"]
         for entry in asked:
             if entry["oid"] not in hub.stored:
-                entry["actions"] = {"upload": {"href": f"{hub.address}/store/{entry['oid']}", "header": {}}}
+                entry["actions"] = {
+                    "upload": {"href": f"{hub.address}/store/{entry['oid']}", "header": {}}
+                }
         return self.answer(200, {"transfer": "basic", "objects": asked})
 
     def store(self, hub, body, oid):
@@ -129,15 +137,23 @@ class Hub(BaseHTTPRequestHandler):
             elif kind == "deletedFile":
                 del files[value["path"]]
         hub.commit(files)
-        answer = {"success": True, "commitOid": hub.head, "commitUrl": f"{hub.address}/datasets/{REPO}/commit/{hub.head}"}
+        answer = {
+            "success": True,
+            "commitOid": hub.head,
+            "commitUrl": f"{hub.address}/datasets/{REPO}/commit/{hub.head}",
+        }
         return self.answer(200, answer)
 
     def resolve(self, hub, body, revision, name):
         if not hub.files:
             return self.answer(404, {"error": "no such"}, X_Error_Code="RepoNotFound")
         if name not in hub.files:
-            return self.answer(404, {"error": "no such"}, X_Error_Code="EntryNotFound", X_Repo_Commit=hub.head)
-        return self.answer(200, hub.files[name], ETag=f'"{hub.known_oid(name)}"', X_Repo_Commit=hub.head)
+            return self.answer(
+                404, {"error": "no such"}, X_Error_Code="EntryNotFound", X_Repo_Commit=hub.head
+            )
+        return self.answer(
+            200, hub.files[name], ETag=f'"{hub.known_oid(name)}"', X_Repo_Commit=hub.head
+        )
 
     ROUTES = {  # noqa: RUF012
         "POST /api/repos/create": create,
@@ -182,7 +198,9 @@ class Server(ThreadingHTTPServer):
         content = self.files.get(name)
         if content is None:
             return None
-        return hashlib.sha256(content).hexdigest() if name.endswith(".parquet") else git_oid(content)
+        return (
+            hashlib.sha256(content).hexdigest() if name.endswith(".parquet") else git_oid(content)
+        )
 
     def describe(self, name):
         content = self.files[name]
@@ -210,17 +228,39 @@ def work(run, tmp_path):
 
 
 def environment(work, address, **changes):
-    ours = {"HF_ENDPOINT": address, "HF_TOKEN": TOKEN, "HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "HUGGING"))}
-    return {name: value for name, value in (kept | ours | {"HOME": str(work)} | changes).items() if value is not None}
+    ours = {
+        "HF_ENDPOINT": address,
+        "HF_TOKEN": TOKEN,
+        "HF_HUB_DISABLE_XET": "1",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+    }
+    kept = {
+        name: value for name, value in os.environ.items() if not name.startswith(("HF_", "HUGGING"))
+    }
+    return {
+        name: value
+        for name, value in (kept | ours | {"HOME": str(work)} | changes).items()
+        if value is not None
+    }
 
 
 def send(work, address, *arguments, **changes):
-    return call(work, "task=publish", "dataset=data", f"repo={REPO}", *arguments, env=environment(work, address, **changes))
+    return call(
+        work,
+        "task=publish",
+        "dataset=data",
+        f"repo={REPO}",
+        *arguments,
+        env=environment(work, address, **changes),
+    )
 
 
 def contents(folder):
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
 
 
 def holds(folder, text):
@@ -255,11 +295,17 @@ def test_every_file_arrives_and_a_second_run_sends_nothing(hub, work):
 
 
 def test_a_killed_upload_continues_and_replaces_another_version(hub, work):
-    old = {".gitattributes": ATTRIBUTES, "LICENSE": b"mine", "prompts/train-00000-of-00002.parquet": b"old"}
+    old = {
+        ".gitattributes": ATTRIBUTES,
+        "LICENSE": b"mine",
+        "prompts/train-00000-of-00002.parquet": b"old",
+    }
     hub.commit(old)
     hub.stuck = (2,)
     arguments = command("task=publish", "dataset=data", f"repo={REPO}")
-    process = subprocess.Popen(arguments, cwd=work, env=environment(work, hub.address), stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        arguments, cwd=work, env=environment(work, hub.address), stderr=subprocess.DEVNULL
+    )
     deadline = time.monotonic() + 60
     while not (hub.stored and len(hub.puts) == 2) and time.monotonic() < deadline:
         time.sleep(0.02)
@@ -277,15 +323,27 @@ def test_a_killed_upload_continues_and_replaces_another_version(hub, work):
 
 
 def test_a_dry_run_asks_nobody_and_needs_no_token(hub, work):
-    done = send(work, hub.address, "dry_run=true", "private=true", HF_TOKEN=None, PYTHONPROFILEIMPORTTIME="1")
+    done = send(
+        work,
+        hub.address,
+        "dry_run=true",
+        "private=true",
+        HF_TOKEN=None,
+        PYTHONPROFILEIMPORTTIME="1",
+    )
     assert done.returncode == 0
     assert hub.requests == []
     listed = contents(work / "data")
     for name, content in listed.items():
         assert f"{len(content):,}  {name}\n" in done.stdout
     total = sum(map(len, listed.values()))
-    assert f"{total:,}  bytes in {len(listed)} files would go to the private dataset {REPO}; nothing was sent" in done.stdout
-    imported = {line.rpartition("|")[2].strip().partition(".")[0] for line in done.stderr.splitlines()}
+    assert (
+        f"{total:,}  bytes in {len(listed)} files would go to the private dataset {REPO}; nothing was sent"
+        in done.stdout
+    )
+    imported = {
+        line.rpartition("|")[2].strip().partition(".")[0] for line in done.stderr.splitlines()
+    }
     assert not imported & {"torch", "numba", "huggingface_hub"}
 
 
@@ -300,7 +358,9 @@ def test_without_a_token_nothing_is_sent(hub, work):
 
 
 def test_refusals_are_sentences(hub, work):
-    assert_sentence(send(work, hub.address, HF_TOKEN="hf_other"), 1, "answered 401", "hf auth login")
+    assert_sentence(
+        send(work, hub.address, HF_TOKEN="hf_other"), 1, "answered 401", "hf auth login"
+    )
     assert_sentence(send(work, "http://127.0.0.1:9"), 1, "no connection to http://127.0.0.1:9")
     hub.refused = (403, "/api/repos/create")
     assert_sentence(send(work, hub.address), 1, "answered 403", "token has no right")
@@ -344,7 +404,9 @@ def test_what_git_and_the_client_put_into_a_folder_is_no_fault(work):
 
 
 def test_a_dataset_is_read_by_its_name_and_from_the_cache_without_network(hub, work):
-    hub.commit(contents(work / "data") | {".gitattributes": ATTRIBUTES, "notes/video.mp4": b"not ours"})
+    hub.commit(
+        contents(work / "data") | {".gitattributes": ATTRIBUTES, "notes/video.mp4": b"not ours"}
+    )
     done = call(work, "task=validate", f"dataset={REPO}", env=environment(work, hub.address))
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"{REPO} is sound (28 examples, every network run again)." in done.stdout
@@ -356,7 +418,14 @@ assert there.table.equals(here.table) and len(there) == 28
 assert all((a.weights == b.weights).all() and (a.signature == b.signature).all() for a, b in zip(there, here))
 """
     count, gone = len(hub.requests), environment(work, "http://127.0.0.1:9")
-    read = subprocess.run([sys.executable, "-c", script], cwd=work, env=gone, capture_output=True, text=True, check=False)
+    read = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=work,
+        env=gone,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert read.returncode == 0, read.stderr
     assert len(hub.requests) == count
     assert not holds(work, TOKEN)
@@ -371,7 +440,13 @@ def test_what_the_hub_does_not_have_is_a_sentence_and_what_was_made_elsewhere_is
     hub.commit({"README.md": b"another dataset"})
     assert_sentence(validate(REPO), 1, "holds no dataset")
     (prompts,) = (work / "data/prompts").glob("*.parquet")
-    hub.commit({"README.md": b"made elsewhere", "data/train.parquet": prompts.read_bytes(), "setup.py": b"raise"})
+    hub.commit(
+        {
+            "README.md": b"made elsewhere",
+            "data/train.parquet": prompts.read_bytes(),
+            "setup.py": b"raise",
+        }
+    )
     foreign = validate(REPO)
     assert foreign.returncode == 0, foreign.stderr
     assert not any("setup.py" in request for request in map(str, hub.requests))
@@ -381,7 +456,11 @@ def test_a_folder_is_itself_and_other_names_are_sentences(work, monkeypatch):
     monkeypatch.chdir(work)
     (work / "file").write_text("x")
     assert dataset_folder("data").samefile(work / "data")
-    for name, words in (("file", "is a file"), ("a/b/c", "There is no folder a/b/c"), ("nowhere", "<owner>/<name>")):
+    for name, words in (
+        ("file", "is a file"),
+        ("a/b/c", "There is no folder a/b/c"),
+        ("nowhere", "<owner>/<name>"),
+    ):
         with pytest.raises(DatasetError, match=re.escape(words)):
             dataset_folder(name)
 
@@ -394,7 +473,9 @@ def test_the_missing_extra_is_named(config, work, monkeypatch):
         publish(replace(config, task="publish", dataset_dir=str(work / "data"), repo=REPO))
 
 
-@given(st.text("ab_-.git/", max_size=12) | st.from_regex(r"[a-z]{1,2}/[a-z._-]{90,99}", fullmatch=True))
+@given(
+    st.text("ab_-.git/", max_size=12) | st.from_regex(r"[a-z]{1,2}/[a-z._-]{90,99}", fullmatch=True)
+)
 def test_names_of_repositories_are_those_of_the_client(name):
     from huggingface_hub.utils import HFValidationError, validate_repo_id
 

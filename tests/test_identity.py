@@ -6,11 +6,17 @@ import numpy as np
 import pytest
 from conftest import small_config
 
-from muat_exp.cohort import run_cohort
-from muat_exp.compose import load_config
-from muat_exp.config import ACTIVATIONS, ArchitectureConfig, DatasetConfig, PatternsConfig, Range
-from muat_exp.engine import worker_threads
-from muat_exp.measurement import Task
+from muat_exp.app.compose import load_config
+from muat_exp.config.groups import (
+    ACTIVATIONS,
+    ArchitectureConfig,
+    DatasetConfig,
+    PatternsConfig,
+    Range,
+)
+from muat_exp.evaluation.measurement import Task
+from muat_exp.executors.threads import worker_threads
+from muat_exp.generation.cohort import run_cohort
 
 EVERYONE = np.arange(48)
 
@@ -20,16 +26,24 @@ def subject_values(result, i):
     values = {"degraded weights": result.degraded.subject(i), "weights": result.improved.subject(i)}
     for field in fields(result):
         value = getattr(result, field.name)
-        if not field.name.startswith(("signature", "degraded_sig")) and isinstance(value, np.ndarray):
+        if not field.name.startswith(("signature", "degraded_sig")) and isinstance(
+            value, np.ndarray
+        ):
             values[field.name] = value[i]
-    for stage in ("degraded_history", "clean_history"):  # a cohort has as many epochs as its slowest subject
+    for stage in (
+        "degraded_history",
+        "clean_history",
+    ):  # a cohort has as many epochs as its slowest subject
         values[stage] = values[stage][~np.isnan(values[stage][:, 0])]
     values |= {field.name: getattr(result.specs, field.name)[i] for field in fields(result.specs)}
     values |= {"tokens": result.data.tokens[i], "corrupted": result.data.corrupted[i]}
     place = np.flatnonzero(result.accepted == i)
     if len(place):
         own = slice(*result.signature_offsets[place[0] : place[0] + 2])
-        values |= {"signature": result.signatures[own], "degraded signature": result.degraded_signatures[own]}
+        values |= {
+            "signature": result.signatures[own],
+            "degraded signature": result.degraded_signatures[own],
+        }
     return values
 
 
@@ -56,7 +70,10 @@ def test_a_subject_is_the_same_alone_among_others_and_in_any_order(recipe, archi
         alone = {number: run_cohort(task, np.array([number]), one, []) for number in (0, 11, 30)}
     assert len(together.accepted) > 2
     others = [(number, backwards, place) for place, number in enumerate(shuffled)]
-    for number, result, place in [*others, *((number, result, 0) for number, result in alone.items())]:
+    for number, result, place in [
+        *others,
+        *((number, result, 0) for number, result in alone.items()),
+    ]:
         here, there = subject_values(together, number), subject_values(result, place)
         assert here.keys() == there.keys()
         for name, value in here.items():

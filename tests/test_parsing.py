@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import muat_exp
-from muat_exp.config import ACTIVATIONS, STYLES, Config
-from muat_exp.dataset.prompts import PromptRenderer, Shape
+from muat_exp.config.groups import ACTIVATIONS, STYLES, Config
 from muat_exp.errors import PromptError
+from muat_exp.prompts.templates import PromptRenderer, Shape
 
 PATTERNS = Config().patterns.build()
 METHODS = [("mean", 1), ("pca", 3)]
@@ -21,14 +21,18 @@ def renderer(style):
 def render(depth, width, seed, activation="relu", style="separate"):
     generator = np.random.default_rng(seed)
     count = 5 * width + width + (depth - 1) * (width * width + width) + width + 1
-    weights = generator.normal(scale=10.0 ** generator.integers(-3, 3), size=count).astype(np.float32)
+    weights = generator.normal(scale=10.0 ** generator.integers(-3, 3), size=count).astype(
+        np.float32
+    )
     signature = generator.normal(size=(depth * width + 1, 4)).astype(np.float32)
     text = renderer(style).classification(Shape(depth, width, activation), weights, signature)
     return text, weights, signature
 
 
 def flat_signature(parsed):
-    return np.concatenate([np.column_stack([layer["mean"], layer["pca"]]) for layer in parsed.signature.values()])
+    return np.concatenate(
+        [np.column_stack([layer["mean"], layer["pca"]]) for layer in parsed.signature.values()]
+    )
 
 
 @pytest.mark.parametrize("style", STYLES)
@@ -36,13 +40,20 @@ def flat_signature(parsed):
 def test_a_prompt_comes_back(style, depth, width, seed, activation):
     text, weights, signature = render(depth, width, seed, activation, style)
     parsed = muat_exp.parse_prompt(text)
-    assert (parsed.num_layers, parsed.neurons_per_layer, parsed.activation) == (depth, width, activation)
+    assert (parsed.num_layers, parsed.neurons_per_layer, parsed.activation) == (
+        depth,
+        width,
+        activation,
+    )
     assert (parsed.sequence_length, parsed.vocab_size) == (5, 10)
     assert np.allclose(parsed.parameters, weights, rtol=1e-6, atol=6e-7)
     assert np.allclose(flat_signature(parsed), signature, atol=6e-7)
     shape = Shape(depth, width, activation)
     assert renderer(style).classification(shape, parsed.parameters, flat_signature(parsed)) == text
-    assert all(np.array_equal(parsed.weights[name], array) for name, array in muat_exp.parse_weights(text).items())
+    assert all(
+        np.array_equal(parsed.weights[name], array)
+        for name, array in muat_exp.parse_weights(text).items()
+    )
 
 
 @pytest.mark.parametrize(
@@ -70,11 +81,18 @@ def test_the_answer_to_a_modification_prompt_comes_back(depth, width, seed):
     _, weights, signature = render(depth, width, seed)
     shape = Shape(depth, width, "relu")
     answer = renderer("separate").weights(shape, weights)
-    flat = np.concatenate([array.ravel() for array in muat_exp.parse_weights(f"Here they are: {answer}\nDone.").values()])
+    flat = np.concatenate(
+        [
+            array.ravel()
+            for array in muat_exp.parse_weights(f"Here they are: {answer}\nDone.").values()
+        ]
+    )
     assert np.allclose(flat, weights, rtol=1e-6, atol=6e-7)
     for style in STYLES:  # a whole text: the answer's weights, not those of the prompt
         asked = renderer(style).modification(shape, 2 * weights, signature, PATTERNS[:1])
-        found = np.concatenate([array.ravel() for array in muat_exp.parse_weights(asked + answer).values()])
+        found = np.concatenate(
+            [array.ravel() for array in muat_exp.parse_weights(asked + answer).values()]
+        )
         assert np.array_equal(found, flat)
     prompt = renderer("separate").modification(shape, weights, signature, PATTERNS[:1])
     assert np.allclose(muat_exp.parse_prompt(prompt).parameters, weights, rtol=1e-6, atol=6e-7)
@@ -102,7 +120,9 @@ def test_any_text_is_refused(text):
         muat_exp.parse_prompt(text)
 
 
-@pytest.mark.parametrize("text", ["[" * 100_000, "{" * 100_000 + "}" * 100_000, '{"network.0.weight": 1e999}', "{}"])
+@pytest.mark.parametrize(
+    "text", ["[" * 100_000, "{" * 100_000 + "}" * 100_000, '{"network.0.weight": 1e999}', "{}"]
+)
 def test_bombs_are_refused(text):
     with pytest.raises(PromptError):
         muat_exp.parse_weights(text)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from muat_exp.errors import ConfigurationError
-from muat_exp.patterns import DEFAULT_NAMES, NAMES, Pattern, build_patterns
-from muat_exp.sequences import decode, draw_members, encode, matches, members
+from muat_exp.sequences.patterns import DEFAULT_NAMES, NAMES, Pattern, build_patterns
+from muat_exp.sequences.space import decode, draw_members, encode, matches, members
 
 SIZES = {
     "palindrome": 1000, "sorted_ascending": 2002, "sorted_descending": 2002, "alternating": 90, "contains_abc": 300,
@@ -21,7 +21,10 @@ def pairs(t):
 
 
 def unimodal(t):
-    return any(list(t[:k]) == sorted(t[:k]) and list(t[k:]) == sorted(t[k:], reverse=True) for k in range(len(t) + 1))
+    return any(
+        list(t[:k]) == sorted(t[:k]) and list(t[k:]) == sorted(t[k:], reverse=True)
+        for k in range(len(t) + 1)
+    )
 
 
 def mountain(t):

@@ -12,11 +12,12 @@ import torch
 from conftest import small_config
 
 import muat_exp
-from muat_exp.config import CorruptionConfig, DatasetConfig, Range
+from muat_exp.config.groups import CorruptionConfig, DatasetConfig, Range
 from muat_exp.errors import RunFolderError
-from muat_exp.pipeline import generate
-from muat_exp.run_folder import load_run_config
-from muat_exp.signature import profile
+from muat_exp.generation.pipeline import generate
+from muat_exp.generation.run_folder import load_run_config
+from muat_exp.signatures.methods import profile
+from muat_exp.subjects.population import Population
 
 
 def subjects_table(result):
@@ -39,7 +40,10 @@ def test_load_dataset_reads_both_configurations_offline(run, tmp_path, monkeypat
     subjects = datasets.load_dataset(str(run.dataset), "subjects", split="train", cache_dir=cache)
     assert prompts["example_id"][:] == subjects["example_id"][:]
     first = prompts[0]
-    assert first["classification_text"] == first["classification_prompt"] + first["classification_completion"]
+    assert (
+        first["classification_text"]
+        == first["classification_prompt"] + first["classification_completion"]
+    )
     assert json.loads(first["metadata"])["target_pattern"] == subjects[0]["target_pattern"]
 
 
@@ -64,16 +68,27 @@ def test_stored_networks_reproduce_their_accuracy_and_signature(run):
     for subject in subjects:
         tokens, labels = subject.validation()
         logits = subject.to_module()(torch.from_numpy(tokens).float()).squeeze(-1).detach().numpy()
-        assert ((logits > 0) == (labels > 0.5)).mean() == pytest.approx(subject.record["improved_accuracy"], abs=1e-9)
-        degraded = subject.to_module(degraded=True)(torch.from_numpy(tokens).float()).squeeze(-1).detach().numpy()
-        assert ((degraded > 0) == (labels > 0.5)).mean() == pytest.approx(subject.record["degraded_accuracy"], abs=1e-9)
-    population = muat_exp.population.Population.zeros(
+        assert ((logits > 0) == (labels > 0.5)).mean() == pytest.approx(
+            subject.record["improved_accuracy"], abs=1e-9
+        )
+        degraded = (
+            subject.to_module(degraded=True)(torch.from_numpy(tokens).float())
+            .squeeze(-1)
+            .detach()
+            .numpy()
+        )
+        assert ((degraded > 0) == (labels > 0.5)).mean() == pytest.approx(
+            subject.record["degraded_accuracy"], abs=1e-9
+        )
+    population = Population.zeros(
         5, *(np.array([getattr(s, k) for s in subjects]) for k in ("num_layers", "neurons_per_layer")),
         np.array([["relu", "gelu"].index(s.activation) for s in subjects]),
     )  # fmt: skip
     for i, subject in enumerate(subjects):
         population.subject(i)[:] = subject.weights
-    flat, _ = profile(subjects.config.signature, population, subjects.probes, np.arange(len(subjects)))
+    flat, _ = profile(
+        subjects.config.signature, population, subjects.probes, np.arange(len(subjects))
+    )
     assert np.array_equal(flat, np.concatenate([s.signature.ravel() for s in subjects]))
 
 
@@ -83,7 +98,12 @@ def test_the_summary_adds_up(run):
     assert summary["attempts"] == summary["accepted"] + sum(summary["rejected"].values())
     assert sum(p["attempts"] for p in summary["patterns"].values()) == summary["attempts"]
     assert summary["attempts_per_second"] > 0
-    assert 0.5 < summary["accuracy"]["degraded_accuracy"] < summary["accuracy"]["improved_accuracy"] <= 1
+    assert (
+        0.5
+        < summary["accuracy"]["degraded_accuracy"]
+        < summary["accuracy"]["improved_accuracy"]
+        <= 1
+    )
 
 
 def test_the_curves_have_a_row_a_stage_and_epoch(run):
@@ -99,7 +119,9 @@ def test_workers_and_cohorts_do_not_change_a_byte(run, tmp_path, workers, cohort
     for part in ("subjects", "prompts"):
         (ours,), (theirs,) = ((r.dataset / part).glob("*.parquet") for r in (run, again))
         assert ours.read_bytes() == theirs.read_bytes()
-    assert (run.dataset / "probe_set.json").read_bytes() == (again.dataset / "probe_set.json").read_bytes()
+    assert (run.dataset / "probe_set.json").read_bytes() == (
+        again.dataset / "probe_set.json"
+    ).read_bytes()
     assert (run.dataset / "README.md").read_text() == (again.dataset / "README.md").read_text()
 
 
@@ -134,6 +156,10 @@ def test_several_patterns_a_subject_and_no_balance(tmp_path):
 
 def test_the_torch_engine_makes_a_dataset_too(tmp_path):
     config = small_config(engine="torch")
-    config = replace(config, patterns=replace(config.patterns, enabled=("starts_with", "contains_abc")))
-    result = generate(replace(config, dataset=DatasetConfig(num_examples=4), cohort_size=6), tmp_path)
+    config = replace(
+        config, patterns=replace(config.patterns, enabled=("starts_with", "contains_abc"))
+    )
+    result = generate(
+        replace(config, dataset=DatasetConfig(num_examples=4), cohort_size=6), tmp_path
+    )
     assert subjects_table(result).num_rows == 4

@@ -13,18 +13,25 @@ from hypothesis import strategies as st
 from test_cli import call
 from test_patterns import PUBLISHED, REFERENCE
 
-from muat_exp.benchmark_set import LabelGroups, draw_benchmark, read_benchmark
-from muat_exp.compose import load_config, prepare
-from muat_exp.config import Config, PatternsConfig, SignatureConfig, TrainingConfig, config_signature, from_dict
-from muat_exp.dataset.derive import derive
+from muat_exp.app.compose import load_config, prepare
+from muat_exp.config.groups import (
+    Config,
+    PatternsConfig,
+    SignatureConfig,
+    TrainingConfig,
+    from_dict,
+)
+from muat_exp.config.identity import config_signature
 from muat_exp.dataset.reading import load_subjects, read_config
-from muat_exp.dataset.validate import validate
 from muat_exp.errors import ConfigurationError, DatasetError, ProbeSetError
-from muat_exp.pipeline import generate
-from muat_exp.probe_set import ProbeFile, digest, parse
+from muat_exp.evaluation.benchmark_set import LabelGroups, draw_benchmark, read_benchmark
+from muat_exp.generation.derive import derive
+from muat_exp.generation.pipeline import generate
 from muat_exp.progress import Silent
-from muat_exp.sequences import encode, space_arrays
-from muat_exp.signature import draw_probes
+from muat_exp.sequences.space import encode, space_arrays
+from muat_exp.signatures.probe_file import ProbeFile, digest, parse
+from muat_exp.signatures.probe_set import draw_probes
+from muat_exp.validation.validate import validate
 
 FEW = Config(training=TrainingConfig(test_examples=100))
 PUBLISHED_PATTERNS = PatternsConfig(definitions="published", vocab_size=7, sequence_length=6)
@@ -57,7 +64,9 @@ def test_benchmark_labels_are_those_of_plain_python(config, reference):
     benchmark = draw_benchmark(config, space_arrays(config.patterns.build()))
     assert len(np.unique(benchmark.tokens, axis=0)) == len(benchmark.tokens)
     for place, name in enumerate(config.patterns.enabled):
-        assert benchmark.labels[:, place].tolist() == [reference[name](row) for row in benchmark.tokens.tolist()]
+        assert benchmark.labels[:, place].tolist() == [
+            reference[name](row) for row in benchmark.tokens.tolist()
+        ]
 
 
 def test_a_benchmark_set_has_members_of_every_pattern_and_sequences_of_none(space):
@@ -69,7 +78,9 @@ def test_a_benchmark_set_has_members_of_every_pattern_and_sequences_of_none(spac
 
 
 def test_benchmark_sets_follow_from_their_seed_alone(space):
-    first, again, other = (draw_benchmark(config, space).to_json(FEW) for config in (FEW, FEW, replace(FEW, seed=1)))
+    first, again, other = (
+        draw_benchmark(config, space).to_json(FEW) for config in (FEW, FEW, replace(FEW, seed=1))
+    )
     assert first == again
     assert first != other
 
@@ -77,7 +88,10 @@ def test_benchmark_sets_follow_from_their_seed_alone(space):
 def test_groups_hold_the_sequences_of_the_same_labels(space):
     benchmark = draw_benchmark(FEW, space)
     groups = LabelGroups.of(benchmark)
-    labels = {tuple(row): tuple(label) for row, label in zip(benchmark.tokens.tolist(), benchmark.labels.tolist(), strict=True)}
+    labels = {
+        tuple(row): tuple(label)
+        for row, label in zip(benchmark.tokens.tolist(), benchmark.labels.tolist(), strict=True)
+    }
     assert groups.sizes.sum() == len(labels)
     for number, label in enumerate(groups.labels.tolist()):
         rows = groups.tokens[groups.starts[number] : groups.starts[number + 1]].tolist()
@@ -106,7 +120,10 @@ def test_a_benchmark_file_is_read_as_it_was_written(space, tmp_path):
         (lambda v: v["sequences"].__setitem__(1, v["sequences"][0]), "stands there 2 times"),
         (lambda v: v.pop("labels"), "the key 'labels' is missing"),
         (lambda v: v.update(vocab_size=11), "its vocab_size is 11, but patterns.vocab_size is 10"),
-        (lambda v: v.update(sequences=v["sequences"][:2], labels=v["labels"][:2]), "both kinds are needed"),
+        (
+            lambda v: v.update(sequences=v["sequences"][:2], labels=v["labels"][:2]),
+            "both kinds are needed",
+        ),
     ],
 )
 def test_a_wrong_benchmark_file_is_a_sentence(space, tmp_path, change, sentence):
@@ -122,7 +139,10 @@ def test_a_probe_file_round_trips(content):
     assert isinstance(parse(content), ProbeFile)
 
 
-@given(st.binary(max_size=200) | st.recursive(st.none() | st.integers() | st.text(max_size=5), st.lists).map(json.dumps))
+@given(
+    st.binary(max_size=200)
+    | st.recursive(st.none() | st.integers() | st.text(max_size=5), st.lists).map(json.dumps)
+)
 def test_what_is_no_probe_set_is_refused_and_nothing_else(text):
     with pytest.raises(ProbeSetError):
         parse(text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass"))
@@ -147,14 +167,19 @@ def test_mutated_probe_files_are_read_or_refused(content, data):
         ({"patterns": ["palindrome"]}, "42 sequences, but 1 patterns"),
         ({"patterns": ["palindrom"] * 42}, "patterns[0] is 'palindrom'"),
         ({"patterns": ["all_same"] * 42}, "'all_same', which is not in patterns.enabled"),
-        ({"sequences": ["AAAAA"] * 42, "patterns": ["palindrome"] * 42}, "sequences[1] 'AAAAA' stands for palindrome"),
+        (
+            {"sequences": ["AAAAA"] * 42, "patterns": ["palindrome"] * 42},
+            "sequences[1] 'AAAAA' stands for palindrome",
+        ),
         ({"vocab_size": 26}, "its vocab_size is 26, but patterns.vocab_size is 10"),
         ({"vocab_size": 10**9}, "vocab_size is 1000000000; it must be a whole number from 5 to 26"),
         ({"seed": -1}, "seed is -1"),
         ({"extra": 1}, "the key 'extra' is unknown"),
     ],
 )
-def test_a_wrong_probe_file_is_refused_while_the_configuration_is_composed(content, probe_file, values, sentence):
+def test_a_wrong_probe_file_is_refused_while_the_configuration_is_composed(
+    content, probe_file, values, sentence
+):
     probe_file.write_bytes(changed(content, **values))
     with pytest.raises(ConfigurationError) as caught:
         load_config([f"signature.probe_set={probe_file}"])
@@ -162,7 +187,9 @@ def test_a_wrong_probe_file_is_refused_while_the_configuration_is_composed(conte
     assert str(probe_file) in str(caught.value)
 
 
-@pytest.mark.parametrize(("name", "sentence"), [("nowhere.json", "there is no such file"), ("", "there is no such file")])
+@pytest.mark.parametrize(
+    ("name", "sentence"), [("nowhere.json", "there is no such file"), ("", "there is no such file")]
+)
 def test_a_probe_file_that_is_none_is_refused(tmp_path, name, sentence):
     with pytest.raises(ConfigurationError, match=sentence):
         load_config([f"signature.probe_set={tmp_path / name}"])
@@ -180,7 +207,11 @@ def test_the_content_and_not_the_path_determines_the_signature(content, probe_fi
     config, same = (load_config([f"signature.probe_set={path}"]) for path in (probe_file, copy))
     assert config.signature.probes == 42
     assert config.signature.probe_set_sha256 == digest(content)
-    assert config_signature(config) == config_signature(same) != config_signature(load_config(["signature.probes=42"]))
+    assert (
+        config_signature(config)
+        == config_signature(same)
+        != config_signature(load_config(["signature.probes=42"]))
+    )
 
 
 def with_probes(path, **changes):
@@ -198,7 +229,10 @@ def given_run(content, tmp_path_factory):
 
 def test_a_run_takes_its_probes_from_the_file(content, given_run, workers):
     assert (given_run.dataset / "probe_set.json").read_bytes() == content
-    assert given_run.subjects().probes.tokens.tolist() == encode(json.loads(content)["sequences"]).tolist()
+    assert (
+        given_run.subjects().probes.tokens.tolist()
+        == encode(json.loads(content)["sequences"]).tolist()
+    )
     assert "42 fixed sequences" in (given_run.dataset / "README.md").read_text()
     assert "probes.json" not in (given_run.dataset / "config.yaml").read_text()
     assert validate(given_run.dataset, workers) == []
@@ -215,13 +249,17 @@ def test_the_signature_is_taken_on_the_given_probes(content, given_run):
     assert np.abs(np.abs(ours) - np.abs(axes[0])).max() < 1e-4
 
 
-def test_a_run_continues_without_the_file_that_it_began_with(content, given_run, tmp_path, monkeypatch):
+def test_a_run_continues_without_the_file_that_it_began_with(
+    content, given_run, tmp_path, monkeypatch
+):
     run = shutil.copytree(given_run.folder, tmp_path / "run")
     (given_run.folder.parent / "probes.json").rename(tmp_path / "elsewhere")
     try:
         arguments = prepare([f"resume={run}", "logger=none", "dataset.num_examples=42"])
         monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 1})
-        config = load_config([argument for argument in arguments if not argument.startswith("hydra.")])
+        config = load_config(
+            [argument for argument in arguments if not argument.startswith("hydra.")]
+        )
         assert len(generate(config, run).subjects()) == 42
         assert (run / "dataset/probe_set.json").read_bytes() == content
     finally:
@@ -231,7 +269,9 @@ def test_a_run_continues_without_the_file_that_it_began_with(content, given_run,
 def test_a_file_that_was_changed_does_not_continue_a_run(content, given_run, tmp_path):
     run = shutil.copytree(given_run.folder, tmp_path / "run")
     (run / "probe_set.json").write_bytes(content + b"\n")
-    arguments = [argument for argument in prepare([f"resume={run}"]) if not argument.startswith("hydra.")]
+    arguments = [
+        argument for argument in prepare([f"resume={run}"]) if not argument.startswith("hydra.")
+    ]
     with pytest.raises(ConfigurationError, match="not what it was when the run began"):
         load_config(arguments)
 
@@ -260,7 +300,9 @@ def test_a_path_in_a_datasets_configuration_is_not_followed(given_run, tmp_path)
     assert read_config(dataset).signature.probe_set == ""
 
 
-def test_prompts_are_rendered_anew_with_the_datasets_own_probes(content, given_run, tmp_path, workers):
+def test_prompts_are_rendered_anew_with_the_datasets_own_probes(
+    content, given_run, tmp_path, workers
+):
     config = replace(small_config(), task="render", dataset_dir=str(given_run.dataset))
     made = derive(given_run.dataset, config, [], tmp_path / "dataset", workers, Silent())
     assert (made / "probe_set.json").read_bytes() == content
@@ -276,14 +318,21 @@ def test_a_probe_that_is_no_member_of_its_pattern_is_refused_by_a_run(content, t
 
 
 def test_the_command_makes_and_checks_sets(tmp_path):
-    settings = ["task=probes", "signature.probes=30", "training.test_examples=50", "patterns.vocab_size=7"]
+    settings = [
+        "task=probes",
+        "signature.probes=30",
+        "training.test_examples=50",
+        "patterns.vocab_size=7",
+    ]
     made = call(tmp_path, *settings, "hydra.run.dir=out")
     assert made.returncode == 0, made.stderr
     assert "out/probe_set.json" in made.stdout
     assert "benchmark_set.json" in made.stdout
     config = from_dict({"patterns": {"vocab_size": 7}, "training": {"test_examples": 50}})
     assert read_benchmark(tmp_path / "out/benchmark_set.json", config).tokens.max() == 6
-    checked = call(tmp_path, "task=probes", "patterns.vocab_size=7", "signature.probe_set=out/probe_set.json")
+    checked = call(
+        tmp_path, "task=probes", "patterns.vocab_size=7", "signature.probe_set=out/probe_set.json"
+    )
     assert checked.returncode == 0, checked.stderr
     assert digest((tmp_path / "out/probe_set.json").read_bytes()) in checked.stdout
     assert {path.name for path in tmp_path.iterdir()} == {"out"}
@@ -295,5 +344,7 @@ def test_a_wrong_file_is_refused_before_torch_is_imported(tmp_path):
     done = call(tmp_path, "signature.probe_set=probes.json", env=environment)
     assert done.returncode == 2
     assert "error: signature.probe_set=probes.json: the key 'vocab_size' is missing" in done.stderr
-    imported = {line.rpartition("|")[2].strip().partition(".")[0] for line in done.stderr.splitlines()}
+    imported = {
+        line.rpartition("|")[2].strip().partition(".")[0] for line in done.stderr.splitlines()
+    }
     assert not imported & {"torch", "numba"}

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from muat_exp.config import Config
-from muat_exp.dataset.prompts import PromptRenderer, Shape
-from muat_exp.dataset.tokens import load_counter
+from muat_exp.config.groups import Config
 from muat_exp.kernels.text import write_number
-from muat_exp.population import layer_shapes, split_parameters
+from muat_exp.prompts.templates import PromptRenderer, Shape
+from muat_exp.prompts.tokens import load_counter
+from muat_exp.subjects.architecture import layer_shapes, split_parameters
 
 DEPTH, WIDTH = 3, 4
 
@@ -26,7 +26,10 @@ def test_numbers_are_spelled_as_python_spells_them(value):
     assert spelled(value) == f"{value:.6f}".replace("-0.000000", "0.000000")
 
 
-@pytest.mark.parametrize(("value", "text"), [(0.0, "0.000000"), (-1e-9, "0.000000"), (-0.5, "-0.500000"), (12.25, "12.250000")])
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.0, "0.000000"), (-1e-9, "0.000000"), (-0.5, "-0.500000"), (12.25, "12.250000")],
+)
 def test_spellings(value, text):
     assert spelled(value) == text
 
@@ -62,7 +65,9 @@ def test_weights_are_indented_json_with_six_decimals(prompt, subject):
         assert np.allclose(weights[f"network.{2 * i}.weight"], weight, atol=5.1e-7)
         assert np.allclose(weights[f"network.{2 * i}.bias"], bias, atol=5.1e-7)
     numbers = [f"{value:.6f}" for value in subject[0]]
-    assert [line.strip(" ,") for line in text.splitlines() if line.strip(" -")[:1].isdigit()] == numbers
+    assert [
+        line.strip(" ,") for line in text.splitlines() if line.strip(" -")[:1].isdigit()
+    ] == numbers
     spaced = json.dumps(json.loads(text, parse_float=lambda number: f"<{number}>"), indent=2)
     assert text == spaced.replace('"<', "").replace('>"', "")
 

@@ -6,9 +6,9 @@ from conftest import small_config
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from muat_exp.config import DatasetConfig
+from muat_exp.config.groups import DatasetConfig
 from muat_exp.errors import ShortfallError
-from muat_exp.quota import Quotas
+from muat_exp.generation.quota import Quotas
 
 
 def accepted(index):
@@ -41,7 +41,9 @@ def test_no_attempt_is_planned_twice_or_left_out():
         quotas.record(indices, np.array([accepted(i) for i in indices]))
     assert len(seen) == len(set(seen))
     for queue in quotas.queues:
-        assert [i for i in sorted(seen) if i % 14 == queue.offset] == [queue.offset + 14 * k for k in range(queue.attempts)]
+        assert [i for i in sorted(seen) if i % 14 == queue.offset] == [
+            queue.offset + 14 * k for k in range(queue.attempts)
+        ]
 
 
 @settings(max_examples=20, deadline=None)
@@ -62,13 +64,17 @@ def test_cohorts_under_way_together_change_nothing_that_is_taken(examples, size,
 def test_a_pattern_that_cannot_fill_its_quota_is_named_with_its_acceptance():
     config = small_config(dataset=DatasetConfig(num_examples=28, max_attempts_per_example=3))
     quotas = Quotas(config)
-    with pytest.raises(ShortfallError, match=r"palindrome filled 0 of its 2 examples in 6 attempts"):
+    with pytest.raises(
+        ShortfallError, match=r"palindrome filled 0 of its 2 examples in 6 attempts"
+    ):
         while len(indices := quotas.take(quotas.plan(64))):
             quotas.record(indices, indices % 14 != 0)
 
 
 def test_a_shortfall_can_be_accepted():
-    config = small_config(dataset=DatasetConfig(num_examples=28, max_attempts_per_example=3, on_shortfall="accept"))
+    config = small_config(
+        dataset=DatasetConfig(num_examples=28, max_attempts_per_example=3, on_shortfall="accept")
+    )
     quotas = Quotas(config)
     while len(indices := quotas.take(quotas.plan(64))):
         quotas.record(indices, indices % 14 != 0)

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from conftest import small_config
 
-from muat_exp.checksums import differences
-from muat_exp.config import LoggerConfig
-from muat_exp.dataset.store import ShardWriter
+from muat_exp.config.groups import LoggerConfig
+from muat_exp.dataset.checksums import differences
+from muat_exp.dataset.writing import ShardWriter
 from muat_exp.errors import RunFolderError, TrackingError
-from muat_exp.manifest import Manifest
-from muat_exp.pipeline import generate
-from muat_exp.run_folder import RunFolder, is_finished
+from muat_exp.generation.manifest import Manifest
+from muat_exp.generation.pipeline import generate
+from muat_exp.generation.run_folder import RunFolder, is_finished
 from muat_exp.tracking.tracker import MetricsFile
 
 KILLED = """
@@ -54,14 +54,22 @@ KILLED = """
 
 def files(folder):
     """Every file of a dataset and its bytes."""
-    return {path.relative_to(folder): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+    return {
+        path.relative_to(folder): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
 
 
 def test_twenty_kills_at_random_moments_leave_the_same_dataset(tmp_path):
     script = textwrap.dedent(KILLED)
     here = os.path.dirname(__file__)
     done = subprocess.run(
-        [sys.executable, "-c", script, tmp_path, here], capture_output=True, text=True, timeout=300, check=False
+        [sys.executable, "-c", script, tmp_path, here],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     killed, finished = map(int, done.stdout.split())
@@ -139,7 +147,10 @@ def test_a_finished_run_is_left_alone_but_for_damage(tmp_path):
 
 
 def test_two_runs_in_one_folder_are_refused(tmp_path):
-    with RunFolder.open(tmp_path, small_config()), pytest.raises(RunFolderError, match="Another run is at work"):
+    with (
+        RunFolder.open(tmp_path, small_config()),
+        pytest.raises(RunFolderError, match="Another run is at work"),
+    ):
         generate(small_config(), tmp_path)
 
 

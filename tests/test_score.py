@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, precision_recall_fscore_support
 from test_cli import call
 
-from muat_exp.benchmark_set import LabelGroups, draw_benchmark
-from muat_exp.dataset.parsing import shapes
 from muat_exp.dataset.reading import load_subjects
 from muat_exp.errors import DatasetError, PredictionsError, ProbeSetError
-from muat_exp.measurement import bounded
+from muat_exp.evaluation.benchmark_set import LabelGroups, draw_benchmark
+from muat_exp.evaluation.measurement import bounded
+from muat_exp.prompts.parsing import shapes
 from muat_exp.score.behaviour import Bench
 from muat_exp.score.classification import membership, read_answer, score_classification
 from muat_exp.score.intervals import normal, wilson
@@ -36,7 +36,9 @@ answers = st.sets(st.sampled_from(NAMES), min_size=1)
 def as_json(subject, flat):
     """Weights as the JSON object of a modification answer, written by the standard library."""
     values, at = {}, 0
-    for name, shape in shapes(subject.num_layers, subject.neurons_per_layer, subject.features).items():
+    for name, shape in shapes(
+        subject.num_layers, subject.neurons_per_layer, subject.features
+    ).items():
         values[name] = flat[at : at + int(np.prod(shape))].reshape(shape).tolist()
         at += int(np.prod(shape))
     return json.dumps(values)
@@ -80,16 +82,24 @@ def score_weights(bench, places, completions):
 @given(st.lists(st.tuples(answers, answers | st.none()), min_size=1, max_size=30))
 def test_classification_scores_are_scikit_learns(pairs):
     truth = truth_of([", ".join(sorted(true)) for true, _ in pairs])
-    given = {str(place): "?" if answer is None else ", ".join(answer) for place, (_, answer) in enumerate(pairs)}
+    given = {
+        str(place): "?" if answer is None else ", ".join(answer)
+        for place, (_, answer) in enumerate(pairs)
+    }
     score = score_classification(truth, given)
     expected = membership([true for true, _ in pairs], NAMES)
     answered = membership([answer for _, answer in pairs], NAMES)
     columns = precision_recall_fscore_support(expected, answered, zero_division=0)
     for place, name in enumerate(NAMES):
         ours = score.patterns[name]
-        assert np.allclose([ours.precision, ours.recall, ours.f1, ours.support], [column[place] for column in columns])
+        assert np.allclose(
+            [ours.precision, ours.recall, ours.f1, ours.support],
+            [column[place] for column in columns],
+        )
     occurring = np.flatnonzero((expected | answered).any(axis=0))
-    macro = precision_recall_fscore_support(expected, answered, labels=occurring, average="macro", zero_division=0)[2]
+    macro = precision_recall_fscore_support(
+        expected, answered, labels=occurring, average="macro", zero_division=0
+    )[2]
     assert score.overall.macro_f1 == pytest.approx(macro)
     assert score.overall.exact_match == pytest.approx(accuracy_score(expected, answered))
     assert score.overall.unparseable == sum(answer is None for _, answer in pairs)
@@ -97,14 +107,28 @@ def test_classification_scores_are_scikit_learns(pairs):
 
 @pytest.mark.parametrize(
     "text",
-    ["palindrome, alternating", " Alternating ,PALINDROME\n", '"palindrome", "alternating".', "'palindrome, alternating.'"],
+    [
+        "palindrome, alternating",
+        " Alternating ,PALINDROME\n",
+        '"palindrome", "alternating".',
+        "'palindrome, alternating.'",
+    ],
 )
 def test_spelling_that_means_the_same_is_the_same(text):
     assert read_answer(text, KNOWN) == {"palindrome", "alternating"}
 
 
 @pytest.mark.parametrize(
-    "text", ["", "palindrom", "palindrome alternating", "It is palindrome", "palindrome,", "palindrome; alternating", "none"]
+    "text",
+    [
+        "",
+        "palindrom",
+        "palindrome alternating",
+        "It is palindrome",
+        "palindrome,",
+        "palindrome; alternating",
+        "none",
+    ],
 )
 def test_anything_else_is_unparseable(text):
     assert read_answer(text, KNOWN) is None
@@ -118,7 +142,9 @@ def test_random_text_is_read_without_a_crash(text):
 
 def test_true_answers_score_one_and_baselines_say_how_hard_it_is():
     completions = ["palindrome"] * 3 + ["alternating", "palindrome, starts_with"]
-    score = score_classification(truth_of(completions), {str(i): text for i, text in enumerate(completions)})
+    score = score_classification(
+        truth_of(completions), {str(i): text for i, text in enumerate(completions)}
+    )
     assert (score.overall.exact_match, score.overall.macro_f1) == (1, 1)
     assert score.confusions == ()
     assert score.baselines["truth"].exact_match == 1
@@ -127,9 +153,18 @@ def test_true_answers_score_one_and_baselines_say_how_hard_it_is():
 
 
 def test_missing_and_unparseable_answers_are_wrong_and_counted():
-    score = score_classification(truth_of(["palindrome"] * 4), {"0": "palindrome", "1": "no idea", "2": "alternating"})
-    assert (score.overall.exact_match, score.overall.missing, score.overall.unparseable) == (0.25, 1, 1)
-    assert {(c.answer, c.count) for c in score.confusions} == {("alternating", 1), ("(unparseable)", 1)}
+    score = score_classification(
+        truth_of(["palindrome"] * 4), {"0": "palindrome", "1": "no idea", "2": "alternating"}
+    )
+    assert (score.overall.exact_match, score.overall.missing, score.overall.unparseable) == (
+        0.25,
+        1,
+        1,
+    )
+    assert {(c.answer, c.count) for c in score.confusions} == {
+        ("alternating", 1),
+        ("(unparseable)", 1),
+    }
 
 
 def test_intervals_are_the_textbooks():
@@ -147,8 +182,12 @@ def test_behaviour_is_that_of_plain_pytorch(subjects, benchmark, bench, column):
     inputs = torch.from_numpy(benchmark.tokens).float()
     for row, subject in enumerate(subjects):
         with torch.no_grad():
-            positive = (subject.to_module(degraded=column != "weights")(inputs).squeeze(-1) > 0).numpy()
-        own = benchmark.labels[:, [names.index(name) for name in subject.selected_patterns]].any(axis=1)
+            positive = (
+                subject.to_module(degraded=column != "weights")(inputs).squeeze(-1) > 0
+            ).numpy()
+        own = benchmark.labels[:, [names.index(name) for name in subject.selected_patterns]].any(
+            axis=1
+        )
         accuracy = (positive[own].mean() + 1 - positive[~own].mean()) / 2
         assert measured.accuracy[row] == pytest.approx(accuracy, abs=2e-3)
         for place, _ in enumerate(names):
@@ -159,7 +198,10 @@ def test_behaviour_is_that_of_plain_pytorch(subjects, benchmark, bench, column):
 
 @pytest.mark.parametrize("decimals", [6, 9])
 def test_copying_the_degraded_weights_gains_nothing(subjects, bench, places, decimals):
-    given = {str(s.example_id): as_json(s, s.degraded_weights.astype(float).round(decimals)) for s in subjects}
+    given = {
+        str(s.example_id): as_json(s, s.degraded_weights.astype(float).round(decimals))
+        for s in subjects
+    }
     score = score_weights(bench, places, given)
     assert (score.overall.gain, score.overall.improved, score.overall.recovered) == (0, 0, 0)
     assert score.overall.changed_from_degraded == 0
@@ -168,7 +210,10 @@ def test_copying_the_degraded_weights_gains_nothing(subjects, bench, places, dec
 
 
 def test_the_true_weights_recover_the_whole_improvement(subjects, bench, places):
-    given = {str(s.example_id): f"Here they are:\n{as_json(s, s.weights.astype(float).round(6))}" for s in subjects}
+    given = {
+        str(s.example_id): f"Here they are:\n{as_json(s, s.weights.astype(float).round(6))}"
+        for s in subjects
+    }
     score = score_weights(bench, places, given)
     assert score.overall.recovered == 1
     assert score.overall.gain > 0.1
@@ -179,7 +224,10 @@ def test_the_true_weights_recover_the_whole_improvement(subjects, bench, places)
 
 
 def test_half_way_weights_recover_a_part(subjects, bench, places):
-    given = {str(s.example_id): as_json(s, (0.3 * s.degraded_weights + 0.7 * s.weights)) for s in subjects}
+    given = {
+        str(s.example_id): as_json(s, (0.3 * s.degraded_weights + 0.7 * s.weights))
+        for s in subjects
+    }
     score = score_weights(bench, places, given)
     assert 0.1 < score.overall.recovered < 1
     assert score.overall.after == pytest.approx(score.overall.before + score.overall.gain)
@@ -188,7 +236,10 @@ def test_half_way_weights_recover_a_part(subjects, bench, places):
 def test_missing_unparseable_and_misshapen_answers_change_nothing(subjects, bench, places):
     first, second, third = (str(subjects[i].example_id) for i in range(3))
     other = next(
-        s for s in subjects if (s.num_layers, s.neurons_per_layer) != (subjects[1].num_layers, subjects[1].neurons_per_layer)
+        s
+        for s in subjects
+        if (s.num_layers, s.neurons_per_layer)
+        != (subjects[1].num_layers, subjects[1].neurons_per_layer)
     )
     huge = np.full(len(subjects[2].weights), 3e38)
     given = {first: "{", second: as_json(other, other.weights), third: as_json(subjects[2], huge)}
@@ -197,7 +248,9 @@ def test_missing_unparseable_and_misshapen_answers_change_nothing(subjects, benc
     assert (score.overall.gain, score.overall.improved) == (0, 0)
 
 
-@given(st.lists(st.floats(-(2.0**100), 2.0**100, width=32), min_size=6, max_size=6), st.integers(1, 12))
+@given(
+    st.lists(st.floats(-(2.0**100), 2.0**100, width=32), min_size=6, max_size=6), st.integers(1, 12)
+)
 def test_bounded_networks_never_leave_the_range_of_float32(values, layers):
     weights = {}
     for index in range(layers):
@@ -215,8 +268,14 @@ def test_bounded_networks_never_leave_the_range_of_float32(values, layers):
 def test_garbage_is_unparseable_and_never_crashes(bench, subjects, places, data):
     text = as_json(subjects[0], subjects[0].weights)
     start = data.draw(st.integers(0, len(text)))
-    noise = data.draw(st.text(max_size=20) | st.sampled_from(["NaN", "1e999", "[", "null", '"', "-1e38"]))
-    given = {str(subjects[0].example_id): text[:start] + noise + text[start + data.draw(st.integers(0, 5)) :]}
+    noise = data.draw(
+        st.text(max_size=20) | st.sampled_from(["NaN", "1e999", "[", "null", '"', "-1e38"])
+    )
+    given = {
+        str(subjects[0].example_id): text[:start]
+        + noise
+        + text[start + data.draw(st.integers(0, 5)) :]
+    }
     network = read_network(next(iter(given.values())), bench.shapes(0))
     assert network is None or network.shape == subjects[0].weights.shape
     score = score_weights(bench, places, given)
@@ -227,7 +286,13 @@ def test_garbage_is_unparseable_and_never_crashes(bench, subjects, places, data)
 @pytest.fixture(scope="module")
 def completions(run):
     table = pq.read_table(run.dataset / "prompts")
-    return dict(zip(table["example_id"].to_pylist(), table["classification_completion"].to_pylist(), strict=True))
+    return dict(
+        zip(
+            table["example_id"].to_pylist(),
+            table["classification_completion"].to_pylist(),
+            strict=True,
+        )
+    )
 
 
 def rows_of(completions):
@@ -238,7 +303,9 @@ def test_jsonl_and_parquet_score_the_same(run, completions, tmp_path):
     rows = rows_of(completions)[3:]
     lines = write(tmp_path / "a.jsonl", rows)
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "a.parquet")
-    one, other = (judge(run.dataset, path, "", 2).classification for path in (lines, tmp_path / "a.parquet"))
+    one, other = (
+        judge(run.dataset, path, "", 2).classification for path in (lines, tmp_path / "a.parquet")
+    )
     assert one == other
     assert one.overall.missing == 3
     assert one.overall.exact_match == 1 - 3 / len(completions)
@@ -247,29 +314,43 @@ def test_jsonl_and_parquet_score_the_same(run, completions, tmp_path):
 def test_a_file_may_answer_both_tasks(run, subjects, completions, tmp_path, capsys):
     rows = [{**row, "task": "classification"} for row in rows_of(completions)]
     rows += [
-        {"example_id": s.example_id, "completion": as_json(s, s.weights.astype(float).round(6)), "task": "modification"}
+        {
+            "example_id": s.example_id,
+            "completion": as_json(s, s.weights.astype(float).round(6)),
+            "task": "modification",
+        }
         for s in subjects
     ]
     score = judge(run.dataset, write(tmp_path / "a.jsonl", rows), "", 2)
     assert score.classification.overall.exact_match == 1
     assert score.modification.overall.recovered == 1
-    assert orjson.loads(score.to_json())["modification"]["sequences"] == score.modification.sequences
+    assert (
+        orjson.loads(score.to_json())["modification"]["sequences"] == score.modification.sequences
+    )
     print_score(score)
     assert "Modification, tested on" in capsys.readouterr().out
 
 
 def test_a_file_without_tasks_answers_what_most_of_it_holds(tmp_path):
     weights = '{"network.0.weight": [[1]], "network.0.bias": [1]}'
-    for texts, task in ((["palindrome", weights], "modification"), (["palindrome", "a", weights], "classification")):
+    for texts, task in (
+        (["palindrome", weights], "modification"),
+        (["palindrome", "a", weights], "classification"),
+    ):
         rows = [{"example_id": place, "completion": text} for place, text in enumerate(texts)]
         assert set(survey(write(tmp_path / "a.jsonl", rows)).places) == {task}
 
 
 def test_the_benchmark_set_may_come_from_a_file(run, subjects, benchmark, tmp_path):
-    rows = [{"example_id": s.example_id, "completion": as_json(s, s.degraded_weights)} for s in subjects]
+    rows = [
+        {"example_id": s.example_id, "completion": as_json(s, s.degraded_weights)} for s in subjects
+    ]
     predictions = write(tmp_path / "a.jsonl", rows)
     (tmp_path / "set.json").write_bytes(benchmark.to_json(subjects.config))
-    one, other = (judge(run.dataset, predictions, where, 2).modification for where in ("", str(tmp_path / "set.json")))
+    one, other = (
+        judge(run.dataset, predictions, where, 2).modification
+        for where in ("", str(tmp_path / "set.json"))
+    )
     assert one == other
     (tmp_path / "set.json").write_text("[]")
     with pytest.raises(ProbeSetError, match=r"set\.json: it must hold a JSON object"):
@@ -291,9 +372,16 @@ def test_splits_are_scored_apart(run, subjects, completions, tmp_path):
     folder = split_dataset(run, tmp_path / "dataset")
     texts = write(tmp_path / "a.jsonl", rows_of(completions)[20:])
     splits = judge(folder, texts, "", 2).classification.splits
-    assert (splits["test"].exact_match, splits["test"].examples, splits["test"].missing) == (1, 8, 0)
+    assert (splits["test"].exact_match, splits["test"].examples, splits["test"].missing) == (
+        1,
+        8,
+        0,
+    )
     assert (splits["train"].exact_match, splits["train"].missing) == (0, 20)
-    rows = [{"example_id": s.example_id, "completion": as_json(s, s.weights.astype(float).round(6))} for s in subjects[20:]]
+    rows = [
+        {"example_id": s.example_id, "completion": as_json(s, s.weights.astype(float).round(6))}
+        for s in subjects[20:]
+    ]
     splits = judge(folder, write(tmp_path / "b.jsonl", rows), "", 2).modification.splits
     assert (splits["test"].recovered, splits["train"].recovered) == (1, 0)
 
@@ -306,14 +394,22 @@ def test_a_dataset_with_the_published_fields_only_is_scored(completions, tmp_pat
         for example, text in completions.items()
     ]
     pq.write_table(pa.Table.from_pylist(rows), folder / "part.parquet")
-    given = write(tmp_path / "a.jsonl", [{"example_id": f"x{e}", "completion": f"{t}."} for e, t in completions.items()])
+    given = write(
+        tmp_path / "a.jsonl",
+        [{"example_id": f"x{e}", "completion": f"{t}."} for e, t in completions.items()],
+    )
     assert judge(tmp_path / "foreign", given, "", 2).classification.overall.exact_match == 1
-    weights = write(tmp_path / "b.jsonl", [{"example_id": rows[0]["example_id"], "completion": "x", "task": "modification"}])
+    weights = write(
+        tmp_path / "b.jsonl",
+        [{"example_id": rows[0]["example_id"], "completion": "x", "task": "modification"}],
+    )
     with pytest.raises(DatasetError, match="has no subjects"):
         judge(tmp_path / "foreign", weights, "", 2)
 
 
-def test_a_dataset_without_classification_prompts_tells_its_selected_patterns(run, completions, tmp_path):
+def test_a_dataset_without_classification_prompts_tells_its_selected_patterns(
+    run, completions, tmp_path
+):
     folder = shutil.copytree(run.dataset, tmp_path / "dataset")
     shutil.rmtree(folder / "prompts")
     (folder / "prompts").mkdir()
@@ -332,12 +428,21 @@ ROW = {"example_id": 0, "completion": "palindrome"}
         ([json.dumps({"completion": ""})], "line 1: example_id is missing"),
         ([json.dumps(ROW | {"completion": None})], "line 1: completion is None; it must be a text"),
         ([json.dumps(ROW | {"completion": ["a"]})], "completion is ['a']"),
-        ([json.dumps(ROW | {"example_id": 1.5})], "example_id is 1.5; it must be a whole number or a text"),
+        (
+            [json.dumps(ROW | {"example_id": 1.5})],
+            "example_id is 1.5; it must be a whole number or a text",
+        ),
         ([json.dumps(ROW | {"example_id": True})], "example_id is True"),
-        ([json.dumps(ROW | {"task": "classify"})], "task is 'classify'; it must be classification or modification"),
+        (
+            [json.dumps(ROW | {"task": "classify"})],
+            "task is 'classify'; it must be classification or modification",
+        ),
         ([json.dumps(ROW | {"task": ["a"]})], "task is ['a']"),
         ([json.dumps(ROW), json.dumps(ROW)], "line 2: example_id 0 was answered before, in line 1"),
-        ([json.dumps(ROW | {"example_id": 10**9})], "line 1: the dataset has no example_id 1000000000"),
+        (
+            [json.dumps(ROW | {"example_id": 10**9})],
+            "line 1: the dataset has no example_id 1000000000",
+        ),
         (["\xff"], "line 1: this is not JSON"),
         (["", ""], "holds no predictions"),
     ],
@@ -358,7 +463,9 @@ def test_a_huge_line_is_a_sentence(tmp_path):
         survey(tmp_path / "a.jsonl")
 
 
-@pytest.mark.parametrize(("name", "sentence"), [("a.csv", "must end in .jsonl or .parquet"), ("b.jsonl", "no such file")])
+@pytest.mark.parametrize(
+    ("name", "sentence"), [("a.csv", "must end in .jsonl or .parquet"), ("b.jsonl", "no such file")]
+)
 def test_another_file_is_a_sentence(tmp_path, name, sentence):
     (tmp_path / "a.csv").write_text("example_id,completion\n")
     with pytest.raises(PredictionsError, match=sentence):
@@ -368,7 +475,9 @@ def test_another_file_is_a_sentence(tmp_path, name, sentence):
 def test_a_wrong_parquet_file_is_a_sentence(tmp_path):
     path = tmp_path / "a.parquet"
     pq.write_table(pa.table({"example_id": [1], "answer": ["a"]}), path)
-    with pytest.raises(PredictionsError, match="column completion is missing; it has example_id, answer"):
+    with pytest.raises(
+        PredictionsError, match="column completion is missing; it has example_id, answer"
+    ):
         survey(path)
     pq.write_table(pa.table({"example_id": [1, 2], "completion": ["a", None]}), path)
     with pytest.raises(PredictionsError, match="row 2: completion is None"):
@@ -389,7 +498,9 @@ def test_random_files_are_refused_or_read(tmp_path_factory, content, suffix):
 
 def test_subjects_that_are_not_what_they_say_are_a_sentence(run, subjects, tmp_path):
     folder = shutil.copytree(run.dataset, tmp_path / "dataset")
-    predictions = write(tmp_path / "a.jsonl", [ROW | {"example_id": subjects[0].example_id, "task": "modification"}])
+    predictions = write(
+        tmp_path / "a.jsonl", [ROW | {"example_id": subjects[0].example_id, "task": "modification"}]
+    )
     (path,) = (folder / "subjects").glob("*.parquet")
     table = pq.read_table(path)
     for name, value, sentence in (
@@ -399,7 +510,9 @@ def test_subjects_that_are_not_what_they_say_are_a_sentence(run, subjects, tmp_p
     ):
         place = table.schema.get_field_index(name)
         values = [value, *table[name].to_pylist()[1:]]
-        pq.write_table(table.set_column(place, name, pa.array(values, table.schema.field(place).type)), path)
+        pq.write_table(
+            table.set_column(place, name, pa.array(values, table.schema.field(place).type)), path
+        )
         with pytest.raises(DatasetError, match=sentence):
             judge(folder, predictions, "", 2)
 
@@ -407,16 +520,50 @@ def test_subjects_that_are_not_what_they_say_are_a_sentence(run, subjects, tmp_p
 def test_the_command_scores_and_writes(run, subjects, completions, tmp_path):
     wrong = dict.fromkeys([next(iter(completions))], "none of them")
     write(tmp_path / "names.jsonl", rows_of(completions | wrong))
-    weights = [{"example_id": s.example_id, "completion": as_json(s, s.weights.astype(float).round(6))} for s in subjects]
+    weights = [
+        {"example_id": s.example_id, "completion": as_json(s, s.weights.astype(float).round(6))}
+        for s in subjects
+    ]
     write(tmp_path / "weights.jsonl", weights)
-    done = call(tmp_path, "task=score", f"dataset={run.dataset}", "predictions=names.jsonl", "hydra.run.dir=out")
+    done = call(
+        tmp_path,
+        "task=score",
+        f"dataset={run.dataset}",
+        "predictions=names.jsonl",
+        "hydra.run.dir=out",
+    )
     assert done.returncode == 0, done.stderr
     assert "0.964" in done.stdout
     assert "out/score.json" in done.stdout
-    assert json.loads((tmp_path / "out/score.json").read_bytes())["classification"]["overall"]["unparseable"] == 1
-    done = call(tmp_path, "task=score", f"dataset={run.dataset}", "predictions=weights.jsonl", "hydra.run.dir=out")
+    assert (
+        json.loads((tmp_path / "out/score.json").read_bytes())["classification"]["overall"][
+            "unparseable"
+        ]
+        == 1
+    )
+    done = call(
+        tmp_path,
+        "task=score",
+        f"dataset={run.dataset}",
+        "predictions=weights.jsonl",
+        "hydra.run.dir=out",
+    )
     assert done.returncode == 0, done.stderr
-    assert json.loads((tmp_path / "out/score.json").read_bytes())["modification"]["overall"]["recovered"] == 1
+    assert (
+        json.loads((tmp_path / "out/score.json").read_bytes())["modification"]["overall"][
+            "recovered"
+        ]
+        == 1
+    )
     assert "Warning" not in done.stderr
-    done = call(tmp_path, "task=score", f"dataset={run.dataset}", "predictions=nowhere.jsonl", "hydra.run.dir=out")
-    assert (done.returncode, done.stderr) == (1, "error: predictions=nowhere.jsonl: there is no such file.\n")
+    done = call(
+        tmp_path,
+        "task=score",
+        f"dataset={run.dataset}",
+        "predictions=nowhere.jsonl",
+        "hydra.run.dir=out",
+    )
+    assert (done.returncode, done.stderr) == (
+        1,
+        "error: predictions=nowhere.jsonl: there is no such file.\n",
+    )

@@ -7,11 +7,13 @@ import torch
 from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
 
-from muat_exp.config import METHODS, Config, SignatureConfig
+from muat_exp.config.groups import METHODS, Config, SignatureConfig
 from muat_exp.kernels.profiles import principal_loadings
-from muat_exp.sequences import matches
-from muat_exp.signature import ProbeSet, draw_probes, method_columns, profile
-from muat_exp.subject import draw_population, draw_specs
+from muat_exp.sequences.space import matches
+from muat_exp.signatures.methods import method_columns, profile
+from muat_exp.signatures.probe_set import ProbeSet, draw_probes
+from muat_exp.subjects.initialization import draw_population
+from muat_exp.subjects.specs import draw_specs
 
 CONFIG = Config(signature=SignatureConfig(methods=("mean", "std", "pca")))
 EVERYONE = np.arange(12)
@@ -31,7 +33,11 @@ def profiled(space):
     drawn = draw_probes(CONFIG, space)
     probes = drawn.tokens
     flat, offsets = profile(CONFIG.signature, population, drawn, EVERYONE)
-    return population, probes, [flat[offsets[i] : offsets[i + 1]].reshape(-1, 12) for i in range(len(EVERYONE))]
+    return (
+        population,
+        probes,
+        [flat[offsets[i] : offsets[i + 1]].reshape(-1, 12) for i in range(len(EVERYONE))],
+    )
 
 
 def test_mean_and_std_agree_with_numpy(space):
@@ -72,42 +78,66 @@ def reference(method, values, recipe, origins):
     if method == "sparsity":
         return [np.mean(values <= 0)]
     if method == "fourier":
-        return np.abs(np.fft.rfft(values - values.mean()))[1 : recipe.n_frequencies + 1] / len(values)
+        return np.abs(np.fft.rfft(values - values.mean()))[1 : recipe.n_frequencies + 1] / len(
+            values
+        )
     if method == "pattern_wise":
         return [values[origins == pattern].mean() for pattern in range(origins.max() + 1)]
     if method == "clustering":
-        start = np.sort(values)[((np.arange(recipe.n_clusters) + 0.5) / recipe.n_clusters * len(values)).astype(int)]
-        fitted = KMeans(recipe.n_clusters, init=start[:, None], n_init=1, algorithm="lloyd", tol=0).fit(values[:, None])
+        start = np.sort(values)[
+            ((np.arange(recipe.n_clusters) + 0.5) / recipe.n_clusters * len(values)).astype(int)
+        ]
+        fitted = KMeans(
+            recipe.n_clusters, init=start[:, None], n_init=1, algorithm="lloyd", tol=0
+        ).fit(values[:, None])
         return np.sort(fitted.cluster_centers_[:, 0])
     return [getattr(values, method)()]
 
 
 @pytest.mark.parametrize("site", ["pre_activations", "activations"])
 @pytest.mark.parametrize(
-    "method", ["mean", "std", "min", "max", "sparsity", "entropy", "clustering", "fourier", "pattern_wise"]
+    "method",
+    ["mean", "std", "min", "max", "sparsity", "entropy", "clustering", "fourier", "pattern_wise"],
 )
 def test_each_method_agrees_with_its_reference(space, method, site):
     recipe = SignatureConfig(methods=("pca", method), site=site, components=3)
-    population, drawn = draw_population(CONFIG, draw_specs(CONFIG, EVERYONE)), draw_probes(CONFIG, space)
+    population, drawn = (
+        draw_population(CONFIG, draw_specs(CONFIG, EVERYONE)),
+        draw_probes(CONFIG, space),
+    )
     flat, offsets = profile(recipe, population, drawn, EVERYONE[:4])
     for i in range(4):
         outputs = layer_outputs(population.to_module(i), drawn.tokens)
         if site == "activations":
             activation = population.to_module(i)[1]
-            outputs = [*(activation(torch.from_numpy(layer)).numpy() for layer in outputs[:-1]), outputs[-1]]
+            outputs = [
+                *(activation(torch.from_numpy(layer)).numpy() for layer in outputs[:-1]),
+                outputs[-1],
+            ]
         values = np.concatenate(outputs, axis=1).astype(np.float64)
         starts = np.sort(values, axis=0)[[33, 100, 166]]
-        told = np.diff(starts, axis=0).all(axis=0) | (method != "clustering")  # scikit-learn moves centres that start equal
+        told = np.diff(starts, axis=0).all(axis=0) | (
+            method != "clustering"
+        )  # scikit-learn moves centres that start equal
         ours = flat[offsets[i] : offsets[i + 1]].reshape(values.shape[1], -1)[:, 3:]
-        expected = np.array([reference(method, column, recipe, drawn.origins) for column in values[:, told].T])
+        expected = np.array(
+            [reference(method, column, recipe, drawn.origins) for column in values[:, told].T]
+        )
         near = np.isclose(ours[told], expected, rtol=1e-4, atol=2e-4).all(axis=1)
-        ties = method in ("entropy", "sparsity", "clustering")  # a value on an edge falls to either side in float32
+        ties = method in (
+            "entropy",
+            "sparsity",
+            "clustering",
+        )  # a value on an edge falls to either side in float32
         assert near.mean() > (0.97 if ties else 0.999)
 
 
 def test_svd_agrees_with_numpy(space):
     recipe = SignatureConfig(methods=("svd",), components=2)
-    population, drawn = draw_population(CONFIG, draw_specs(CONFIG, EVERYONE)), draw_probes(CONFIG, space)
+    population, drawn = (
+        draw_population(CONFIG, draw_specs(CONFIG, EVERYONE)),
+        draw_probes(CONFIG, space),
+    )
     flat, offsets = profile(recipe, population, drawn, EVERYONE)
     for i in EVERYONE:
         outputs = layer_outputs(population.to_module(i), drawn.tokens)[0].astype(np.float64)

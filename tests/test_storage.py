@@ -7,12 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from muat_exp.config import QUANTIZATIONS, ArchitectureConfig
+from muat_exp.config.groups import QUANTIZATIONS, ArchitectureConfig
 from muat_exp.kernels.quantization import quantize_row
-from muat_exp.population import Population, layer_shapes, split_parameters
-from muat_exp.storage import as_stored, rounded
+from muat_exp.subjects.architecture import layer_shapes, split_parameters
+from muat_exp.subjects.population import Population
+from muat_exp.subjects.quantization import as_stored, rounded
 
-WEIGHTS = arrays(np.float32, st.integers(1, 20), elements=st.floats(-1e3, 1e3, width=32, allow_subnormal=False))
+WEIGHTS = arrays(
+    np.float32, st.integers(1, 20), elements=st.floats(-1e3, 1e3, width=32, allow_subnormal=False)
+)
 
 
 def quantized(row, scheme):
@@ -21,7 +24,10 @@ def quantized(row, scheme):
     return row
 
 
-@given(arrays(np.float32, 30, elements=st.floats(-(2.0**100), 2.0**100, width=32)), st.sampled_from(["bfloat16", "float16"]))
+@given(
+    arrays(np.float32, 30, elements=st.floats(-(2.0**100), 2.0**100, width=32)),
+    st.sampled_from(["bfloat16", "float16"]),
+)
 def test_numbers_are_rounded_as_torch_rounds_them(values, precision):
     expected = torch.from_numpy(values).to(getattr(torch, precision)).float().numpy()
     assert np.array_equal(rounded(values, precision), expected)
@@ -47,7 +53,9 @@ def test_ternary_weights_are_zero_in_the_dead_zone(row):
     size = np.abs(row.astype(float))
     kept = np.abs(row) > np.float32(0.7 * size.mean())
     scale = size[kept].mean() if kept.any() else 0
-    assert np.allclose(quantized(row, "ternary"), np.where(kept, np.sign(row) * scale, 0), rtol=1e-6)
+    assert np.allclose(
+        quantized(row, "ternary"), np.where(kept, np.sign(row) * scale, 0), rtol=1e-6
+    )
 
 
 @pytest.mark.parametrize("scheme", QUANTIZATIONS[1:])
@@ -57,10 +65,16 @@ def test_each_neuron_has_its_own_levels_and_biases_stay(scheme):
     stored = as_stored(population, ArchitectureConfig(quantization=scheme))
     for i, (depth, width) in enumerate(((3, 6), (1, 4))):
         shapes = layer_shapes(5, depth, width)
-        pairs = zip(split_parameters(population.subject(i), shapes), split_parameters(stored.subject(i), shapes), strict=True)
+        pairs = zip(
+            split_parameters(population.subject(i), shapes),
+            split_parameters(stored.subject(i), shapes),
+            strict=True,
+        )
         for (weight, bias), (stored_weight, stored_bias) in pairs:
             assert np.array_equal(bias, stored_bias)
-            assert np.array_equal(stored_weight, np.stack([quantized(row, scheme) for row in weight]))
+            assert np.array_equal(
+                stored_weight, np.stack([quantized(row, scheme) for row in weight])
+            )
 
 
 def test_float32_without_quantization_is_what_was_trained():

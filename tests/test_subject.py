@@ -5,12 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from muat_exp.config import Config, CorruptionConfig, PatternsConfig, Range
+from muat_exp.config.groups import Config, CorruptionConfig, PatternsConfig, Range
 from muat_exp.kernels import random
 from muat_exp.kernels.data import draw_tests
-from muat_exp.patterns import NAMES
-from muat_exp.sequences import matches, space_arrays
-from muat_exp.subject import draw_data, draw_population, draw_specs
+from muat_exp.sequences.patterns import NAMES
+from muat_exp.sequences.space import matches, space_arrays
+from muat_exp.subjects.data import draw_data
+from muat_exp.subjects.initialization import draw_population
+from muat_exp.subjects.specs import draw_specs
 
 INDICES = np.arange(60)
 
@@ -29,7 +31,9 @@ CONFIGS = [
     Config(),
     with_patterns(per_subject=Range(1, 4)),
     with_patterns(enabled=NAMES, vocab_size=26, sequence_length=20),
-    with_patterns(enabled=("all_same", "alternating", "palindrome"), vocab_size=5, sequence_length=4),
+    with_patterns(
+        enabled=("all_same", "alternating", "palindrome"), vocab_size=5, sequence_length=4
+    ),
     with_patterns(definitions="published", per_subject=Range(2, 2)),
 ]
 
@@ -47,7 +51,10 @@ def test_labels_are_true_by_predicate(config):
 def test_training_and_validation_share_no_sequence(config):
     _, data, _ = drawn(config)
     for rows in data.tokens:
-        sides = {bytes(row) for row in rows[: data.training_rows]}, {bytes(row) for row in rows[data.training_rows :]}
+        sides = (
+            {bytes(row) for row in rows[: data.training_rows]},
+            {bytes(row) for row in rows[data.training_rows :]},
+        )
         assert not sides[0] & sides[1]
 
 
@@ -78,7 +85,9 @@ def test_a_higher_rate_damages_the_same_labels_and_more_and_nothing_else():
     low, high = Config(corruption=CorruptionConfig(0.1)), Config(corruption=CorruptionConfig(0.4))
     (specs, a, _), (other, b, _) = drawn(low), drawn(high)
     assert np.array_equal(a.tokens, b.tokens)
-    assert np.array_equal(draw_population(low, specs).parameters, draw_population(high, other).parameters)
+    assert np.array_equal(
+        draw_population(low, specs).parameters, draw_population(high, other).parameters
+    )
     truth = a.labels[: a.training_rows]
     assert not ((a.corrupted != truth) & ~(b.corrupted != truth)).any()
 
@@ -110,7 +119,9 @@ def test_tests_use_fresh_sequences_with_true_labels():
     specs, data, space = drawn(config)
     keys = random.generator_keys(0, INDICES, random.TESTS)
     for s in range(len(specs)):
-        positives, negatives = draw_tests(space, specs.selected[s], specs.targets[s], keys[s], data.tokens[s], 300)
+        positives, negatives = draw_tests(
+            space, specs.selected[s], specs.targets[s], keys[s], data.tokens[s], 300
+        )
         used = {bytes(row) for row in data.tokens[s]}
         assert not used & {bytes(row) for row in np.concatenate([positives, negatives])}
         pattern = config.patterns.build()[specs.targets[s]]

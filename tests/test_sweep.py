@@ -13,13 +13,18 @@ from hydra import compose, initialize_config_dir
 from scipy import stats
 from test_cli import call
 
-from muat_exp.compose import claim_folder, conf_folder, launched_threads, limit_jobs, processors
+from muat_exp.app.compose import claim_folder, launched_threads, limit_jobs, processors
+from muat_exp.app.messages import conf_folder
 from muat_exp.errors import SweepError
 from muat_exp.sweep.callback import contradicts
 from muat_exp.sweep.gather import gather, interval, main_key, trained_improvements
 from muat_exp.sweep.jobs import Job, exit_code, read_jobs, swept_keys
 
-PLOTS = {f"{name}.{kind}" for name in ("improvement", "accuracy", "acceptance", "patterns") for kind in ("png", "svg")}
+PLOTS = {
+    f"{name}.{kind}"
+    for name in ("improvement", "accuracy", "acceptance", "patterns")
+    for kind in ("png", "svg")
+}
 
 WITHOUT_PLUGINS = """
 import sys, types
@@ -37,7 +42,11 @@ def smoke(tmp_path_factory):
 
 
 def dataset_files(job):
-    return {path.name: path.read_bytes() for path in sorted((job / "dataset").rglob("*")) if path.is_file()}
+    return {
+        path.name: path.read_bytes()
+        for path in sorted((job / "dataset").rglob("*"))
+        if path.is_file()
+    }
 
 
 def living_processes_in(folder):
@@ -64,7 +73,10 @@ def test_a_sweep_leaves_a_table_and_plots(smoke):
     with (folder / "sweep.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [row["status"] for row in rows] == ["finished", "finished"]
-    assert float(rows[1]["palindrome/acceptance"]) == content["jobs"][1]["patterns"]["palindrome"]["acceptance"]
+    assert (
+        float(rows[1]["palindrome/acceptance"])
+        == content["jobs"][1]["patterns"]["palindrome"]["acceptance"]
+    )
 
 
 def test_subjects_are_paired_across_jobs(smoke):
@@ -102,8 +114,15 @@ def test_a_folder_of_another_sweep_is_refused(smoke):
 
 
 def test_a_failed_job_is_named_and_does_not_end_the_others(tmp_path):
-    keys = ["experiment=smoke", "training=published", "patterns.enabled=[starts_with,ends_with]", "dataset.num_examples=4"]
-    done = call(tmp_path, "-m", *keys, "logger=none", "corruption.rate=7,0.1", "hydra.sweep.dir=out")
+    keys = [
+        "experiment=smoke",
+        "training=published",
+        "patterns.enabled=[starts_with,ends_with]",
+        "dataset.num_examples=4",
+    ]
+    done = call(
+        tmp_path, "-m", *keys, "logger=none", "corruption.rate=7,0.1", "hydra.sweep.dir=out"
+    )
     assert done.returncode == 2
     assert "corruption.rate is 7.0; it must be between 0 and 1" in done.stdout
     assert "Traceback" not in done.stderr
@@ -119,7 +138,13 @@ def test_a_failed_job_is_named_and_does_not_end_the_others(tmp_path):
 @pytest.mark.parametrize("launcher", ["joblib", "submitit_local", "ray"])
 def test_launchers_make_the_same_datasets(smoke, launcher):
     folder, _ = smoke
-    done = call(folder.parent, "+sweep=smoke", "logger=csv", f"hydra/launcher={launcher}", f"hydra.sweep.dir={launcher}")
+    done = call(
+        folder.parent,
+        "+sweep=smoke",
+        "logger=csv",
+        f"hydra/launcher={launcher}",
+        f"hydra.sweep.dir={launcher}",
+    )
     assert done.returncode == 0, done.stderr
     for name in "01":
         assert dataset_files(folder.parent / launcher / name) == dataset_files(folder / name)
@@ -143,7 +168,9 @@ def test_launchers_make_the_same_datasets(smoke, launcher):
 )
 def test_mistakes_are_one_sentence(tmp_path, arguments, sentence):
     (tmp_path / "sitecustomize.py").write_text(WITHOUT_PLUGINS)
-    plain = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])}
+    plain = os.environ | {
+        "PYTHONPATH": os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    }
     done = call(tmp_path, *arguments, env=plain if "pip install" in sentence else os.environ)
     assert done.returncode in (1, 2)
     assert sentence in done.stderr
@@ -160,7 +187,14 @@ def test_joblib_runs_no_more_jobs_than_there_are_processors():
 
 
 def test_the_slurm_preset_composes(tmp_path):
-    done = call(tmp_path, "+sweep=smoke", "hydra/launcher=slurm", "hydra.launcher.partition=cpu", "--cfg", "hydra")
+    done = call(
+        tmp_path,
+        "+sweep=smoke",
+        "hydra/launcher=slurm",
+        "hydra.launcher.partition=cpu",
+        "--cfg",
+        "hydra",
+    )
     assert done.returncode == 0, done.stderr
     assert "hydra_plugins.hydra_submitit_launcher" in done.stdout
     assert "partition: cpu" in done.stdout
@@ -176,7 +210,10 @@ def test_a_job_contradicts_only_other_data(smoke):
     folder, _ = smoke
     job = read_jobs(folder)[0]
     there = folder / "0"
-    assert contradicts(there, job, Job(0, (*job.overrides, "seed=0", "workers=1", "training=robust"))) == ""
+    assert (
+        contradicts(there, job, Job(0, (*job.overrides, "seed=0", "workers=1", "training=robust")))
+        == ""
+    )
     assert contradicts(there, job, Job(0, (*job.overrides, "seed=7"))) == "seed=0"
     assert contradicts(folder / "99", job, Job(0, ())) == ""
 
@@ -188,7 +225,9 @@ def test_intervals_need_two_values():
 
 
 def test_the_axis_is_the_numeric_key_with_the_most_values():
-    rows = [{"signature": s, "corruption.rate": r} for s in ("pca_5", "mean_std") for r in (0, 0.1, 0.2)]
+    rows = [
+        {"signature": s, "corruption.rate": r} for s in ("pca_5", "mean_std") for r in (0, 0.1, 0.2)
+    ]
     assert main_key(rows, ["signature", "corruption.rate"]) == "corruption.rate"
     assert main_key(rows, ["signature"]) == "signature"
     seeded = [{"signature": s, "seed": seed} for s in ("pca_5", "pca_15") for seed in (0, 1)]
@@ -202,10 +241,27 @@ def test_swept_keys_differ_between_jobs():
 
 
 def test_two_way_and_categorical_sweeps_are_drawn(tmp_path):
-    keys = ["experiment=smoke", "training=published", "patterns.enabled=[starts_with,ends_with]", "dataset.num_examples=6"]
-    attempts = ["dataset.max_attempts_per_example=1", "dataset.on_shortfall=accept", "patterns.examples_per_subject=100"]
+    keys = [
+        "experiment=smoke",
+        "training=published",
+        "patterns.enabled=[starts_with,ends_with]",
+        "dataset.num_examples=6",
+    ]
+    attempts = [
+        "dataset.max_attempts_per_example=1",
+        "dataset.on_shortfall=accept",
+        "patterns.examples_per_subject=100",
+    ]
     attempts.append("logger=none")
-    done = call(tmp_path, "-m", *keys, *attempts, "signature=pca_5,mean_std", "corruption.rate=0.1,0.3", "hydra.sweep.dir=out")
+    done = call(
+        tmp_path,
+        "-m",
+        *keys,
+        *attempts,
+        "signature=pca_5,mean_std",
+        "corruption.rate=0.1,0.3",
+        "hydra.sweep.dir=out",
+    )
     assert done.returncode == 0, done.stderr
     sweep = gather(tmp_path / "out")
     assert sweep.keys == ["signature", "corruption.rate"]
@@ -217,14 +273,26 @@ def test_the_command_of_the_wandb_sweep_file_runs(tmp_path):
     path = Path(__file__).parent.parent / "multirun_examples/wandb-sweep.yaml"
     sweep = yaml.safe_load(path.read_text())
     chosen = [f"{key}={parameter['values'][-1]}" for key, parameter in sweep["parameters"].items()]
-    words = [word for part in sweep["command"] for word in (chosen if part == "${args_no_hyphens}" else [part])]
+    words = [
+        word
+        for part in sweep["command"]
+        for word in (chosen if part == "${args_no_hyphens}" else [part])
+    ]
     assert words[:4] == ["${env}", "python", "-m", "muat_exp"]
-    smaller = ["logger.mode=offline", "dataset.num_examples=14", "architecture=small", "hydra.run.dir=out"]
+    smaller = [
+        "logger.mode=offline",
+        "dataset.num_examples=14",
+        "architecture=small",
+        "hydra.run.dir=out",
+    ]
     done = call(tmp_path, *words[4:], *smaller)
     assert done.returncode == 0, done.stderr
     config = json.loads((tmp_path / "out/config.json").read_bytes())["config"]
     assert (config["training"]["recipe"], config["corruption"]["rate"]) == ("published", 0.45)
-    assert sweep["metric"]["name"] in json.loads((tmp_path / "out/summary.json").read_bytes())["accuracy"]
+    assert (
+        sweep["metric"]["name"]
+        in json.loads((tmp_path / "out/summary.json").read_bytes())["accuracy"]
+    )
 
 
 def test_a_folder_without_jobs_is_refused(tmp_path):
@@ -233,13 +301,30 @@ def test_a_folder_without_jobs_is_refused(tmp_path):
 
 
 def test_a_search_names_its_best_job_and_shortens_long_numbers(tmp_path):
-    keys = ["architecture=small", "training=published", "patterns.enabled=[starts_with,ends_with]", "dataset.num_examples=28"]
-    done = call(tmp_path, "+sweep=optuna", "hydra.sweeper.n_trials=3", *keys, "logger=none", "hydra.sweep.dir=out")
+    keys = [
+        "architecture=small",
+        "training=published",
+        "patterns.enabled=[starts_with,ends_with]",
+        "dataset.num_examples=28",
+    ]
+    done = call(
+        tmp_path,
+        "+sweep=optuna",
+        "hydra.sweeper.n_trials=3",
+        *keys,
+        "logger=none",
+        "hydra.sweep.dir=out",
+    )
     assert done.returncode == 0, done.stderr
     rows = json.loads((tmp_path / "out/sweep.json").read_bytes())["jobs"]
     best = max(rows, key=lambda row: row["acceptance"] * (row["improvement"] or 0))
-    assert f"best: job {best['job']}, acceptance x improvement {best['objective']:.3f}" in done.stdout
+    assert (
+        f"best: job {best['job']}, acceptance x improvement {best['objective']:.3f}" in done.stdout
+    )
     found = yaml.safe_load((tmp_path / "out/optimization_results.yaml").read_text())
     assert found["best_value"] == pytest.approx(best["objective"])
     job = read_jobs(tmp_path / "out")[0]
-    assert all(len(part.partition("=")[2]) <= 9 for part in job.label(list(found["best_params"])).split(", "))
+    assert all(
+        len(part.partition("=")[2]) <= 9
+        for part in job.label(list(found["best_params"])).split(", ")
+    )

@@ -13,9 +13,9 @@ import pytest
 from conftest import small_config
 from test_cli import call
 
-from muat_exp.config import LoggerConfig
+from muat_exp.config.groups import LoggerConfig
 from muat_exp.errors import ConfigurationError, TrackingError
-from muat_exp.pipeline import generate
+from muat_exp.generation.pipeline import generate
 from muat_exp.tracking import weights_and_biases as wandb_client
 from muat_exp.tracking.weights_and_biases import require_login
 
@@ -56,7 +56,10 @@ def of_kind(listed, kind):
 @pytest.fixture(scope="module")
 def tracked(tmp_path_factory):
     folder, ear = tmp_path_factory.mktemp("tracked"), Ear()
-    proxies = dict.fromkeys(["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"], ear.url)
+    proxies = dict.fromkeys(
+        ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"],
+        ear.url,
+    )
     environment = {key: value for key, value in os.environ.items() if key.lower() != "no_proxy"}
     environment |= proxies | {
         "WANDB_BASE_URL": ear.url,
@@ -67,10 +70,27 @@ def tracked(tmp_path_factory):
     (folder / "home").mkdir()
     for git in (
         ["init", "-q"],
-        ["-c", "user.name=me", "-c", "user.email=me@here", "commit", "-q", "--allow-empty", "-m", "first"],
+        [
+            "-c",
+            "user.name=me",
+            "-c",
+            "user.email=me@here",
+            "commit",
+            "-q",
+            "--allow-empty",
+            "-m",
+            "first",
+        ],
     ):
         subprocess.run(["git", *git], cwd=folder, check=True)
-    done = call(folder, "+sweep=smoke", "hydra.sweep.dir=out", "seed=3", "logger.tags=[mine]", env=environment)
+    done = call(
+        folder,
+        "+sweep=smoke",
+        "hydra.sweep.dir=out",
+        "seed=3",
+        "logger.tags=[mine]",
+        env=environment,
+    )
     assert done.returncode == 0, done.stderr
     return folder, ear, done
 
@@ -78,7 +98,11 @@ def tracked(tmp_path_factory):
 def test_nothing_goes_over_the_network_or_to_the_home_folder(tracked):
     folder, ear, done = tracked
     assert ear.knocks == 0
-    written = [path for path in (folder / "home").rglob("*") if path.is_file() and "matplotlib" not in path.parts]
+    written = [
+        path
+        for path in (folder / "home").rglob("*")
+        if path.is_file() and "matplotlib" not in path.parts
+    ]
     assert written == []
     assert "wandb" not in (done.stdout + done.stderr).lower()
 
@@ -86,15 +110,24 @@ def test_nothing_goes_over_the_network_or_to_the_home_folder(tracked):
 def test_secrets_reach_no_file(tracked):
     folder, _, done = tracked
     assert CANARY not in done.stdout + done.stderr
-    assert not [path for path in folder.rglob("*") if path.is_file() and CANARY.encode() in path.read_bytes()]
+    assert not [
+        path
+        for path in folder.rglob("*")
+        if path.is_file() and CANARY.encode() in path.read_bytes()
+    ]
 
 
 def test_a_job_is_one_run_with_its_configuration_metrics_table_and_dataset(tracked):
     folder, _, _ = tracked
     listed = records(folder / "out/1")
     (run,) = of_kind(listed, "run")
-    assert (run["config"]["update"]["seed"], run["config"]["update"]["corruption"]["rate"]) == (3, 0.45)
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=folder, capture_output=True, text=True, check=True).stdout.strip()
+    assert (run["config"]["update"]["seed"], run["config"]["update"]["corruption"]["rate"]) == (
+        3,
+        0.45,
+    )
+    commit = subprocess.run(
+        ["git", "rev-parse", "HEAD"], cwd=folder, capture_output=True, text=True, check=True
+    ).stdout.strip()
     assert run["config"]["update"]["git_commit"] == commit
     assert run["display_name"] == "corruption.rate=0.45"
     assert run["run_group"].endswith("out")
@@ -102,7 +135,12 @@ def test_a_job_is_one_run_with_its_configuration_metrics_table_and_dataset(track
     assert "dataset" in {artifact["type"] for artifact in of_kind(listed, "artifact")}
     assert listed[-1]["type"] == "exit"
     text = json.dumps(of_kind(listed, "history"))
-    for key in ("degraded/train_loss_mean", "clean/validation_accuracy_q50", "rejected/never_learned", "progress/accepted"):
+    for key in (
+        "degraded/train_loss_mean",
+        "clean/validation_accuracy_q50",
+        "rejected/never_learned",
+        "progress/accepted",
+    ):
         assert key in text
     for key in ("subjects", "signatures", "histograms/test_accuracy", "acceptance by pattern"):
         assert key in text
@@ -125,12 +163,18 @@ def test_the_gathered_sweep_is_a_run_of_the_same_group(tracked):
     (job,) = of_kind(records(folder / "out/0"), "run")
     assert (gathered["job_type"], gathered["run_group"]) == ("sweep", job["run_group"])
     text = json.dumps(of_kind(records(folder / "out"), "history"))
-    assert all(f"plots/{name}" in text for name in ("acceptance", "accuracy", "improvement", "patterns"))
+    assert all(
+        f"plots/{name}" in text for name in ("acceptance", "accuracy", "improvement", "patterns")
+    )
 
 
 def test_online_without_an_account_is_refused_before_work_starts(tmp_path):
-    environment = {key: value for key, value in os.environ.items() if key != "WANDB_API_KEY"} | {"HOME": str(tmp_path)}
-    done = call(tmp_path, "experiment=smoke", "logger.mode=online", "hydra.run.dir=out", env=environment)
+    environment = {key: value for key, value in os.environ.items() if key != "WANDB_API_KEY"} | {
+        "HOME": str(tmp_path)
+    }
+    done = call(
+        tmp_path, "experiment=smoke", "logger.mode=online", "hydra.run.dir=out", env=environment
+    )
     assert done.returncode == 2
     assert "wandb login" in done.stderr
     assert not (tmp_path / "out/dataset").exists()
@@ -168,9 +212,13 @@ def test_tensorboard_holds_the_same_curves(tmp_path):
     events.Reload()
     logged = {event.step: event.value for event in events.Scalars("clean/validation_accuracy_mean")}
     with (tmp_path / "metrics.csv").open() as file:
-        rows = [row for row in csv.DictReader(file) if row["stage"] == "clean" and row["cohort"] == "0"]
+        rows = [
+            row for row in csv.DictReader(file) if row["stage"] == "clean" and row["cohort"] == "0"
+        ]
     assert len(logged) >= len(rows) > 5
-    assert events.Scalars("result/acceptance")[0].value == pytest.approx(result.summary["acceptance"])
+    assert events.Scalars("result/acceptance")[0].value == pytest.approx(
+        result.summary["acceptance"]
+    )
 
 
 def test_no_logger_writes_no_curves(tmp_path):

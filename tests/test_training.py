@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 from conftest import small_config
 
-from muat_exp.cohort import REASONS, run_cohort
-from muat_exp.config import RealRange, StageConfig, TrainingConfig
-from muat_exp.engine import CompiledEngine, stage_problem
-from muat_exp.measurement import Task
-from muat_exp.subject import draw_population
+from muat_exp.config.groups import RealRange, StageConfig, TrainingConfig
+from muat_exp.evaluation.measurement import Task
+from muat_exp.generation.cohort import REASONS, run_cohort
+from muat_exp.subjects.initialization import draw_population
+from muat_exp.training.engines.base import stage_problem
+from muat_exp.training.engines.compiled import CompiledEngine
 
 PUBLISHED = TrainingConfig(
     recipe="published", init="default", standardize=False, learning_rate=RealRange(0.01, 0.1),
@@ -22,7 +23,9 @@ PUBLISHED = TrainingConfig(
 def test_a_subject_switches_at_the_first_epoch_that_is_better_by_the_threshold(workers):
     config = small_config()
     result = run_cohort(Task.build(config), np.arange(28), workers, [])
-    problem = stage_problem(config, result.specs, result.data, draw_population(config, result.specs), 0)
+    problem = stage_problem(
+        config, result.specs, result.data, draw_population(config, result.specs), 0
+    )
     engine, history = CompiledEngine(problem, workers), []
     for epoch in range(config.training.degraded.max_epochs):
         engine.train_epoch(np.arange(28), epoch)
@@ -30,7 +33,9 @@ def test_a_subject_switches_at_the_first_epoch_that_is_better_by_the_threshold(w
     drop = history[0] - np.array(history)  # (epochs, subjects)
     for s in range(28):
         reached = np.flatnonzero(drop[:, s] >= config.training.switch_threshold)
-        waited = np.array([e - np.argmin(np.array(history)[: e + 1, s]) for e in range(len(history))])
+        waited = np.array(
+            [e - np.argmin(np.array(history)[: e + 1, s]) for e in range(len(history))]
+        )
         stopped = np.flatnonzero(waited >= config.training.degraded.patience)
         limit = stopped[0] if len(stopped) else len(history)
         expected = reached[0] + 1 if len(reached) and reached[0] <= limit else 0
@@ -39,7 +44,9 @@ def test_a_subject_switches_at_the_first_epoch_that_is_better_by_the_threshold(w
 
 
 def test_engines_agree_on_all_but_a_few_subjects(workers):
-    config = small_config(training=replace(TrainingConfig(), degraded=StageConfig(8, 8), clean=StageConfig(4, 4)))
+    config = small_config(
+        training=replace(TrainingConfig(), degraded=StageConfig(8, 8), clean=StageConfig(4, 4))
+    )
     indices = np.arange(42)
     ours = run_cohort(Task.build(config), indices, workers, [])
     reference = run_cohort(Task.build(replace(config, engine="torch")), indices, workers, [])
@@ -60,7 +67,9 @@ def test_plateau_trains_longer_than_the_switch(workers):
 def test_the_published_recipe_accepts_about_a_third_and_the_robust_one_most(workers):
     shares = []
     for recipe in (PUBLISHED, replace(TrainingConfig(), min_test_accuracy=0.0)):
-        config = replace(small_config(training=recipe), architecture=type(small_config().architecture)())
+        config = replace(
+            small_config(training=recipe), architecture=type(small_config().architecture)()
+        )
         result = run_cohort(Task.build(config), np.arange(280), workers, [])
         assert set(Counter(result.outcomes)) <= {"accepted", *REASONS}
         shares.append(len(result.accepted) / 280)
@@ -82,4 +91,6 @@ def test_accepted_subjects_pass_every_gate(workers):
     improvement = (result.improved_accuracy - result.degraded_accuracy)[result.accepted]
     assert (improvement >= config.training.min_improvement - 1e-9).all()
     assert (result.test_accuracy[result.accepted, 1] >= config.training.min_test_accuracy).all()
-    assert ((result.responses[result.accepted] >= 0) & (result.responses[result.accepted] <= 1)).all()
+    assert (
+        (result.responses[result.accepted] >= 0) & (result.responses[result.accepted] <= 1)
+    ).all()

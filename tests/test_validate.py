@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_cli import call
 
-from muat_exp.checksums import write_checksums
+from muat_exp.dataset.checksums import write_checksums
 from muat_exp.dataset.parquet import open_parquet
-from muat_exp.dataset.validate import validate
 from muat_exp.errors import DatasetError
+from muat_exp.validation.validate import validate
 
 
 @pytest.fixture
@@ -30,7 +30,12 @@ def change(folder, part, column, row, value):
     values = table[column].to_pylist()
     values[row] = value(values[row], values) if callable(value) else value
     place = table.column_names.index(column)
-    pq.write_table(table.set_column(place, table.schema.field(place), pa.array(values, table.schema.field(place).type)), path)
+    pq.write_table(
+        table.set_column(
+            place, table.schema.field(place), pa.array(values, table.schema.field(place).type)
+        ),
+        path,
+    )
     (folder / "SHA256SUMS").unlink()
     write_checksums(folder)
 
@@ -51,20 +56,50 @@ def shifted(weights, column):
         ("subjects", "weights", shifted, "classification_prompt is not a rendering"),
         ("subjects", "weights", lambda weights, column: column[0], "weights"),
         ("subjects", "weights", lambda weights, column: weights[:-1], "not as many numbers"),
-        ("subjects", "weights", lambda weights, column: [float("nan"), *weights[1:]], "not finite, or so large"),
-        ("subjects", "weights", lambda weights, column: [1e30] * len(weights), "not finite, or so large"),
+        (
+            "subjects",
+            "weights",
+            lambda weights, column: [float("nan"), *weights[1:]],
+            "not finite, or so large",
+        ),
+        (
+            "subjects",
+            "weights",
+            lambda weights, column: [1e30] * len(weights),
+            "not finite, or so large",
+        ),
         ("subjects", "weights", None, "weights has a null"),
         ("subjects", "response", None, "response has a null"),
-        ("subjects", "selected_patterns", lambda names, column: [None], "selected_patterns has a null"),
+        (
+            "subjects",
+            "selected_patterns",
+            lambda names, column: [None],
+            "selected_patterns has a null",
+        ),
         ("subjects", "num_layers", -3, "num_layers is not what its number and the seed give"),
         ("subjects", "example_id", -1, "do not hold the same examples"),
         ("prompts", "classification_text", None, "classification_text has a null"),
         ("subjects", "signature", shifted, "its signature is not what its network gives"),
-        ("subjects", "target_pattern", "palindrome", "target_pattern is not what its number and the seed give"),
+        (
+            "subjects",
+            "target_pattern",
+            "palindrome",
+            "target_pattern is not what its number and the seed give",
+        ),
         ("subjects", "corrupted_labels", 99, "number of corrupted labels"),
         ("subjects", "example_id", lambda number, column: column[0], "more than once"),
-        ("subjects", "response", lambda shares, column: dict.fromkeys(shares, 0.5), "response is not what its network gives"),
-        ("prompts", "classification_completion", "alternating or so", "classification_completion is not a rendering"),
+        (
+            "subjects",
+            "response",
+            lambda shares, column: dict.fromkeys(shares, 0.5),
+            "response is not what its network gives",
+        ),
+        (
+            "prompts",
+            "classification_completion",
+            "alternating or so",
+            "classification_completion is not a rendering",
+        ),
         ("prompts", "metadata", json.dumps({"target_pattern": "x"}), "metadata is not a rendering"),
     ],
 )
@@ -78,14 +113,20 @@ def test_damage_is_found_by_checksums(dataset, workers):
     (dataset / "README.md").unlink()
     (dataset / "extra").write_text("x")
     faults = " ".join(validate(dataset, workers))
-    for sentence in ("probe_set.json does not have its checksum", "README.md is missing", "extra is not in SHA256SUMS"):
+    for sentence in (
+        "probe_set.json does not have its checksum",
+        "README.md is missing",
+        "extra is not in SHA256SUMS",
+    ):
         assert sentence in faults
 
 
 def test_a_card_that_tells_other_counts_is_found(dataset, workers):
     card = dataset / "README.md"
     card.write_text(re.sub(r"(\| palindrome \| \d+ \| )\d+", r"\g<1>9", card.read_text(), count=1))
-    assert "README.md does not have the line that the data give: | palindrome |" in " ".join(validate(dataset, workers))
+    assert "README.md does not have the line that the data give: | palindrome |" in " ".join(
+        validate(dataset, workers)
+    )
 
 
 def test_a_summary_that_tells_other_figures_is_found(dataset, workers):
@@ -103,14 +144,26 @@ def test_a_dataset_with_everything_in_it_is_sound(full, workers):
 @pytest.mark.parametrize(
     ("part", "column", "value", "sentence"),
     [
-        ("subjects", "degraded_signature", lambda row, column: [row[0] + 1, *row[1:]], "its degraded_signature is not"),
+        (
+            "subjects",
+            "degraded_signature",
+            lambda row, column: [row[0] + 1, *row[1:]],
+            "its degraded_signature is not",
+        ),
         ("subjects", "history", lambda row, column: row[:4], "history has not as many numbers"),
-        ("subjects", "weights", lambda row, column: [row[0] * 1.001, *row[1:]], "not stored as the configuration says"),
+        (
+            "subjects",
+            "weights",
+            lambda row, column: [row[0] * 1.001, *row[1:]],
+            "not stored as the configuration says",
+        ),
         ("prompts", "modification_completion", "{}", "modification_completion is not a rendering"),
         ("prompts", "training_metrics", "{}", "training_metrics is not a rendering"),
     ],
 )
-def test_a_changed_cell_of_an_optional_column_is_found(full, tmp_path, workers, part, column, value, sentence):
+def test_a_changed_cell_of_an_optional_column_is_found(
+    full, tmp_path, workers, part, column, value, sentence
+):
     folder = shutil.copytree(full.dataset, tmp_path / "dataset")
     change(folder, part, column, 3, value)
     assert sentence in " ".join(validate(folder, workers))
@@ -134,7 +187,10 @@ def test_the_command_tells_and_fails(dataset, tmp_path):
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize(("arguments", "sentence"), [(["dataset=nowhere"], "nowhere"), ([], "task=validate needs dataset")])
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [(["dataset=nowhere"], "nowhere"), ([], "task=validate needs dataset")],
+)
 def test_a_folder_without_a_dataset_is_a_sentence(tmp_path, arguments, sentence):
     done = call(tmp_path, "task=validate", *arguments)
     assert done.returncode in (1, 2)
@@ -175,14 +231,34 @@ def test_a_dataset_of_published_fields_alone_is_checked_as_far_as_they_go(foreig
 @pytest.mark.parametrize(
     ("column", "value", "sentence"),
     [
-        ("classification_prompt", lambda row, column: column[0], "its weights are those of example"),
-        ("classification_prompt", lambda row, column: row.replace("network.0.bias", "x"), "can't be read from its prompt"),
+        (
+            "classification_prompt",
+            lambda row, column: column[0],
+            "its weights are those of example",
+        ),
+        (
+            "classification_prompt",
+            lambda row, column: row.replace("network.0.bias", "x"),
+            "can't be read from its prompt",
+        ),
         ("classification_completion", "palindrome or so", "not its prompt followed by"),
         ("example_id", lambda row, column: column[0], "occurs more than once"),
         ("metadata", "[]", "metadata is no JSON object"),
-        ("metadata", lambda row, column: row.replace('"improvement":', '"improvement":9'), "not the difference"),
-        ("metadata", lambda row, column: row.replace('"num_layers":', '"num_layers":1'), "model_config says num_layers"),
-        ("metadata", lambda row, column: row.replace('"target_pattern":"', '"target_pattern":"x'), "no known pattern"),
+        (
+            "metadata",
+            lambda row, column: row.replace('"improvement":', '"improvement":9'),
+            "not the difference",
+        ),
+        (
+            "metadata",
+            lambda row, column: row.replace('"num_layers":', '"num_layers":1'),
+            "model_config says num_layers",
+        ),
+        (
+            "metadata",
+            lambda row, column: row.replace('"target_pattern":"', '"target_pattern":"x'),
+            "no known pattern",
+        ),
     ],
 )
 def test_faults_of_published_fields_are_found(foreign, workers, column, value, sentence):
@@ -203,7 +279,8 @@ def test_a_folder_of_other_files_is_no_dataset(tmp_path, workers):
 
 def test_what_would_fill_the_memory_is_refused(dataset, workers):
     bomb = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
-        f"{name}: &{name} [{', '.join(['*' + before] * 9)}]\n" for before, name in zip("abcdefgh", "bcdefghi", strict=True)
+        f"{name}: &{name} [{', '.join(['*' + before] * 9)}]\n"
+        for before, name in zip("abcdefgh", "bcdefghi", strict=True)
     )
     (dataset / "config.yaml").write_text(bomb)
     with pytest.raises(DatasetError, match="has an alias"):
@@ -226,11 +303,20 @@ def test_an_interpolation_in_a_configuration_is_not_resolved(dataset, workers, m
 @pytest.mark.parametrize(
     ("move", "sentence"),
     [
-        (lambda path: path.rename(path.with_name("part.parquet")), "part.parquet is no name of a shard"),
-        (lambda path: path.rename(path.with_name("train-00001-of-00002.parquet")), "has no counterpart in"),
+        (
+            lambda path: path.rename(path.with_name("part.parquet")),
+            "part.parquet is no name of a shard",
+        ),
+        (
+            lambda path: path.rename(path.with_name("train-00001-of-00002.parquet")),
+            "has no counterpart in",
+        ),
         (lambda path: path.unlink(), "has no counterpart in subjects"),
         (lambda path: path.write_bytes(b"PAR1"), "can't be read"),
-        (lambda path: shutil.copy(path, path.with_name("train-00001-of-00002.parquet")), "train has 1 of 2 shards"),
+        (
+            lambda path: shutil.copy(path, path.with_name("train-00001-of-00002.parquet")),
+            "train has 1 of 2 shards",
+        ),
     ],
 )
 def test_all_faults_of_files_are_listed(dataset, workers, move, sentence):
@@ -244,8 +330,14 @@ def test_all_faults_of_files_are_listed(dataset, workers, move, sentence):
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        (lambda summary: summary.update(attempts=summary["attempts"] + 1), "the attempts of all are not"),
-        (lambda summary: summary["patterns"]["alternating"]["rejected"].update(diverged=1), "attempts of alternating are not"),
+        (
+            lambda summary: summary.update(attempts=summary["attempts"] + 1),
+            "the attempts of all are not",
+        ),
+        (
+            lambda summary: summary["patterns"]["alternating"]["rejected"].update(diverged=1),
+            "attempts of alternating are not",
+        ),
         (lambda summary: summary.update(config_signature="0" * 16), "config_signature is 0000"),
         (lambda summary: summary["patterns"].pop("alternating"), "lacks figures"),
     ],
@@ -262,7 +354,9 @@ def test_an_example_that_the_rules_would_have_rejected_is_found(run, tmp_path, w
     folder = shutil.copytree(run.dataset, tmp_path / "dataset")
     path = folder / "config.yaml"
     path.write_text(path.read_text().replace("min_test_accuracy: 0.55", "min_test_accuracy: 0.99"))
-    assert "less improvement or test accuracy than the configuration accepts" in " ".join(validate(folder, workers))
+    assert "less improvement or test accuracy than the configuration accepts" in " ".join(
+        validate(folder, workers)
+    )
 
 
 def test_weights_that_are_not_quantised_are_found(run, tmp_path, workers):

@@ -6,7 +6,16 @@ from numba import njit
 from scipy.stats import norm
 
 from muat_exp.kernels.network import cross_entropy, exp, normal
-from muat_exp.kernels.vector import broadcast, load, nearest, power_of_two, store, store_totals, total, where_above
+from muat_exp.kernels.vector import (
+    broadcast,
+    load,
+    nearest,
+    power_of_two,
+    store,
+    store_totals,
+    total,
+    where_above,
+)
 
 GENERATOR = np.random.default_rng(0)
 A, B = (GENERATOR.normal(size=16).astype(np.float32) for _ in range(2))
@@ -99,7 +108,9 @@ def test_cross_entropy_agrees_with_float64(examples):
     exact, label = z.astype(np.float64), y[:examples]
     assert loss == pytest.approx((np.logaddexp(0, exact) - exact * label).sum(), rel=1e-5, abs=1e-5)
     assert right == ((z > 0) == (label > 0.5)).sum()
-    assert np.allclose(residual[0, 0, :examples], (1 / (1 + np.exp(-exact)) - label) / examples, atol=1e-6)
+    assert np.allclose(
+        residual[0, 0, :examples], (1 / (1 + np.exp(-exact)) - label) / examples, atol=1e-6
+    )
     assert not residual[0, 0, examples:].any()
 
 
@@ -116,4 +127,6 @@ def test_the_normal_distribution_is_accurate():
     distribution, density = np.zeros_like(x), np.zeros_like(x)
     apply_normal(x, distribution, density)
     assert np.abs(distribution - norm.cdf(x.astype(np.float64))).max() < 1.5e-7
-    assert np.allclose(density, np.sqrt(2 * np.pi) * norm.pdf(x.astype(np.float64)), rtol=2e-5, atol=1e-7)
+    assert np.allclose(
+        density, np.sqrt(2 * np.pi) * norm.pdf(x.astype(np.float64)), rtol=2e-5, atol=1e-7
+    )

@@ -24,9 +24,15 @@ EXAMPLES = (1_000, 10_000, 50_000)
 
 def plan(quick: bool) -> list[tuple[str, dict[str, Any]]]:
     """All cases and their options; `quick` leaves out what takes minutes."""
-    shapes = [dict(zip(("recipe", "architecture", "workers"), shape, strict=True)) for shape in SHAPES]
+    shapes = [
+        dict(zip(("recipe", "architecture", "workers"), shape, strict=True)) for shape in SHAPES
+    ]
     return [
-        *(("loop", {"way": way, "recipe": recipe, "subjects": SUBJECTS[way]}) for recipe in RECIPES for way in SUBJECTS),
+        *(
+            ("loop", {"way": way, "recipe": recipe, "subjects": SUBJECTS[way]})
+            for recipe in RECIPES
+            for way in SUBJECTS
+        ),
         *(("pipeline", shape) for shape in shapes),
         *(("training", shape) for shape in shapes),
         *(("phases", {"recipe": recipe}) for recipe in RECIPES),
@@ -40,7 +46,15 @@ def plan(quick: bool) -> list[tuple[str, dict[str, Any]]]:
 
 def run_case(case: str, options: dict[str, Any]) -> dict[str, Any]:
     """`measure` in a process of its own."""
-    command = [sys.executable, "-m", "muat_exp.benchmark", "--case", case, "--options", json.dumps(options)]
+    command = [
+        sys.executable,
+        "-m",
+        "muat_exp.benchmark",
+        "--case",
+        case,
+        "--options",
+        json.dumps(options),
+    ]
     finished = subprocess.run(command, capture_output=True, text=True, check=False)
     if finished.returncode:
         raise SystemExit(f"{case} {options} failed:\n{finished.stderr}")
@@ -51,10 +65,18 @@ def main() -> None:
     """Runs everything, or one case where asked to."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--case", choices=CASES, help="run one case and print its row as JSON")
-    parser.add_argument("--options", type=json.loads, default={}, help="the case's options, as a JSON object")
-    parser.add_argument("--quick", action="store_true", help="leave out the runs of 10,000 and 50,000 examples")
-    parser.add_argument("--json", type=Path, default=Path("outputs/bench.json"), help="where the results are kept")
-    parser.add_argument("--plot", type=Path, default=Path("outputs/bench.svg"), help="where the figure goes")
+    parser.add_argument(
+        "--options", type=json.loads, default={}, help="the case's options, as a JSON object"
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="leave out the runs of 10,000 and 50,000 examples"
+    )
+    parser.add_argument(
+        "--json", type=Path, default=Path("outputs/bench.json"), help="where the results are kept"
+    )
+    parser.add_argument(
+        "--plot", type=Path, default=Path("outputs/bench.svg"), help="where the figure goes"
+    )
     arguments = parser.parse_args()
     if arguments.case:
         print(json.dumps(measure(arguments.case, arguments.options)))
@@ -63,7 +85,9 @@ def main() -> None:
     results: Results = {}
     console = Console(stderr=True)
     for case, options in plan(arguments.quick):
-        console.print(f"{case} {' '.join(f'{key}={value}' for key, value in options.items())}", style="dim")
+        console.print(
+            f"{case} {' '.join(f'{key}={value}' for key, value in options.items())}", style="dim"
+        )
         results.setdefault(case, []).append(run_case(case, options))
     show(results, before)
     arguments.json.parent.mkdir(parents=True, exist_ok=True)

@@ -16,41 +16,43 @@ from typing import Any
 
 import numpy as np
 
+from muat_exp.app.compose import load_config
 from muat_exp.benchmark.finished import finished
 from muat_exp.benchmark.one_at_a_time import STAGES, one_at_a_time
-from muat_exp.compose import load_config
-from muat_exp.config import Config
+from muat_exp.config.groups import Config
 
-Row = dict[str, Any]
-ATTEMPTS = 4088  # of one pipeline run: two whole cohorts, so many of every pattern
-COHORT = 2048  # attempts of one training run
+_Row = dict[str, Any]
+_ATTEMPTS = 4088  # of one pipeline run: two whole cohorts, so many of every pattern
+_COHORT = 2048  # attempts of one training run
 
 
-def quiet() -> None:
+def _quiet() -> None:
     """Keeps library chatter off the terminal."""
     warnings.filterwarnings("ignore")
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
 
 
-def peak_memory() -> float:
+def _peak_memory() -> float:
     """Peak memory of this process in MiB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def fixed_attempts(config: Config, count: int) -> Config:
+def _fixed_attempts(config: Config, count: int) -> Config:
     """One attempt an example: exactly the attempts 0 to count - 1, accepted or not, as the loops train them."""
-    dataset = replace(config.dataset, num_examples=count, max_attempts_per_example=1, on_shortfall="accept")
+    dataset = replace(
+        config.dataset, num_examples=count, max_attempts_per_example=1, on_shortfall="accept"
+    )
     return replace(config, dataset=dataset)
 
 
-def warm(config: Config, folder: Path) -> None:
+def _warm(config: Config, folder: Path) -> None:
     """A small run, which loads the compiled kernels."""
-    from muat_exp.pipeline import generate
+    from muat_exp.generation.pipeline import generate
 
-    generate(fixed_attempts(config, 28), folder / "warm")
+    generate(_fixed_attempts(config, 28), folder / "warm")
 
 
-def loop(way: str, recipe: str, subjects: int) -> Row:
+def _loop(way: str, recipe: str, subjects: int) -> _Row:
     """One subject at a time, from its data to its prompt."""
     import pytorch_lightning  # noqa: F401 - its import is not what is measured
 
@@ -62,40 +64,48 @@ def loop(way: str, recipe: str, subjects: int) -> Row:
     return {"attempts": subjects, "seconds": seconds, "attempts_per_second": subjects / seconds}
 
 
-def pipeline(recipe: str, architecture: str, workers: int) -> Row:
+def _pipeline(recipe: str, architecture: str, workers: int) -> _Row:
     """The whole pipeline on the same attempts as the loops."""
-    from muat_exp.pipeline import generate
+    from muat_exp.generation.pipeline import generate
 
-    config = replace(load_config([f"training={recipe}", f"architecture={architecture}"]), workers=workers)
+    config = replace(
+        load_config([f"training={recipe}", f"architecture={architecture}"]), workers=workers
+    )
     with tempfile.TemporaryDirectory() as folder:
-        warm(config, Path(folder))
+        _warm(config, Path(folder))
         begin = time.perf_counter()
-        summary = generate(fixed_attempts(config, ATTEMPTS), Path(folder) / "timed").summary
+        summary = generate(_fixed_attempts(config, _ATTEMPTS), Path(folder) / "timed").summary
         seconds = time.perf_counter() - begin
-    rates = {"attempts_per_second": ATTEMPTS / seconds, "accepted_per_second": summary["accepted"] / seconds}
-    return {"attempts": ATTEMPTS, "accepted": summary["accepted"], "seconds": seconds} | rates
+    rates = {
+        "attempts_per_second": _ATTEMPTS / seconds,
+        "accepted_per_second": summary["accepted"] / seconds,
+    }
+    return {"attempts": _ATTEMPTS, "accepted": summary["accepted"], "seconds": seconds} | rates
 
 
-def growth(examples: int) -> Row:
+def _growth(examples: int) -> _Row:
     """A default run of so many examples: its time and memory should grow with nothing but their number, and not at all."""
-    from muat_exp.pipeline import generate
+    from muat_exp.generation.pipeline import generate
 
     config = load_config([f"dataset.num_examples={examples}"])
     with tempfile.TemporaryDirectory() as folder:
-        warm(config, Path(folder))
+        _warm(config, Path(folder))
         summary = generate(config, Path(folder) / "timed").summary
     keys = ("attempts_trained", "attempts_per_second", "accepted_per_second")
-    return {"examples": examples, "seconds": summary["seconds"]["total"]} | {key: summary[key] for key in keys}
+    return {"examples": examples, "seconds": summary["seconds"]["total"]} | {
+        key: summary[key] for key in keys
+    }
 
 
-def matmul_peak() -> float:
+def _matmul_peak() -> float:
     """GFLOP/s of one thread in the best float32 matrix product that PyTorch has here."""
     import torch
 
     torch.set_num_threads(1)
     best = 0.0
     for size in (512, 1024, 2048):
-        a, b = torch.rand(size, size), torch.rand(size, size)
+        a = torch.rand(size, size)
+        b = torch.rand(size, size)
         for _ in range(4):
             begin = time.perf_counter()
             a @ b
@@ -103,19 +113,29 @@ def matmul_peak() -> float:
     return best / 1e9
 
 
-def training(recipe: str, architecture: str, workers: int) -> Row:
+def training(recipe: str, architecture: str, workers: int) -> _Row:
     """Both stages of one cohort, in Lightning, its data drawn before."""
-    from muat_exp.engine import CompiledEngine, worker_threads
-    from muat_exp.measurement import Task
-    from muat_exp.subject import draw_data, draw_specs
-    from muat_exp.training import train_clean, train_degraded
+    from muat_exp.evaluation.measurement import Task
+    from muat_exp.executors.threads import worker_threads
+    from muat_exp.subjects.data import draw_data
+    from muat_exp.subjects.specs import draw_specs
+    from muat_exp.training.engines.compiled import CompiledEngine
+    from muat_exp.training.stages import train_clean, train_degraded
 
-    config, work = load_config([f"training={recipe}", f"architecture={architecture}"]), [0.0]
-    task, specs = Task.build(config), draw_specs(config, np.arange(COHORT))
-    data, features = draw_data(config, task.space, specs), config.patterns.sequence_length
-    products = features * specs.widths + (specs.depths - 1) * specs.widths**2 + specs.widths  # multiplications an example
-    step = 6 * products - 2 * features * specs.widths  # forward and twice that backward, but for the inputs' gradient
-    train_epoch, evaluate = CompiledEngine.train_epoch, CompiledEngine.evaluate
+    config = load_config([f"training={recipe}", f"architecture={architecture}"])
+    work = [0.0]
+    task = Task.build(config)
+    specs = draw_specs(config, np.arange(_COHORT))
+    data = draw_data(config, task.space, specs)
+    features = config.patterns.sequence_length
+    products = (
+        features * specs.widths + (specs.depths - 1) * specs.widths**2 + specs.widths
+    )  # multiplications an example
+    step = (
+        6 * products - 2 * features * specs.widths
+    )  # forward and twice that backward, but for the inputs' gradient
+    train_epoch = CompiledEngine.train_epoch
+    evaluate = CompiledEngine.evaluate
 
     def count(method: Callable[..., Any], operations: Any, rows: int) -> Callable[..., Any]:
         def counted(self: CompiledEngine, which: Any, *more: Any) -> Any:
@@ -134,12 +154,17 @@ def training(recipe: str, architecture: str, workers: int) -> Row:
         degraded = train_degraded(config, specs, data, threads, [])
         train_clean(config, specs, data, degraded, threads, [])
         seconds = time.perf_counter() - begin
-    speed, peak = work[0] / seconds / workers / 1e9, matmul_peak()
-    row = {"attempts": COHORT, "seconds": seconds, "attempts_per_second": COHORT / seconds}
-    return row | {"gflops_per_worker": speed, "matmul_peak_gflops": peak, "share_of_peak": speed / peak}
+    speed = work[0] / seconds / workers / 1e9
+    peak = _matmul_peak()
+    row = {"attempts": _COHORT, "seconds": seconds, "attempts_per_second": _COHORT / seconds}
+    return row | {
+        "gflops_per_worker": speed,
+        "matmul_peak_gflops": peak,
+        "share_of_peak": speed / peak,
+    }
 
 
-class Profile:
+class _Profile:
     """CPU seconds by part of the pipeline, while its functions are wrapped."""
 
     def __init__(self) -> None:
@@ -160,14 +185,20 @@ class Profile:
 
 
 @contextmanager
-def wrapped_pipeline() -> Iterator[Profile]:
+def _wrapped_pipeline() -> Iterator[_Profile]:
     """Wraps the parts of the pipeline. Cohorts go one after another meanwhile, so that nothing else runs beside a kernel."""
-    from muat_exp import cohort, training
-    from muat_exp.dataset import rendering, store
-    from muat_exp.engine import CompiledEngine
+    from muat_exp.dataset import writing as store
+    from muat_exp.generation import cohort
+    from muat_exp.prompts import rendering
+    from muat_exp.training import callbacks
+    from muat_exp.training import stages as training
+    from muat_exp.training.engines.compiled import CompiledEngine
 
-    profile, process, thread = Profile(), time.process_time, time.thread_time
-    from muat_exp import pipeline as run
+    profile = _Profile()
+    process = time.process_time
+    thread = time.thread_time
+    from muat_exp.generation import pipeline as run
+
     run.IN_FLIGHT = 1
     profile.wrap(CompiledEngine, "train_epoch", "training", process)
     profile.wrap(CompiledEngine, "evaluate", "validation", process)
@@ -175,11 +206,11 @@ def wrapped_pipeline() -> Iterator[Profile]:
     profile.wrap(cohort, "train_clean", "stages", process)
     profile.wrap(training, "fit", "fits", process)
     for callback in (
-        training.MetricsLogging,
-        training.DivergenceGuard,
-        training.BestWeights,
-        training.EarlyStop,
-        training.StageSwitch,
+        callbacks.MetricsLogging,
+        callbacks.DivergenceGuard,
+        callbacks.BestWeights,
+        callbacks.EarlyStop,
+        callbacks.StageSwitch,
     ):
         profile.wrap(callback, "on_validation_end", "callbacks", process)
     profile.wrap(cohort, "draw_data", "sequences", process)
@@ -193,16 +224,16 @@ def wrapped_pipeline() -> Iterator[Profile]:
     yield profile
 
 
-def phases(recipe: str) -> Row:
+def _phases(recipe: str) -> _Row:
     """Where the CPU time of the whole pipeline goes, one worker."""
-    from muat_exp.pipeline import generate
+    from muat_exp.generation.pipeline import generate
 
     config = replace(load_config([f"training={recipe}"]), workers=1)
     with tempfile.TemporaryDirectory() as folder:
-        warm(config, Path(folder))
-        with wrapped_pipeline() as profile:
+        _warm(config, Path(folder))
+        with _wrapped_pipeline() as profile:
             begin = time.process_time()
-            generate(fixed_attempts(config, ATTEMPTS), Path(folder) / "timed")
+            generate(_fixed_attempts(config, _ATTEMPTS), Path(folder) / "timed")
             total = time.process_time() - begin
     seconds = profile.seconds
     stages, fits, cohorts = (seconds.pop(part) for part in ("stages", "fits", "cohorts"))
@@ -211,54 +242,83 @@ def phases(recipe: str) -> Row:
     seconds["stage set-up"] = stages - fits
     seconds["cohort files"] = cohorts - stages - measured
     seconds["everything else"] = total - sum(seconds.values())
-    return {"cpu_seconds": total, "shares": {part: value / total for part, value in sorted(seconds.items())}}
+    return {
+        "cpu_seconds": total,
+        "shares": {part: value / total for part, value in sorted(seconds.items())},
+    }
 
 
-def command_seconds(*arguments: str) -> float:
+def _command_seconds(*arguments: str) -> float:
     """Seconds of `python -m muat_exp` with these arguments."""
     begin = time.perf_counter()
     subprocess.run([sys.executable, "-m", "muat_exp", *arguments], capture_output=True, check=True)
     return time.perf_counter() - begin
 
 
-def start_up() -> Row:
+def _start_up() -> _Row:
     """Seconds until `--help` has answered, and for the whole smoke experiment with compiled kernels."""
     with tempfile.TemporaryDirectory() as folder:
-        smoke = [command_seconds("experiment=smoke", f"hydra.run.dir={folder}/{name}") for name in ("first", "second")]
-        return {"help_seconds": min(command_seconds("--help") for _ in range(3)), "smoke_seconds": min(smoke)}
+        smoke = [
+            _command_seconds("experiment=smoke", f"hydra.run.dir={folder}/{name}")
+            for name in ("first", "second")
+        ]
+        return {
+            "help_seconds": min(_command_seconds("--help") for _ in range(3)),
+            "smoke_seconds": min(smoke),
+        }
 
 
-def tracking(pairs: int) -> Row:
+def tracking(pairs: int) -> _Row:
     """A default run with W&B offline beside one without, in turns; the median of their ratios is what W&B costs."""
     seconds: dict[str, list[float]] = {"wandb": [], "csv": []}
     with tempfile.TemporaryDirectory() as folder:
-        command_seconds("experiment=smoke", f"hydra.run.dir={folder}/warm")
+        _command_seconds("experiment=smoke", f"hydra.run.dir={folder}/warm")
         for pair in range(pairs):
-            for logger in sorted(seconds, reverse=bool(pair % 2)):  # neither is always the first of its pair
+            for logger in sorted(
+                seconds, reverse=bool(pair % 2)
+            ):  # neither is always the first of its pair
                 run = f"{folder}/{pair}-{logger}"
-                seconds[logger].append(command_seconds(f"logger={logger}", f"hydra.run.dir={run}"))
+                seconds[logger].append(_command_seconds(f"logger={logger}", f"hydra.run.dir={run}"))
     ratios = np.array(seconds["wandb"]) / np.array(seconds["csv"])
     medians = {f"{logger}_seconds": float(np.median(values)) for logger, values in seconds.items()}
-    return {"pairs": pairs, "cost": float(np.median(ratios)) - 1, "ratios": ratios.tolist()} | medians
+    return {
+        "pairs": pairs,
+        "cost": float(np.median(ratios)) - 1,
+        "ratios": ratios.tolist(),
+    } | medians
 
 
-def sweep(jobs: int) -> Row:
+def sweep(jobs: int) -> _Row:
     """A sweep of tiny jobs: seconds a job spends outside its own work, from the second job on, W&B included."""
-    tiny = ["experiment=smoke", "training=published", "patterns.enabled=[starts_with,contains_abc]", "dataset.num_examples=8"]
+    tiny = [
+        "experiment=smoke",
+        "training=published",
+        "patterns.enabled=[starts_with,contains_abc]",
+        "dataset.num_examples=8",
+    ]
     with tempfile.TemporaryDirectory() as folder:
-        total = command_seconds("-m", *tiny, f"seed=range({jobs})", f"hydra.sweep.dir={folder}")
+        total = _command_seconds("-m", *tiny, f"seed=range({jobs})", f"hydra.sweep.dir={folder}")
         ends = [(Path(folder) / str(job) / "job.json").stat().st_mtime for job in range(jobs)]
-        summaries = [json.loads((Path(folder) / str(job) / "summary.json").read_bytes()) for job in range(1, jobs)]
+        summaries = [
+            json.loads((Path(folder) / str(job) / "summary.json").read_bytes())
+            for job in range(1, jobs)
+        ]
     work = float(np.mean([summary["seconds"]["total"] for summary in summaries]))
-    return {"jobs": jobs, "seconds": total, "work_a_job": work, "outside_a_job": (ends[-1] - ends[0]) / (jobs - 1) - work}
+    return {
+        "jobs": jobs,
+        "seconds": total,
+        "work_a_job": work,
+        "outside_a_job": (ends[-1] - ends[0]) / (jobs - 1) - work,
+    }
 
 
-CASES: dict[str, Callable[..., Row]] = {
-    case.__name__: case for case in (loop, pipeline, growth, training, phases, finished, start_up, tracking, sweep)
+CASES: dict[str, Callable[..., _Row]] = {
+    case.__name__: case
+    for case in (_loop, _pipeline, _growth, training, _phases, finished, _start_up, tracking, sweep)
 }
 
 
-def measure(case: str, options: Row) -> Row:
+def measure(case: str, options: _Row) -> _Row:
     """One row: the options, what the case measured, and the peak memory of this process in MiB."""
-    quiet()
-    return options | CASES[case](**options) | {"peak_memory_mib": peak_memory()}
+    _quiet()
+    return options | CASES[case](**options) | {"peak_memory_mib": _peak_memory()}

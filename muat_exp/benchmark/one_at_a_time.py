@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from muat_exp.config import Config
+from muat_exp.config.groups import Config
 
 
 @dataclass
-class Rules:
+class _Rules:
     """The stage rules for one subject, told of each epoch: `done` ends the stage."""
 
     threshold: float | None
@@ -32,12 +32,16 @@ class Rules:
         return self.switched or self.waited >= self.patience
 
 
-def plain_stage(module: Any, loaders: tuple[Any, Any], rate: float, epochs: int, rules: Rules) -> Any:
+def _plain_stage(
+    module: Any, loaders: tuple[Any, Any], rate: float, epochs: int, rules: _Rules
+) -> Any:
     """One stage as most people write it; returns the state with the best validation accuracy."""
     import torch
 
-    loss_function, optimizer = torch.nn.BCEWithLogitsLoss(), torch.optim.Adam(module.parameters(), lr=rate)
-    best, best_accuracy = None, -1.0
+    loss_function = torch.nn.BCEWithLogitsLoss()
+    optimizer = torch.optim.Adam(module.parameters(), lr=rate)
+    best = None
+    best_accuracy = -1.0
     for _ in range(epochs):
         for x, y in loaders[0]:
             optimizer.zero_grad()
@@ -48,13 +52,16 @@ def plain_stage(module: Any, loaders: tuple[Any, Any], rate: float, epochs: int,
         logits, labels = (torch.cat(parts) for parts in zip(*outputs, strict=True))
         accuracy = float(((logits > 0) == (labels > 0.5)).float().mean())
         if accuracy > best_accuracy:
-            best, best_accuracy = {name: value.clone() for name, value in module.state_dict().items()}, accuracy
+            best = {name: value.clone() for name, value in module.state_dict().items()}
+            best_accuracy = accuracy
         if rules.done(float(loss_function(logits, labels))):
             break
     return best
 
 
-def lightning_stage(module: Any, loaders: tuple[Any, Any], rate: float, epochs: int, rules: Rules) -> Any:
+def _lightning_stage(
+    module: Any, loaders: tuple[Any, Any], rate: float, epochs: int, rules: _Rules
+) -> Any:
     """The same stage as one Lightning fit."""
     import pytorch_lightning as pl
     import torch
@@ -62,18 +69,24 @@ def lightning_stage(module: Any, loaders: tuple[Any, Any], rate: float, epochs: 
     class Lit(pl.LightningModule):
         def __init__(self) -> None:
             super().__init__()
-            self.module, self.best_accuracy = module, -1.0
+            self.module = module
+            self.best_accuracy = -1.0
             self.best: Any = None
 
         def training_step(self, batch: Any, index: int) -> Any:
-            return torch.nn.functional.binary_cross_entropy_with_logits(self.module(batch[0]).squeeze(-1), batch[1])
+            return torch.nn.functional.binary_cross_entropy_with_logits(
+                self.module(batch[0]).squeeze(-1), batch[1]
+            )
 
         def validation_step(self, batch: Any, index: int) -> None:
             logits = self.module(batch[0]).squeeze(-1)
             accuracy = float(((logits > 0) == (batch[1] > 0.5)).float().mean())
             if accuracy > self.best_accuracy:
-                self.best, self.best_accuracy = {k: v.clone() for k, v in self.module.state_dict().items()}, accuracy
-            if rules.done(float(torch.nn.functional.binary_cross_entropy_with_logits(logits, batch[1]))):
+                self.best = {k: v.clone() for k, v in self.module.state_dict().items()}
+                self.best_accuracy = accuracy
+            if rules.done(
+                float(torch.nn.functional.binary_cross_entropy_with_logits(logits, batch[1]))
+            ):
                 self.trainer.should_stop = True
 
         def configure_optimizers(self) -> Any:
@@ -82,33 +95,49 @@ def lightning_stage(module: Any, loaders: tuple[Any, Any], rate: float, epochs: 
     disabled = ("enable_progress_bar", "enable_model_summary", "enable_checkpointing", "logger")
     quiet: dict[str, Any] = dict.fromkeys(disabled, False)
     lit = Lit()
-    trainer = pl.Trainer(max_epochs=epochs, accelerator="cpu", devices=1, num_sanity_val_steps=0, **quiet)
+    trainer = pl.Trainer(
+        max_epochs=epochs, accelerator="cpu", devices=1, num_sanity_val_steps=0, **quiet
+    )
     trainer.fit(lit, *loaders)
     return lit.best
 
 
-def train_one(config: Config, specs: Any, data: Any, module: Any, inputs: Callable[..., Any], stage: Any) -> Any:
+def _train_one(
+    config: Config, specs: Any, data: Any, module: Any, inputs: Callable[..., Any], stage: Any
+) -> Any:
     """Both stages of one subject: the degraded and the improved state, or None where a stage was not passed."""
     import torch
     from torch.utils.data import DataLoader, TensorDataset
 
-    recipe, x = config.training, inputs(data.tokens[0])
-    labels = [torch.from_numpy(data.corrupted[0]), torch.from_numpy(data.labels[: data.training_rows])]
-    held_out = TensorDataset(x[data.training_rows :], torch.from_numpy(data.labels[data.training_rows :]))
+    recipe = config.training
+    x = inputs(data.tokens[0])
+    labels = [
+        torch.from_numpy(data.corrupted[0]),
+        torch.from_numpy(data.labels[: data.training_rows]),
+    ]
+    held_out = TensorDataset(
+        x[data.training_rows :], torch.from_numpy(data.labels[data.training_rows :])
+    )
     states = []
     for number, (name, y) in enumerate(zip(("degraded", "clean"), labels, strict=True)):
         settings = getattr(recipe, name)
-        training = DataLoader(TensorDataset(x[: data.training_rows], y), recipe.batch_size, shuffle=True)
-        rules = Rules(recipe.switch_threshold if number == 0 else None, settings.patience)
+        training = DataLoader(
+            TensorDataset(x[: data.training_rows], y), recipe.batch_size, shuffle=True
+        )
+        rules = _Rules(recipe.switch_threshold if number == 0 else None, settings.patience)
         rate = float(specs.rates[0]) * settings.learning_rate_factor
         best = stage(module, (training, DataLoader(held_out, 64)), rate, settings.max_epochs, rules)
         if number == 0 and not rules.switched:
             return None
-        states.append(best if number else {key: value.clone() for key, value in module.state_dict().items()})
+        states.append(
+            best if number else {key: value.clone() for key, value in module.state_dict().items()}
+        )
     return states
 
 
-def describe_one(task: Any, specs: Any, data: Any, module: Any, states: Any, inputs: Callable[..., Any]) -> str | None:
+def _describe_one(
+    task: Any, specs: Any, data: Any, module: Any, states: Any, inputs: Callable[..., Any]
+) -> str | None:
     """A trained subject's tests, responses, signature and prompt, as JSON text; None where the test gate rejects it."""
     import torch
     from sklearn.decomposition import PCA
@@ -118,18 +147,27 @@ def describe_one(task: Any, specs: Any, data: Any, module: Any, states: Any, inp
 
     config = task.config
     key = random.generator_keys(config.seed, specs.indices, random.TESTS)[0]
-    sides = draw_tests(task.space, specs.selected[0], specs.targets[0], key, data.tokens[0], config.training.test_examples)
+    sides = draw_tests(
+        task.space,
+        specs.selected[0],
+        specs.targets[0],
+        key,
+        data.tokens[0],
+        config.training.test_examples,
+    )
     scores = []
     for state in states:
         module.load_state_dict(state)
         right = [
-            float(((module(inputs(rows)) > 0) == positive).float().mean()) for rows, positive in zip(sides, (1, 0), strict=True)
+            float(((module(inputs(rows)) > 0) == positive).float().mean())
+            for rows, positive in zip(sides, (1, 0), strict=True)
         ]
         scores.append(sum(right) / 2)
     if scores[1] < config.training.min_test_accuracy:
         return None
     (module(inputs(task.responses)) > 0).float().mean()
-    h, signature = inputs(task.probes.tokens), []
+    h = inputs(task.probes.tokens)
+    signature = []
     for layer in module:
         h = layer(h)
         if isinstance(layer, torch.nn.Linear):
@@ -145,9 +183,11 @@ def one_at_a_time(config: Config, count: int, stage: Callable[..., Any]) -> None
     import pyarrow.parquet as pq
     import torch
 
-    from muat_exp.engine import input_scaling
-    from muat_exp.measurement import Task
-    from muat_exp.subject import draw_data, draw_population, draw_specs
+    from muat_exp.evaluation.measurement import Task
+    from muat_exp.subjects.data import draw_data
+    from muat_exp.subjects.initialization import draw_population
+    from muat_exp.subjects.specs import draw_specs
+    from muat_exp.training.engines.base import input_scaling
 
     torch.set_num_threads(1)
     task = Task.build(config)
@@ -159,14 +199,17 @@ def one_at_a_time(config: Config, count: int, stage: Callable[..., Any]) -> None
     prompts = []
     for index in range(count):
         specs = draw_specs(config, np.array([index]))
-        data, module = draw_data(config, task.space, specs), draw_population(config, specs).to_module(0)
-        states = train_one(config, specs, data, module, inputs, stage)
+        data = draw_data(config, task.space, specs)
+        module = draw_population(config, specs).to_module(0)
+        states = _train_one(config, specs, data, module, inputs, stage)
         if states:
             with torch.no_grad():
-                prompts.append(describe_one(task, specs, data, module, states, inputs))
+                prompts.append(_describe_one(task, specs, data, module, states, inputs))
     with tempfile.TemporaryDirectory() as folder:
         table = pa.table({"prompt": [prompt for prompt in prompts if prompt]})
-        pq.write_table(table, Path(folder) / "train.parquet", compression="zstd", compression_level=1)
+        pq.write_table(
+            table, Path(folder) / "train.parquet", compression="zstd", compression_level=1
+        )
 
 
-STAGES = {"plain": plain_stage, "lightning": lightning_stage}
+STAGES = {"plain": _plain_stage, "lightning": _lightning_stage}

@@ -8,20 +8,26 @@ from rich.console import Console
 from rich.table import Table
 
 Results = dict[str, list[dict[str, Any]]]
-OPTIONS = ("way", "recipe", "architecture", "workers", "examples")
-WAYS = {"plain": "one PyTorch loop a subject, DataLoaders", "lightning": "one Lightning fit pair a subject"}
-BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#888888"  # Okabe and Ito's palette, told apart by every eye
+_OPTIONS = ("way", "recipe", "architecture", "workers", "examples")
+_WAYS = {
+    "plain": "one PyTorch loop a subject, DataLoaders",
+    "lightning": "one Lightning fit pair a subject",
+}
+# Okabe and Ito's palette, told apart by every eye
+_BLUE = "#0072B2"
+_ORANGE = "#D55E00"
+_GREY = "#888888"
 
 
-def options_of(row: dict[str, Any]) -> tuple[Any, ...]:
+def _options_of(row: dict[str, Any]) -> tuple[Any, ...]:
     """What tells a row from the others of its case."""
-    return tuple(row.get(name) for name in OPTIONS)
+    return tuple(row.get(name) for name in _OPTIONS)
 
 
 def change(case: str, row: dict[str, Any], before: Results) -> str:
     """How the row's speed differs from that of the last results."""
     for old in before.get(case, []):
-        if options_of(old) == options_of(row) and "attempts_per_second" in old:
+        if _options_of(old) == _options_of(row) and "attempts_per_second" in old:
             return f"{row['attempts_per_second'] / old['attempts_per_second'] - 1:+.0%}"
     return ""
 
@@ -30,37 +36,61 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> 
     """A table, its numbers to the right."""
     made = Table(title=title, title_justify="left")
     for column in columns:
-        made.add_column(column, justify="left" if column in ("recipe", "way", "architecture", "part") else "right")
+        made.add_column(
+            column,
+            justify="left" if column in ("recipe", "way", "architecture", "part") else "right",
+        )
     for row in rows:
         made.add_row(*row)
     return made
 
 
-def whole_pipeline(results: Results, before: Results) -> Table:
+def _whole_pipeline(results: Results, before: Results) -> Table:
     """Medium architecture beside the loops, as ratios to the plain one."""
-    plain = {row["recipe"]: row["attempts_per_second"] for row in results["loop"] if row["way"] == "plain"}
+    plain = {
+        row["recipe"]: row["attempts_per_second"]
+        for row in results["loop"]
+        if row["way"] == "plain"
+    }
     rows = []
     for case in ("loop", "pipeline"):
         for row in results[case]:
             if row.get("architecture", "medium") == "medium":
-                way = WAYS[row["way"]] if case == "loop" else f"muat_exp, workers={row['workers']}"
+                way = _WAYS[row["way"]] if case == "loop" else f"muat_exp, workers={row['workers']}"
                 speed = row["attempts_per_second"]
-                cells = f"{speed:.1f}", f"{speed / plain[row['recipe']]:.1f}x", f"{row['peak_memory_mib']:.0f}"
+                cells = (
+                    f"{speed:.1f}",
+                    f"{speed / plain[row['recipe']]:.1f}x",
+                    f"{row['peak_memory_mib']:.0f}",
+                )
                 rows.append((row["recipe"], way, *cells, change(case, row, before)))
     title = "Whole pipeline, from data to Parquet: medium architecture"
     rows.sort(key=lambda cells: cells[0], reverse=True)
     return table(title, ("recipe", "way", "attempts/s", "ratio", "peak MiB", "change"), rows)
 
 
-def by_architecture(results: Results, before: Results) -> Table:
+def _by_architecture(results: Results, before: Results) -> Table:
     """Whole pipeline and training alone."""
-    training = {options_of(row): row for row in results["training"]}
+    training = {_options_of(row): row for row in results["training"]}
     rows = []
     for row in results["pipeline"]:
-        alone = training[options_of(row)]
+        alone = training[_options_of(row)]
         rates = [f"{row[key]:.0f}" for key in ("attempts_per_second", "accepted_per_second")]
-        cells = f"{alone['attempts_per_second']:.0f}", f"{alone['gflops_per_worker']:.0f}", f"{alone['share_of_peak']:.0%}"
-        rows.append((row["recipe"], row["architecture"], str(row["workers"]), *rates, *cells, change("pipeline", row, before)))
+        cells = (
+            f"{alone['attempts_per_second']:.0f}",
+            f"{alone['gflops_per_worker']:.0f}",
+            f"{alone['share_of_peak']:.0%}",
+        )
+        rows.append(
+            (
+                row["recipe"],
+                row["architecture"],
+                str(row["workers"]),
+                *rates,
+                *cells,
+                change("pipeline", row, before),
+            )
+        )
     columns = (
         "recipe",
         "architecture",
@@ -75,17 +105,21 @@ def by_architecture(results: Results, before: Results) -> Table:
     return table("Whole pipeline and training alone", columns, rows)
 
 
-def growth(results: Results) -> Table:
+def _growth(results: Results) -> Table:
     """Time and memory against the number of examples."""
     rows = [
         (f"{row['examples']:,}", f"{row['seconds']:.1f}", f"{1000 * row['seconds'] / row['examples']:.2f}",
          f"{row['attempts_per_second']:.0f}", f"{row['peak_memory_mib']:.0f}")
         for row in results["growth"]
     ]  # fmt: skip
-    return table("Default configuration", ("examples", "seconds", "ms an example", "attempts/s", "peak MiB"), rows)
+    return table(
+        "Default configuration",
+        ("examples", "seconds", "ms an example", "attempts/s", "peak MiB"),
+        rows,
+    )
 
 
-def phases(results: Results) -> Table:
+def _phases(results: Results) -> Table:
     """Where the CPU time goes."""
     profiles = {row["recipe"]: row["shares"] for row in results["phases"]}
     parts = sorted(profiles["robust"], key=profiles["robust"].get, reverse=True)
@@ -93,24 +127,31 @@ def phases(results: Results) -> Table:
     return table("CPU time by part, one worker", ("part", *profiles), rows)
 
 
-def on_finished(results: Results) -> Table:
+def _on_finished(results: Results) -> Table:
     """Tasks on a dataset, and what each signature method costs."""
     row = results["finished"][0]
     rates = ("read_per_second", "rendered_per_second", "written_per_second", "validated_per_second")
     rows = [(rate.removesuffix("_per_second"), f"{row[rate]:,.0f} examples/s") for rate in rates]
-    rows += [(f"signature {name}", f"{taken:.2f} ms a subject") for name, taken in row["milliseconds_by_method"].items()]
+    rows += [
+        (f"signature {name}", f"{taken:.2f} ms a subject")
+        for name, taken in row["milliseconds_by_method"].items()
+    ]
     return table("A finished dataset", ("part", "speed"), rows)
 
 
 def show(results: Results, before: Results) -> None:
     """Prints all tables."""
-    console, start = Console(width=128), results["start_up"][0]
-    tracked, swept = results["tracking"][0], results["sweep"][0]
-    for shown in (whole_pipeline(results, before), by_architecture(results, before)):
+    console = Console(width=128)
+    start = results["start_up"][0]
+    tracked = results["tracking"][0]
+    swept = results["sweep"][0]
+    for shown in (_whole_pipeline(results, before), _by_architecture(results, before)):
         console.print(shown)
-    for part in (growth, phases, on_finished):
+    for part in (_growth, _phases, _on_finished):
         console.print(part(results))
-    console.print(f"--help answers in {start['help_seconds']:.2f} s; experiment=smoke takes {start['smoke_seconds']:.1f} s")
+    console.print(
+        f"--help answers in {start['help_seconds']:.2f} s; experiment=smoke takes {start['smoke_seconds']:.1f} s"
+    )
     console.print(
         f"W&B offline costs {tracked['cost']:+.1%} of a default run (median of {tracked['pairs']} pairs: "
         f"{tracked['wandb_seconds']:.2f} s with, {tracked['csv_seconds']:.2f} s without)"
@@ -136,17 +177,19 @@ def plot(results: Results, path: Path) -> None:
     with mpl.rc_context(style):
         figure = Figure(figsize=(11, 3.8), layout="constrained")
         left, middle, right = figure.subplots(1, 3, width_ratios=(1.3, 1, 1))
-        plot_phases(left, results["phases"])
-        plot_architectures(middle, results["pipeline"])
-        plot_growth(right, results["growth"])
+        _plot_phases(left, results["phases"])
+        _plot_architectures(middle, results["pipeline"])
+        _plot_growth(right, results["growth"])
         figure.savefig(path, metadata={"Date": None})
 
 
-def plot_phases(axes: Any, rows: list[dict[str, Any]]) -> None:
+def _plot_phases(axes: Any, rows: list[dict[str, Any]]) -> None:
     """Bars of the CPU shares, the largest on top."""
     profiles = {row["recipe"]: row["shares"] for row in rows}
     parts = sorted(profiles["robust"], key=profiles["robust"].get)
-    for offset, (recipe, colour) in zip((0.2, -0.2), (("robust", BLUE), ("published", ORANGE)), strict=True):
+    for offset, (recipe, colour) in zip(
+        (0.2, -0.2), (("robust", _BLUE), ("published", _ORANGE)), strict=True
+    ):
         shares = [100 * profiles[recipe][part] for part in parts]
         axes.barh([i + offset for i in range(len(parts))], shares, 0.38, color=colour, label=recipe)
     axes.set_yticks(range(len(parts)), parts)
@@ -155,31 +198,41 @@ def plot_phases(axes: Any, rows: list[dict[str, Any]]) -> None:
     axes.legend(frameon=False, loc="lower right")
 
 
-def plot_architectures(axes: Any, rows: list[dict[str, Any]]) -> None:
+def _plot_architectures(axes: Any, rows: list[dict[str, Any]]) -> None:
     """Whole-pipeline speed of each architecture with two workers, on a logarithmic axis."""
-    for recipe, colour in (("robust", BLUE), ("published", ORANGE)):
+    for recipe, colour in (("robust", _BLUE), ("published", _ORANGE)):
         points = [
-            (row["architecture"], row["attempts_per_second"]) for row in rows if (row["recipe"], row["workers"]) == (recipe, 2)
+            (row["architecture"], row["attempts_per_second"])
+            for row in rows
+            if (row["recipe"], row["workers"]) == (recipe, 2)
         ]
         axes.plot(*zip(*points, strict=True), "o-", color=colour)
         axes.annotate(recipe, points[1], xytext=(14, 12), textcoords="offset points", color=colour)
         for name, speed in points:
-            axes.annotate(f"{speed:.0f}", (name, speed), xytext=(5, 4), textcoords="offset points", fontsize=7, color=GREY)
+            axes.annotate(
+                f"{speed:.0f}",
+                (name, speed),
+                xytext=(5, 4),
+                textcoords="offset points",
+                fontsize=7,
+                color=_GREY,
+            )
     axes.set_yscale("log")
     axes.set_ylabel("attempts/s, whole pipeline")
     axes.set_title("Architectures, 2 workers", loc="left")
 
 
-def plot_growth(axes: Any, rows: list[dict[str, Any]]) -> None:
+def _plot_growth(axes: Any, rows: list[dict[str, Any]]) -> None:
     """Seconds against examples, and peak memory on a second axis."""
-    examples, seconds = [row["examples"] for row in rows], [row["seconds"] for row in rows]
-    axes.plot(examples, seconds, "o-", color=BLUE)
+    examples = [row["examples"] for row in rows]
+    seconds = [row["seconds"] for row in rows]
+    axes.plot(examples, seconds, "o-", color=_BLUE)
     axes.set_xlabel("examples")
-    axes.set_ylabel("seconds", color=BLUE)
+    axes.set_ylabel("seconds", color=_BLUE)
     axes.set_ylim(0)
     memory = axes.twinx()
     memory.spines["right"].set_visible(True)
-    memory.plot(examples, [row["peak_memory_mib"] / 1024 for row in rows], "s--", color=ORANGE)
-    memory.set_ylabel("peak memory, GiB", color=ORANGE)
+    memory.plot(examples, [row["peak_memory_mib"] / 1024 for row in rows], "s--", color=_ORANGE)
+    memory.set_ylabel("peak memory, GiB", color=_ORANGE)
     memory.set_ylim(0, 2)
     axes.set_title("Time and memory", loc="left")

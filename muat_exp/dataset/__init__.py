@@ -1,1 +1,1 @@
-"""The dataset on disk: records, prompts, Parquet shards, card, and reading it back."""
+"""The dataset on disk: schema, Parquet shards, card, and reading it back."""

@@ -12,28 +12,38 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from muat_exp.checksums import CHECKSUMS, FOREIGN, dataset_files, differences, read_checksums
-from muat_exp.config import Config, is_repo_id
+from muat_exp.config.checks import require
+from muat_exp.config.groups import Config, is_repo_id
+from muat_exp.dataset.checksums import (
+    CHECKSUMS,
+    FOREIGN,
+    dataset_files,
+    differences,
+    read_checksums,
+)
 from muat_exp.errors import DatasetError, HubError, MuatError
-from muat_exp.schema import require
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
-NEEDED = ("README.md", "config.yaml", "prompts/*.parquet", "subjects/*.parquet")
-PUBLISHED = ["*.parquet", "*.json", "*.md"]  # what is fetched of a dataset that was made elsewhere
-SHARDS = ["prompts/*.parquet", "subjects/*.parquet"]
-MOST = 5  # faults that are listed
-INSTALL = "pip install 'muat_exp[hub]'"
-AGAIN = "; the same command continues"
-ANSWERS = {
+_NEEDED = ("README.md", "config.yaml", "prompts/*.parquet", "subjects/*.parquet")
+_PUBLISHED = ["*.parquet", "*.json", "*.md"]  # what is fetched of a dataset that was made elsewhere
+_SHARDS = ["prompts/*.parquet", "subjects/*.parquet"]
+_MOST = 5  # faults that are listed
+_INSTALL = "pip install 'muat_exp[hub]'"
+_AGAIN = "; the same command continues"
+_ANSWERS = {
     401: "it does not accept the login, or has no such dataset that this login may see; see `hf auth login` and HF_TOKEN",
     403: "the token has no right to this; publishing needs one that may write there",
     404: "it has no such dataset, or none that this login may see",
-    429: f"it has had too many requests for now{AGAIN}",
+    429: f"it has had too many requests for now{_AGAIN}",
 }
-NO_CONNECTION = {"TransportError", "ConnectionError", "Timeout"}  # base classes, whichever HTTP library the client is built on
-SECRET = re.compile(r"(?<=Bearer )[^\s']+")
+_NO_CONNECTION = {
+    "TransportError",
+    "ConnectionError",
+    "Timeout",
+}  # base classes, whichever HTTP library the client is built on
+_SECRET = re.compile(r"(?<=Bearer )[^\s']+")
 
 
 def dataset_folder(name: str) -> Path:
@@ -46,15 +56,21 @@ def dataset_folder(name: str) -> Path:
     """
     folder = Path(name)
     if (folder / "dataset" / "config.yaml").is_file() and not (folder / "config.yaml").is_file():
-        raise DatasetError(f"{name} is the folder of a run, not of a dataset. Did you mean {folder / 'dataset'}?")
+        raise DatasetError(
+            f"{name} is the folder of a run, not of a dataset. Did you mean {folder / 'dataset'}?"
+        )
     if folder.is_dir():
         return folder
     if folder.exists():
         raise DatasetError(f"{name} is a file; name the folder of a dataset.")
     if not is_repo_id(name):
-        raise DatasetError(f"There is no folder {name}; name the folder of a dataset, or its <owner>/<name> on the Hub.")
+        raise DatasetError(
+            f"There is no folder {name}; name the folder of a dataset, or its <owner>/<name> on the Hub."
+        )
     if find_spec("huggingface_hub") is None:
-        raise DatasetError(f"There is no folder {name}; to read a dataset from the Hub: {INSTALL}.")
+        raise DatasetError(
+            f"There is no folder {name}; to read a dataset from the Hub: {_INSTALL}."
+        )
     return fetch(name)
 
 
@@ -67,13 +83,19 @@ def fetch(repo: str) -> Path:
     from huggingface_hub import snapshot_download
 
     try:
-        with quietly(sys.stderr.isatty()):
+        with _quietly(sys.stderr.isatty()):
             folder = Path(snapshot_download(repo, repo_type="dataset", allow_patterns=CHECKSUMS))
             noted = folder / CHECKSUMS
-            names = [CHECKSUMS, *read_checksums(noted)] if noted.is_file() else PUBLISHED
-            return Path(snapshot_download(repo, repo_type="dataset", revision=folder.name, allow_patterns=names))
+            names = [CHECKSUMS, *read_checksums(noted)] if noted.is_file() else _PUBLISHED
+            return Path(
+                snapshot_download(
+                    repo, repo_type="dataset", revision=folder.name, allow_patterns=names
+                )
+            )
     except Exception as error:  # whatever the client raises: it has no common class
-        raise DatasetError(f"There is no folder {repo}, and it can't be read from the Hub: {reason(error)}.") from error
+        raise DatasetError(
+            f"There is no folder {repo}, and it can't be read from the Hub: {_reason(error)}."
+        ) from error
 
 
 def check_dataset(folder: Path) -> dict[str, int]:
@@ -83,15 +105,21 @@ def check_dataset(folder: Path) -> dict[str, int]:
         DatasetError: it is no dataset, or a file is not what its checksum says.
     """
     if not folder.is_dir():
-        raise DatasetError(f"There is no folder {folder}; what is published is the folder of a dataset on this machine.")
-    absent = [pattern for pattern in NEEDED if not any(folder.glob(pattern))]
+        raise DatasetError(
+            f"There is no folder {folder}; what is published is the folder of a dataset on this machine."
+        )
+    absent = [pattern for pattern in _NEEDED if not any(folder.glob(pattern))]
     if absent:
         within = f" Did you mean {folder / 'dataset'}?" if (folder / "dataset").is_dir() else ""
-        raise DatasetError(f"{folder} holds no dataset that could be published: it has no {', no '.join(absent)}.{within}")
+        raise DatasetError(
+            f"{folder} holds no dataset that could be published: it has no {', no '.join(absent)}.{within}"
+        )
     faults = list(differences(folder))
     if faults:
-        more = f" And {len(faults) - MOST} more." if len(faults) > MOST else ""
-        raise DatasetError(f"{folder} is not published, because it is damaged: {' '.join(faults[:MOST])}{more}")
+        more = f" And {len(faults) - _MOST} more." if len(faults) > _MOST else ""
+        raise DatasetError(
+            f"{folder} is not published, because it is damaged: {' '.join(faults[:_MOST])}{more}"
+        )
     return {name: path.stat().st_size for name, path in dataset_files(folder).items()}
 
 
@@ -101,7 +129,9 @@ def print_plan(config: Config) -> None:
     for name, size in sizes.items():
         print(f"{size:>15,}  {name}")
     place = f"the {'private ' if config.private else ''}dataset {config.repo}"
-    print(f"{sum(sizes.values()):>15,}  bytes in {len(sizes)} files would go to {place}; nothing was sent.")
+    print(
+        f"{sum(sizes.values()):>15,}  bytes in {len(sizes)} files would go to {place}; nothing was sent."
+    )
 
 
 def publish(config: Config) -> str:
@@ -119,34 +149,39 @@ def publish(config: Config) -> str:
     """
     folder = Path(config.dataset_dir)
     check_dataset(folder)
-    require(find_spec("huggingface_hub") is not None, f"task=publish needs a package: {INSTALL}.")
+    require(find_spec("huggingface_hub") is not None, f"task=publish needs a package: {_INSTALL}.")
     from huggingface_hub import HfApi, get_token
 
     try:
-        with quietly(config.progress and sys.stderr.isatty()):
+        with _quietly(config.progress and sys.stderr.isatty()):
             token = get_token()
             require(
-                bool(token), "task=publish needs a login on the Hub: run `hf auth login`, or set HF_TOKEN in the environment."
+                bool(token),
+                "task=publish needs a login on the Hub: run `hf auth login`, or set HF_TOKEN in the environment.",
             )
             client = HfApi(token=token)
-            address = client.create_repo(config.repo, repo_type="dataset", private=config.private or None, exist_ok=True)
-            require_private(client, config)
+            address = client.create_repo(
+                config.repo, repo_type="dataset", private=config.private or None, exist_ok=True
+            )
+            _require_private(client, config)
             client.upload_folder(
                 repo_id=config.repo,
                 repo_type="dataset",
                 folder_path=folder,
                 commit_message="Dataset made by muat_exp",
                 ignore_patterns=[pattern for part in FOREIGN for pattern in (part, f"{part}/*")],
-                delete_patterns=SHARDS,
+                delete_patterns=_SHARDS,
             )
     except MuatError:
         raise
     except Exception as error:  # whatever the client raises: it has no common class
-        raise HubError(f"{folder} could not be published as {config.repo}: {reason(error)}.") from error
+        raise HubError(
+            f"{folder} could not be published as {config.repo}: {_reason(error)}."
+        ) from error
     return str(address)
 
 
-def require_private(client: "HfApi", config: Config) -> None:
+def _require_private(client: "HfApi", config: Config) -> None:
     """Raises `HubError` where a private dataset is asked for, but the repository was there before and is public."""
     if config.private and not client.repo_info(config.repo, repo_type="dataset").private:
         raise HubError(
@@ -156,12 +191,17 @@ def require_private(client: "HfApi", config: Config) -> None:
 
 
 @contextmanager
-def quietly(progress: bool) -> Iterator[None]:
+def _quietly(progress: bool) -> Iterator[None]:
     """Has the client say nothing, so that no address of its storage gets into a log; with `progress` it shows its bars."""
     from huggingface_hub.utils import logging
-    from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+    from huggingface_hub.utils.tqdm import (
+        are_progress_bars_disabled,
+        disable_progress_bars,
+        enable_progress_bars,
+    )
 
-    level, hidden = logging.get_verbosity(), are_progress_bars_disabled()
+    level = logging.get_verbosity()
+    hidden = are_progress_bars_disabled()
     logging.set_verbosity_error()
     if not progress:
         disable_progress_bars()
@@ -173,33 +213,35 @@ def quietly(progress: bool) -> Iterator[None]:
             enable_progress_bars()
 
 
-def reason(error: BaseException) -> str:
+def _reason(error: BaseException) -> str:
     """What went wrong, as the end of a sentence, from an error of the client and those that it came from."""
     from huggingface_hub import constants
 
-    chain = list(causes(error))
+    chain = list(_causes(error))
     for cause in chain:
         status = getattr(getattr(cause, "response", None), "status_code", None)
         if status:
-            told = ANSWERS.get(status) or getattr(cause, "server_message", None) or "no reason given"
-            return f"the Hub answered {status}: {told}{AGAIN if status >= 500 else ''}"
+            told = (
+                _ANSWERS.get(status) or getattr(cause, "server_message", None) or "no reason given"
+            )
+            return f"the Hub answered {status}: {told}{_AGAIN if status >= 500 else ''}"
     for cause in reversed(chain):
         names = {kind.__name__ for kind in type(cause).__mro__}
         if "OfflineModeIsEnabled" in names:
             return "HF_HUB_OFFLINE is set, so nothing is asked of the Hub"
-        if names & NO_CONNECTION:
-            return f"no connection to {constants.ENDPOINT} ({first_line(cause)}){AGAIN}"
-    return first_line(error)
+        if names & _NO_CONNECTION:
+            return f"no connection to {constants.ENDPOINT} ({_first_line(cause)}){_AGAIN}"
+    return _first_line(error)
 
 
-def causes(error: BaseException | None) -> Iterator[BaseException]:
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
     """An error, and the errors that led to it."""
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__
 
 
-def first_line(error: BaseException) -> str:
+def _first_line(error: BaseException) -> str:
     """The first line of an error's text, without a token that may be quoted there."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
-    return SECRET.sub("***", lines[0]).rstrip(".")
+    return _SECRET.sub("***", lines[0]).rstrip(".")

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 from muat_exp.errors import DatasetError
 
 MOST_VALUES = 8_000_000  # of one list: more than the largest network has weights
-MOST_BYTES = 2**31  # of one row group, uncompressed
+_MOST_BYTES = 2**31  # of one row group, uncompressed
 
 
 def shards(folder: Path, part: str) -> list[Path]:
@@ -28,9 +28,13 @@ def open_parquet(path: Path) -> pq.ParquetFile:
         metadata = file.metadata
         for number in range(metadata.num_row_groups):
             group = metadata.row_group(number)
-            values = max((group.column(column).num_values for column in range(group.num_columns)), default=0)
-            if group.total_byte_size > MOST_BYTES or values > MOST_VALUES * max(1, group.num_rows):
-                raise DatasetError(f"{place}: row group {number} holds more than a dataset does; it is not read.")
+            values = max(
+                (group.column(column).num_values for column in range(group.num_columns)), default=0
+            )
+            if group.total_byte_size > _MOST_BYTES or values > MOST_VALUES * max(1, group.num_rows):
+                raise DatasetError(
+                    f"{place}: row group {number} holds more than a dataset does; it is not read."
+                )
     except (OSError, pa.ArrowException, ValueError) as error:
         if isinstance(error, DatasetError):
             raise

@@ -14,21 +14,22 @@ import pyarrow as pa
 import yaml
 from numpy.typing import NDArray
 
-from muat_exp.config import ACTIVATIONS, Config, from_dict
+from muat_exp.config.groups import ACTIVATIONS, Config, from_dict
 from muat_exp.dataset.hub import dataset_folder
 from muat_exp.dataset.parquet import open_parquet, shards
-from muat_exp.dataset.records import lists
+from muat_exp.dataset.schema import lists
 from muat_exp.errors import ConfigurationError, DatasetError
-from muat_exp.population import Population, to_module
+from muat_exp.subjects.architecture import to_module
+from muat_exp.subjects.population import Population
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from muat_exp.signature import ProbeSet
+    from muat_exp.signatures.probe_set import ProbeSet
 
-LONGEST_YAML = 2**16  # bytes that are read of a dataset's configuration
-COUNTS = ("asked", "accepted", "attempts", "rejected", "accuracy", "patterns", "splits")
-SUMMARY = ("config_signature", *COUNTS, "origin", "versions")
+_LONGEST_YAML = 2**16  # bytes that are read of a dataset's configuration
+_COUNTS = ("asked", "accepted", "attempts", "rejected", "accuracy", "patterns", "splits")
+_SUMMARY = ("config_signature", *_COUNTS, "origin", "versions")
 
 
 def read_config(folder: Path) -> Config:
@@ -40,15 +41,21 @@ def read_config(folder: Path) -> Config:
     path = folder / "config.yaml"
     try:
         with path.open("rb") as file:
-            text = file.read(LONGEST_YAML).decode()
-        if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text)):  # a few lines of them can fill the memory
-            raise DatasetError(f"{path} has an alias (*name), which no configuration of this program has.")
+            text = file.read(_LONGEST_YAML).decode()
+        if any(
+            isinstance(token, yaml.AliasToken) for token in yaml.scan(text)
+        ):  # a few lines of them can fill the memory
+            raise DatasetError(
+                f"{path} has an alias (*name), which no configuration of this program has."
+            )
         config = from_dict(yaml.safe_load(text))
     except ConfigurationError as error:
         raise DatasetError(f"{path} is not a configuration of this program: {error}") from error
     except (OSError, UnicodeDecodeError, yaml.YAMLError, AttributeError, RecursionError) as error:
         raise DatasetError(f"{folder} holds no dataset: config.yaml can't be read.") from error
-    return replace(config, signature=replace(config.signature, probe_set=""))  # a dataset's probes are its own file's
+    return replace(
+        config, signature=replace(config.signature, probe_set="")
+    )  # a dataset's probes are its own file's
 
 
 def read_summary(folder: Path) -> dict[str, Any]:
@@ -62,8 +69,8 @@ def read_summary(folder: Path) -> dict[str, Any]:
         summary = orjson.loads(path.read_bytes())
     except (OSError, orjson.JSONDecodeError) as error:
         raise DatasetError(f"{path} is missing or can't be read.") from error
-    if not isinstance(summary, dict) or not set(SUMMARY) <= summary.keys():
-        raise DatasetError(f"{path} must be an object with {', '.join(SUMMARY)}.")
+    if not isinstance(summary, dict) or not set(_SUMMARY) <= summary.keys():
+        raise DatasetError(f"{path} must be an object with {', '.join(_SUMMARY)}.")
     return summary
 
 
@@ -99,12 +106,15 @@ class Subject:
     def to_module(self, degraded: bool = False) -> nn.Sequential:
         """The network as a plain `nn.Sequential`: float token indices `(batch, L)` to logits `(batch, 1)`."""
         weights = self.degraded_weights if degraded else self.weights
-        return to_module(weights, self.features, self.num_layers, self.neurons_per_layer, self.activation)
+        return to_module(
+            weights, self.features, self.num_layers, self.neurons_per_layer, self.activation
+        )
 
     def validation(self) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
         """Validation tokens `(rows, L)` and labels `(rows,)`: drawn again from configuration, seed and number."""
-        from muat_exp.sequences import space_arrays
-        from muat_exp.subject import draw_data, draw_specs
+        from muat_exp.sequences.space import space_arrays
+        from muat_exp.subjects.data import draw_data
+        from muat_exp.subjects.specs import draw_specs
 
         specs = draw_specs(self.config, np.array([self.example_id]))
         data = draw_data(self.config, space_arrays(self.config.patterns.build()), specs)
@@ -132,18 +142,25 @@ class Subjects(Sequence[Subject]):
     @cached_property
     def probes(self) -> ProbeSet:
         """The probe set."""
-        from muat_exp.signature import dataset_probes
+        from muat_exp.signatures.probe_set import dataset_probes
 
         return dataset_probes(self.folder, self.config)
 
     def population(self, degraded: bool = False) -> Population:
         """All networks in flat arrays, in the order of the subjects: what weight-space models and the kernels read."""
         values, _ = lists(self.table, "degraded_weights" if degraded else "weights")
-        depths, widths = (self.table[name].to_numpy().astype(np.int64) for name in ("num_layers", "neurons_per_layer"))
-        kinds = np.array([ACTIVATIONS.index(name) for name in self.table["activation"].to_pylist()], np.int64)
+        depths, widths = (
+            self.table[name].to_numpy().astype(np.int64)
+            for name in ("num_layers", "neurons_per_layer")
+        )
+        kinds = np.array(
+            [ACTIVATIONS.index(name) for name in self.table["activation"].to_pylist()], np.int64
+        )
         empty = Population.zeros(self.config.patterns.sequence_length, depths, widths, kinds)
         if len(values) != len(empty.parameters):
-            raise DatasetError(f"{self.folder}: there are {len(values)} weights; the networks have {len(empty.parameters)}.")
+            raise DatasetError(
+                f"{self.folder}: there are {len(values)} weights; the networks have {len(empty.parameters)}."
+            )
         return empty.with_parameters(values)
 
     def __repr__(self) -> str:
@@ -166,7 +183,10 @@ class Subjects(Sequence[Subject]):
         if not -len(self) <= index < len(self):
             raise IndexError(f"subject {index} of {len(self)}")
         row = self.table.slice(index % len(self), 1)
-        arrays = {name: row[name].chunk(0)[0].values.to_numpy() for name in ("weights", "degraded_weights", "signature")}
+        arrays = {
+            name: row[name].chunk(0)[0].values.to_numpy()
+            for name in ("weights", "degraded_weights", "signature")
+        }
         record = row.drop_columns(list(arrays)).to_pylist()[0]
         neurons = record["num_layers"] * record["neurons_per_layer"] + 1
         scalars = ("example_id", "target_pattern", "num_layers", "neurons_per_layer", "activation")

@@ -3,10 +3,10 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from muat_exp.config import SPLITS, Config, SplitsConfig
+from muat_exp.config.groups import SPLITS, Config, SplitsConfig
 from muat_exp.kernels import random
 
-GOLDEN_RATIO = (5**0.5 - 1) / 2
+_GOLDEN_RATIO = (5**0.5 - 1) / 2
 
 
 def assign_splits(config: Config, targets: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -20,15 +20,18 @@ def assign_splits(config: Config, targets: NDArray[np.int64]) -> NDArray[np.int6
         config: for the seed and the shares.
         targets: int64 `(N,)`, target pattern of each example as an index into `patterns.enabled`, in the order of the examples.
     """
-    starts = random.uniforms(random.generator_keys(config.seed, np.arange(len(config.patterns.enabled)), random.SPLITS), 1)
+    starts = random.uniforms(
+        random.generator_keys(config.seed, np.arange(len(config.patterns.enabled)), random.SPLITS),
+        1,
+    )
     ranks = np.zeros(len(targets), np.int64)
     for pattern in np.unique(targets):
         own = targets == pattern
         ranks[own] = np.arange(own.sum())
-    places = (starts[targets, 0] + ranks * GOLDEN_RATIO) % 1.0
-    return np.searchsorted(bounds(config.dataset.splits), places, side="right")
+    places = (starts[targets, 0] + ranks * _GOLDEN_RATIO) % 1.0
+    return np.searchsorted(_bounds(config.dataset.splits), places, side="right")
 
 
-def bounds(splits: SplitsConfig) -> NDArray[np.float64]:
+def _bounds(splits: SplitsConfig) -> NDArray[np.float64]:
     """Where each split but the last ends between 0 and 1."""
     return np.cumsum([getattr(splits, name) for name in SPLITS])[:-1].clip(max=1.0)

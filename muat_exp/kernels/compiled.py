@@ -9,20 +9,20 @@ from typing import Any, TypeVar
 import numba
 from numba import njit
 
-Function = TypeVar("Function", bound=Callable[..., Any])
+_Function = TypeVar("_Function", bound=Callable[..., Any])
 
 # No `afn`: approximate library functions differ between builds. `nnan`/`ninf` let reductions vectorise; they also mean
 # that a kernel must never test for NaN itself, so callers look for blown-up numbers in what a kernel returns.
-FAST_MATH = {"contract", "reassoc", "nsz", "arcp", "nnan", "ninf"}
+_FAST_MATH = {"contract", "reassoc", "nsz", "arcp", "nnan", "ninf"}
 
 
-def source_digest() -> str:
+def _source_digest() -> str:
     """Hash of all kernel sources, the key of the compilation cache."""
     sources = sorted(Path(__file__).parent.glob("*.py"))
     return hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:16]
 
 
-def cache_folder() -> Path:
+def _cache_folder() -> Path:
     """Where compiled kernels are kept: beside the sources, or in the user's cache where that is read-only.
 
     Numba notices a change in a cached function's own file only, not in the files of the functions that it calls; a
@@ -31,7 +31,7 @@ def cache_folder() -> Path:
     package = Path(__file__).parent
     user = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "muat_exp"
     base = package / "__pycache__" if os.access(package, os.W_OK) else user
-    return base / f"kernels-{source_digest()}"
+    return base / f"kernels-{_source_digest()}"
 
 
 def kernels_are_cached() -> bool:
@@ -41,30 +41,31 @@ def kernels_are_cached() -> bool:
 
 def compiled_marker() -> Path:
     """The file that says so."""
-    return Path(CACHE_FOLDER) / f"compiled-{source_digest()}"
+    return Path(CACHE_FOLDER) / f"compiled-{_source_digest()}"
 
 
 settings: Any = numba.config
-CACHE_FOLDER = settings.CACHE_DIR or str(cache_folder())
+CACHE_FOLDER = settings.CACHE_DIR or str(_cache_folder())
 
 
-def compiled(fast: bool = False, inline: bool = False) -> Callable[[Function], Function]:
+def compiled(fast: bool = False, inline: bool = False) -> Callable[[_Function], _Function]:
     """Decorator: compile with Numba in nopython mode, GIL released, result cached.
 
     Args:
-        fast: relax floating-point rules so that reductions vectorise (see `FAST_MATH`).
+        fast: relax floating-point rules so that reductions vectorise (see `_FAST_MATH`).
         inline: always inline into the caller.
     """
 
-    def decorate(function: Function) -> Function:
-        outside, settings.CACHE_DIR = settings.CACHE_DIR, CACHE_FOLDER
+    def decorate(function: _Function) -> _Function:
+        outside = settings.CACHE_DIR
+        settings.CACHE_DIR = CACHE_FOLDER
         try:
             # error_model="numpy": a zero check on every division would stop vectorisation.
             return njit(  # type: ignore[no-any-return, return-value]
                 nogil=True,
                 cache=True,
                 error_model="numpy",
-                fastmath=FAST_MATH if fast else False,
+                fastmath=_FAST_MATH if fast else False,
                 inline="always" if inline else "never",
             )(function)
         finally:

@@ -26,8 +26,8 @@ from muat_exp.kernels.vector import (
 )
 
 f4 = np.float32
-RELU, GELU, TANH, SIGMOID, LEAKY_RELU = range(5)
-LEAK = 0.01  # slope of leaky_relu below 0, PyTorch's own
+RELU, GELU, _TANH, _SIGMOID, _LEAKY_RELU = range(5)
+_LEAK = 0.01  # slope of leaky_relu below 0, PyTorch's own
 LOWEST = np.finfo(f4).min
 
 
@@ -47,15 +47,15 @@ def aligned_zeros(layers, rows, lanes):
 
 
 @compiled(fast=True, inline=True)
-def larger(x, y):
+def _larger(x, y):
     """The larger of two vectors, lane by lane."""
     return where_above(x, y, x, y)
 
 
 @compiled(fast=True, inline=True)
-def clamp(x, low, high):
+def _clamp(x, low, high):
     """Vector x limited to [low, high], numbers."""
-    x = larger(x, splat(f4(low)))
+    x = _larger(x, splat(f4(low)))
     return where_above(x, splat(f4(high)), splat(f4(high)), x)
 
 
@@ -68,7 +68,7 @@ def floor_of(kind):
 @compiled(fast=True, inline=True)
 def exp(x):
     """Vector exp, about 1e-7 relative: range reduction and a degree-5 polynomial (Cephes `expf`)."""
-    x = clamp(x, -87.0, 88.0)
+    x = _clamp(x, -87.0, 88.0)
     n = nearest(x * 1.44269504)
     r = x - n * 0.693359375 - n * -2.12194440e-4
     p = r * 1.9875691500e-4 + 1.3981999507e-3
@@ -80,7 +80,7 @@ def exp(x):
 
 
 @compiled(fast=True, inline=True)
-def exp2(x):
+def _exp2(x):
     """Vector 2**x for x from -126 to 0, about 2e-7 relative: exponent bits and a minimax polynomial."""
     n = nearest(x)
     r = x - n
@@ -99,8 +99,8 @@ def normal(z):
     on 0 to 5.5 so that its product with the density is nearest; beyond, the tail is under 2e-8.
     """
     zero = splat(f4(0))
-    a = larger(z, zero - z)
-    e = exp2(larger(a * a * -0.72134752, splat(f4(-126))))  # exp(-z^2 / 2)
+    a = _larger(z, zero - z)
+    e = _exp2(_larger(a * a * -0.72134752, splat(f4(-126))))  # exp(-z^2 / 2)
     a = where_above(a, splat(f4(5.5)), splat(f4(5.5)), a)
     p = a * 1.63169318e-6 - 3.52078423e-5
     p = p * a + 3.39738849e-4
@@ -117,31 +117,34 @@ def normal(z):
 
 
 @compiled(fast=True, inline=True)
-def logistic(z):
+def _logistic(z):
     """Vector 1 / (1 + exp(-z))."""
     return 1.0 / (exp(splat(f4(0)) - z) + 1.0)
 
 
 @compiled(fast=True, inline=True)
-def value_and_slope(kind, z):
+def _value_and_slope(kind, z):
     """Vectors of an activation other than ReLU and of its derivative."""
     if kind == GELU:
         c, e = normal(z)
-        value, slope = z * c, c + z * e * 0.39894228
-    elif kind == LEAKY_RELU:
-        slope = where_above(z, splat(f4(0)), splat(f4(1)), splat(f4(LEAK)))
+        value = z * c
+        slope = c + z * e * 0.39894228
+    elif kind == _LEAKY_RELU:
+        slope = where_above(z, splat(f4(0)), splat(f4(1)), splat(f4(_LEAK)))
         value = z * slope
-    elif kind == TANH:
-        value = logistic(z + z) * 2.0 - 1.0
+    elif kind == _TANH:
+        value = _logistic(z + z) * 2.0 - 1.0
         slope = 1.0 - value * value
     else:
-        value = logistic(z)
+        value = _logistic(z)
         slope = value - value * value
     return value, slope
 
 
 @compiled(fast=True)
-def activate(kind, h, slope, layer, width, batch):  # h (depth + 1, ., batch), slope (depth, ., batch)
+def activate(
+    kind, h, slope, layer, width, batch
+):  # h (depth + 1, ., batch), slope (depth, ., batch)
     """Turns pre-activations of a layer in h[layer + 1] into activations, and fills their derivatives slope[layer].
 
     Nothing is left to do where the product had a floor.
@@ -149,22 +152,24 @@ def activate(kind, h, slope, layer, width, batch):  # h (depth + 1, ., batch), s
     if kind != RELU:
         for o in range(width):
             for k in range(0, batch, LANES):
-                value, derivative = value_and_slope(kind, load(h, (layer + 1, o, k)))
+                value, derivative = _value_and_slope(kind, load(h, (layer + 1, o, k)))
                 store(h, (layer + 1, o, k), value)
                 store(slope, (layer, o, k), derivative)
 
 
 @compiled(fast=True)
-def activate_only(kind, z, source, h, target, width, batch):  # z[source] (width, batch) -> h[target] (width, batch)
+def activate_only(
+    kind, z, source, h, target, width, batch
+):  # z[source] (width, batch) -> h[target] (width, batch)
     """A layer's activations without their derivatives."""
     zero = splat(f4(0))
     for o in range(width):
         for k in range(0, batch, LANES):
             x = load(z, (source, o, k))
             if kind == RELU:
-                store(h, (target, o, k), larger(x, zero))
+                store(h, (target, o, k), _larger(x, zero))
             else:
-                value, _ = value_and_slope(kind, x)
+                value, _ = _value_and_slope(kind, x)
                 store(h, (target, o, k), value)
 
 
@@ -188,7 +193,9 @@ def drop(kind, h, slope, layer, mask):  # mask (width, examples)
 
 
 @compiled(fast=True)
-def combine(weights, at, row_step, column_step, biases, floor, x, source, columns, z, target, rows, batch):
+def _combine(
+    weights, at, row_step, column_step, biases, floor, x, source, columns, z, target, rows, batch
+):
     """z[target] (rows, batch) = W x[source] (columns, batch) + bias, where W[o, i] = weights[at + o row_step + i column_step].
 
     `biases` is where the rows' biases begin in `weights`, or -1 for none. The two steps make W or its transpose. Results
@@ -199,62 +206,108 @@ def combine(weights, at, row_step, column_step, biases, floor, x, source, column
         other = min(o + 1, rows - 1)
         bias0 = splat(weights[biases + o] if biases >= 0 else f4(0))
         bias1 = splat(weights[biases + other] if biases >= 0 else f4(0))
-        row0, row1 = at + o * row_step, at + other * row_step
+        row0 = at + o * row_step
+        row1 = at + other * row_step
         k = 0
         while k + 4 * LANES <= batch:
-            a0, a1, a2, a3 = bias0, bias0, bias0, bias0
-            b0, b1, b2, b3 = bias1, bias1, bias1, bias1
+            a0 = bias0
+            a1 = bias0
+            a2 = bias0
+            a3 = bias0
+            b0 = bias1
+            b1 = bias1
+            b2 = bias1
+            b3 = bias1
             for i in range(columns):
-                w0, w1 = broadcast(weights, row0 + i * column_step), broadcast(weights, row1 + i * column_step)
-                x0, x1 = load(x, (source, i, k)), load(x, (source, i, k + LANES))
-                x2, x3 = load(x, (source, i, k + 2 * LANES)), load(x, (source, i, k + 3 * LANES))
-                a0, a1, a2, a3 = a0 + w0 * x0, a1 + w0 * x1, a2 + w0 * x2, a3 + w0 * x3
-                b0, b1, b2, b3 = b0 + w1 * x0, b1 + w1 * x1, b2 + w1 * x2, b3 + w1 * x3
-            store(z, (target, o, k), larger(a0, floor))
-            store(z, (target, o, k + LANES), larger(a1, floor))
-            store(z, (target, o, k + 2 * LANES), larger(a2, floor))
-            store(z, (target, o, k + 3 * LANES), larger(a3, floor))
-            store(z, (target, other, k), larger(b0, floor))
-            store(z, (target, other, k + LANES), larger(b1, floor))
-            store(z, (target, other, k + 2 * LANES), larger(b2, floor))
-            store(z, (target, other, k + 3 * LANES), larger(b3, floor))
+                w0 = broadcast(weights, row0 + i * column_step)
+                w1 = broadcast(weights, row1 + i * column_step)
+                x0 = load(x, (source, i, k))
+                x1 = load(x, (source, i, k + LANES))
+                x2 = load(x, (source, i, k + 2 * LANES))
+                x3 = load(x, (source, i, k + 3 * LANES))
+                a0 = a0 + w0 * x0
+                a1 = a1 + w0 * x1
+                a2 = a2 + w0 * x2
+                a3 = a3 + w0 * x3
+                b0 = b0 + w1 * x0
+                b1 = b1 + w1 * x1
+                b2 = b2 + w1 * x2
+                b3 = b3 + w1 * x3
+            store(z, (target, o, k), _larger(a0, floor))
+            store(z, (target, o, k + LANES), _larger(a1, floor))
+            store(z, (target, o, k + 2 * LANES), _larger(a2, floor))
+            store(z, (target, o, k + 3 * LANES), _larger(a3, floor))
+            store(z, (target, other, k), _larger(b0, floor))
+            store(z, (target, other, k + LANES), _larger(b1, floor))
+            store(z, (target, other, k + 2 * LANES), _larger(b2, floor))
+            store(z, (target, other, k + 3 * LANES), _larger(b3, floor))
             k += 4 * LANES
-        while k < batch:  # single vectors: even and odd columns apart, or the sums would wait for each other
-            a0, b0, a1, b1 = bias0, bias1, splat(f4(0)), splat(f4(0))
+        while (
+            k < batch
+        ):  # single vectors: even and odd columns apart, or the sums would wait for each other
+            a0 = bias0
+            b0 = bias1
+            a1 = splat(f4(0))
+            b1 = splat(f4(0))
             for i in range(0, columns - 1, 2):
-                x0, x1 = load(x, (source, i, k)), load(x, (source, i + 1, k))
-                i0, i1 = i * column_step, (i + 1) * column_step
-                a0, a1 = a0 + broadcast(weights, row0 + i0) * x0, a1 + broadcast(weights, row0 + i1) * x1
-                b0, b1 = b0 + broadcast(weights, row1 + i0) * x0, b1 + broadcast(weights, row1 + i1) * x1
+                x0 = load(x, (source, i, k))
+                x1 = load(x, (source, i + 1, k))
+                i0 = i * column_step
+                i1 = (i + 1) * column_step
+                a0 = a0 + broadcast(weights, row0 + i0) * x0
+                a1 = a1 + broadcast(weights, row0 + i1) * x1
+                b0 = b0 + broadcast(weights, row1 + i0) * x0
+                b1 = b1 + broadcast(weights, row1 + i1) * x1
             if columns % 2:
-                x0, last = load(x, (source, columns - 1, k)), (columns - 1) * column_step
-                a0, b0 = a0 + broadcast(weights, row0 + last) * x0, b0 + broadcast(weights, row1 + last) * x0
-            store(z, (target, o, k), larger(a0 + a1, floor))
-            store(z, (target, other, k), larger(b0 + b1, floor))
+                x0 = load(x, (source, columns - 1, k))
+                last = (columns - 1) * column_step
+                a0 = a0 + broadcast(weights, row0 + last) * x0
+                b0 = b0 + broadcast(weights, row1 + last) * x0
+            store(z, (target, o, k), _larger(a0 + a1, floor))
+            store(z, (target, other, k), _larger(b0 + b1, floor))
             k += LANES
 
 
 @compiled(fast=True)
 def linear(parameters, at, fan_in, fan_out, floor, x, source, z, target, batch):
     """One Linear layer, its parameters at `at`: x[source] (fan_in, batch) -> z[target] (fan_out, batch), at least `floor`."""
-    combine(parameters, at, fan_in, 1, at + fan_in * fan_out, floor, x, source, fan_in, z, target, fan_out, batch)
+    _combine(
+        parameters,
+        at,
+        fan_in,
+        1,
+        at + fan_in * fan_out,
+        floor,
+        x,
+        source,
+        fan_in,
+        z,
+        target,
+        fan_out,
+        batch,
+    )
 
 
 @compiled(fast=True)
 def backpropagate(parameters, at, fan_in, fan_out, dz, layer, dh, batch):
     """Gradient of one Linear layer's inputs: dz[layer] (fan_out, batch) -> dh[0] (fan_in, batch)."""
-    combine(parameters, at, 1, fan_in, -1, LOWEST, dz, layer, fan_out, dh, 0, fan_in, batch)
+    _combine(parameters, at, 1, fan_in, -1, LOWEST, dz, layer, fan_out, dh, 0, fan_in, batch)
 
 
 @compiled(fast=True)
-def bias_gradient(gradient, at, fan_out, dz, layer, batch):
+def _bias_gradient(gradient, at, fan_out, dz, layer, batch):
     """Gradient of one Linear layer's bias, at `at`: dz[layer] (fan_out, batch) summed over examples."""
     zero = splat(f4(0))
     for tile in range(0, fan_out - 3, 4):
-        a, b, c, d = zero, zero, zero, zero
+        a = zero
+        b = zero
+        c = zero
+        d = zero
         for k in range(0, batch, LANES):
-            a, b = a + load(dz, (layer, tile, k)), b + load(dz, (layer, tile + 1, k))
-            c, d = c + load(dz, (layer, tile + 2, k)), d + load(dz, (layer, tile + 3, k))
+            a = a + load(dz, (layer, tile, k))
+            b = b + load(dz, (layer, tile + 1, k))
+            c = c + load(dz, (layer, tile + 2, k))
+            d = d + load(dz, (layer, tile + 3, k))
         store_totals(gradient, at + tile, at + tile, a, b, c, d, a, b, c, d)
     for o in range(fan_out // 4 * 4, fan_out):
         a = zero
@@ -271,20 +324,49 @@ def weight_gradient(gradient, at, fan_in, fan_out, x, source, dz, layer, batch):
         other = min(o + 1, fan_out - 1)
         for tile in range(0, fan_in, 4):
             i = min(tile, fan_in - 4)  # the last tile overlaps the one before it
-            a0, a1, a2, a3 = zero, zero, zero, zero
-            b0, b1, b2, b3 = zero, zero, zero, zero
+            a0 = zero
+            a1 = zero
+            a2 = zero
+            a3 = zero
+            b0 = zero
+            b1 = zero
+            b2 = zero
+            b3 = zero
             for k in range(0, batch, LANES):
-                d0, d1 = load(dz, (layer, o, k)), load(dz, (layer, other, k))
-                x0, x1 = load(x, (source, i, k)), load(x, (source, i + 1, k))
-                x2, x3 = load(x, (source, i + 2, k)), load(x, (source, i + 3, k))
-                a0, a1, a2, a3 = a0 + d0 * x0, a1 + d0 * x1, a2 + d0 * x2, a3 + d0 * x3
-                b0, b1, b2, b3 = b0 + d1 * x0, b1 + d1 * x1, b2 + d1 * x2, b3 + d1 * x3
-            store_totals(gradient, at + o * fan_in + i, at + other * fan_in + i, a0, a1, a2, a3, b0, b1, b2, b3)
-    bias_gradient(gradient, at + fan_in * fan_out, fan_out, dz, layer, batch)
+                d0 = load(dz, (layer, o, k))
+                d1 = load(dz, (layer, other, k))
+                x0 = load(x, (source, i, k))
+                x1 = load(x, (source, i + 1, k))
+                x2 = load(x, (source, i + 2, k))
+                x3 = load(x, (source, i + 3, k))
+                a0 = a0 + d0 * x0
+                a1 = a1 + d0 * x1
+                a2 = a2 + d0 * x2
+                a3 = a3 + d0 * x3
+                b0 = b0 + d1 * x0
+                b1 = b1 + d1 * x1
+                b2 = b2 + d1 * x2
+                b3 = b3 + d1 * x3
+            store_totals(
+                gradient,
+                at + o * fan_in + i,
+                at + other * fan_in + i,
+                a0,
+                a1,
+                a2,
+                a3,
+                b0,
+                b1,
+                b2,
+                b3,
+            )
+    _bias_gradient(gradient, at + fan_in * fan_out, fan_out, dz, layer, batch)
 
 
 @compiled(fast=True)
-def multiply(kind, h, slope, layer, dh, kept, width, batch):  # h[layer + 1], slope[layer], dh[0] (width, batch)
+def multiply(
+    kind, h, slope, layer, dh, kept, width, batch
+):  # h[layer + 1], slope[layer], dh[0] (width, batch)
     """The chain rule through an activation: slope[layer] becomes the gradient of the layer's pre-activations.
 
     ReLU's derivative is read off its results: `kept` where one is above 0, which is 1 but for dropout.
@@ -294,7 +376,11 @@ def multiply(kind, h, slope, layer, dh, kept, width, batch):  # h[layer + 1], sl
         for k in range(0, batch, LANES):
             d = load(dh, (0, o, k))
             if kind == RELU:
-                store(slope, (layer, o, k), where_above(load(h, (layer + 1, o, k)), zero, d * kept, zero))
+                store(
+                    slope,
+                    (layer, o, k),
+                    where_above(load(h, (layer + 1, o, k)), zero, d * kept, zero),
+                )
             else:
                 store(slope, (layer, o, k), load(slope, (layer, o, k)) * d)
 
@@ -306,10 +392,15 @@ def cross_entropy(out, y, live, batch, share, residual):
     Fills residual[0, 0], the loss's gradient times `share`; returns summed loss and right answers.
     log(1 + exp(-|z|)) is summed as the logarithm of a product, in float64 across lanes: up to 1000 examples a call.
     """
-    zero, one = splat(f4(0)), splat(f4(1))
-    linear_part, product, right = zero, one, zero
+    zero = splat(f4(0))
+    one = splat(f4(1))
+    linear_part = zero
+    product = one
+    right = zero
     for k in range(0, batch, LANES):
-        z, t, alive = load(out, (0, 0, k)), load(y, k), load(live, k)
+        z = load(out, (0, 0, k))
+        t = load(y, k)
+        alive = load(live, k)
         e = exp(where_above(z, zero, zero - z, z))
         store(residual, (0, 0, k), (where_above(z, zero, one, e) / (e + 1.0) - t) * alive * share)
         linear_part += (where_above(z, zero, z, zero) - z * t) * alive
@@ -326,7 +417,8 @@ def cross_entropy(out, y, live, batch, share, residual):
 @compiled(fast=True)
 def adam(p, m, v, g, rate, step):
     """One Adam step (Kingma and Ba 2015; betas 0.9, 0.999, epsilon 1e-8); `step` counts from 1."""
-    scale_m, scale_v = f4(rate / (1 - 0.9**step)), f4(1 / (1 - 0.999**step))
+    scale_m = f4(rate / (1 - 0.9**step))
+    scale_v = f4(1 / (1 - 0.999**step))
     for j in range(p.shape[0]):
         mj = f4(0.9) * m[j] + f4(0.1) * g[j]
         vj = f4(0.999) * v[j] + f4(0.001) * g[j] * g[j]

@@ -8,8 +8,8 @@ from muat_exp.kernels.compiled import compiled
 from muat_exp.kernels.network import LOWEST, activate_only, aligned_zeros, f4, linear, padded
 
 MEAN, STD, MIN, MAX, SPARSITY, ENTROPY, PCA, SVD, CLUSTERING, FOURIER, PATTERN_WISE = range(11)
-ROUNDS = 100  # of Lloyd's algorithm at most
-NEGLIGIBLE = 1e-10  # components below this share of the first eigenvalue are rounding
+_ROUNDS = 100  # of Lloyd's algorithm at most
+_NEGLIGIBLE = 1e-10  # components below this share of the first eigenvalue are rounding
 
 
 @compiled(fast=True)
@@ -25,7 +25,7 @@ def pre_activations(subject, depth, width, kind, inputs, batch, z, h):
 
 
 @compiled(fast=True)
-def to_float64(activations, values):
+def _to_float64(activations, values):
     """The first probes of float32 activations (neurons, >= probes) as float64 values (neurons, probes)."""
     for j in range(values.shape[0]):
         for k in range(values.shape[1]):
@@ -33,7 +33,7 @@ def to_float64(activations, values):
 
 
 @compiled(fast=True)
-def centre(values, centred):
+def _centre(values, centred):
     """Values (neurons, probes) with each neuron's mean taken off; returns the means (neurons,)."""
     neurons, probes = values.shape
     means = np.empty(neurons)
@@ -48,13 +48,15 @@ def centre(values, centred):
 
 
 @compiled(fast=True)
-def covariance(centred):
+def _covariance(centred):
     """Mean products of rows (neurons, probes), (neurons, neurons): of centred rows their population covariance."""
     neurons, probes = centred.shape
     result = np.empty((neurons, neurons))
     for i in range(neurons):
         for j in range(i + 1):
-            a, b, total = centred[i], centred[j], 0.0
+            a = centred[i]
+            b = centred[j]
+            total = 0.0
             for k in range(probes):
                 total += a[k] * b[k]
             result[i, j] = total / probes
@@ -74,7 +76,7 @@ def principal_loadings(matrix, components, loadings):
     neurons = matrix.shape[0]
     for c in range(min(components, neurons)):
         column = neurons - 1 - c
-        if values[column] <= NEGLIGIBLE * values[neurons - 1] or values[column] <= 0:
+        if values[column] <= _NEGLIGIBLE * values[neurons - 1] or values[column] <= 0:
             break
         largest = 0
         for j in range(neurons):
@@ -86,11 +88,13 @@ def principal_loadings(matrix, components, loadings):
 
 
 @compiled(fast=True)
-def extremes(row):
+def _extremes(row):
     """Smallest and largest value."""
-    low, high = row[0], row[0]
+    low = row[0]
+    high = row[0]
     for k in range(row.shape[0]):
-        low, high = min(low, row[k]), max(high, row[k])
+        low = min(low, row[k])
+        high = max(high, row[k])
     return low, high
 
 
@@ -100,7 +104,7 @@ def entropy(row, bins, counts):
 
     0 where all values are equal. `counts` (bins,) is scratch. As in `numpy.histogram`, the last bin is closed.
     """
-    low, high = extremes(row)
+    low, high = _extremes(row)
     if high <= low:
         return 0.0
     counts[:] = 0
@@ -114,22 +118,26 @@ def entropy(row, bins, counts):
 
 
 @compiled()
-def cluster_centres(row, centres):
+def _cluster_centres(row, centres):
     """Centres (clusters,) of a row's values, ascending: k-means in one dimension by Lloyd's algorithm.
 
     It starts at the quantiles (i + 1/2) / clusters (the nearest lower value), so that it is deterministic, and ends when no
     centre moves. A cluster without values keeps its centre: a constant row has equal centres.
     """
-    values, clusters = np.sort(row), centres.shape[0]
+    values = np.sort(row)
+    clusters = centres.shape[0]
     count = values.shape[0]
     for c in range(clusters):
         centres[c] = values[np.int64((c + 0.5) / clusters * count)]
-    for _ in range(ROUNDS):
-        start, moved = 0, False
+    for _ in range(_ROUNDS):
+        start = 0
+        moved = False
         for c in range(clusters):
             stop = count
             if c + 1 < clusters:
-                stop = max(start, np.searchsorted(values, (centres[c] + centres[c + 1]) / 2, side="right"))
+                stop = max(
+                    start, np.searchsorted(values, (centres[c] + centres[c + 1]) / 2, side="right")
+                )
             if stop > start:
                 centre = values[start:stop].mean()
                 moved |= centre != centres[c]
@@ -140,9 +148,10 @@ def cluster_centres(row, centres):
 
 
 @compiled(fast=True)
-def amplitude(row, cosines, sines):
+def _amplitude(row, cosines, sines):
     """|sum of row * exp(-2 pi i k j / n)| / n for one frequency, from its cosines and sines (n,)."""
-    real, imaginary = 0.0, 0.0
+    real = 0.0
+    imaginary = 0.0
     for k in range(row.shape[0]):
         real += row[k] * cosines[k]
         imaginary += row[k] * sines[k]
@@ -150,7 +159,7 @@ def amplitude(row, cosines, sines):
 
 
 @compiled()
-def pattern_means(row, origins, sums, counts):
+def _pattern_means(row, origins, sums, counts):
     """Mean over each pattern's probes into `sums` (patterns,); 0 for a pattern without probes. `counts` is scratch."""
     sums[:] = 0
     counts[:] = 0
@@ -168,19 +177,19 @@ Recipe = namedtuple("Recipe", "methods columns bins cosines sines origins patter
 
 
 @compiled()
-def fill_columns(method, values, centred, means, moments, recipe, part):
+def _fill_columns(method, values, centred, means, moments, recipe, part):
     """One method's numbers of a layer -> part (neurons, columns); values, centred (neurons, probes); moments: covariance."""
     neurons = values.shape[0]
     if method == PCA:
         principal_loadings(moments, part.shape[1], part)
         return
     if method == SVD:
-        principal_loadings(covariance(values), part.shape[1], part)
+        principal_loadings(_covariance(values), part.shape[1], part)
         return
     counts = np.empty(max(recipe.bins, recipe.patterns), np.int64)
     numbers = np.empty(part.shape[1])
     for j in range(neurons):
-        low, high = extremes(values[j])
+        low, high = _extremes(values[j])
         if method == MEAN:
             numbers[0] = means[j]
         elif method == STD:
@@ -194,27 +203,28 @@ def fill_columns(method, values, centred, means, moments, recipe, part):
         elif method == ENTROPY:
             numbers[0] = entropy(values[j], recipe.bins, counts[: recipe.bins])
         elif method == CLUSTERING:
-            cluster_centres(values[j], numbers)
+            _cluster_centres(values[j], numbers)
         elif method == FOURIER:
             for f in range(numbers.shape[0]):
-                numbers[f] = amplitude(centred[j], recipe.cosines[f], recipe.sines[f])
+                numbers[f] = _amplitude(centred[j], recipe.cosines[f], recipe.sines[f])
         else:
-            pattern_means(values[j], recipe.origins, numbers, counts[: recipe.patterns])
+            _pattern_means(values[j], recipe.origins, numbers, counts[: recipe.patterns])
         for c in range(part.shape[1]):
             part[j, c] = f4(numbers[c])
 
 
 @compiled()
-def profile_layer(activations, probes, recipe, profile):
+def _profile_layer(activations, probes, recipe, profile):
     """Profiles one layer's neurons: the first `probes` columns of activations -> profile (neurons, columns)."""
-    values, centred = np.empty((profile.shape[0], probes)), np.empty((profile.shape[0], probes))
-    to_float64(activations, values)
-    means = centre(values, centred)
-    moments = covariance(centred)
+    values = np.empty((profile.shape[0], probes))
+    centred = np.empty((profile.shape[0], probes))
+    _to_float64(activations, values)
+    means = _centre(values, centred)
+    moments = _covariance(centred)
     column = 0
     for i in range(recipe.methods.shape[0]):
         part = profile[:, column : column + recipe.columns[i]]
-        fill_columns(recipe.methods[i], values, centred, means, moments, recipe, part)
+        _fill_columns(recipe.methods[i], values, centred, means, moments, recipe, part)
         column += recipe.columns[i]
 
 
@@ -227,18 +237,26 @@ def profile_subjects(
     With `activated` hidden neurons are profiled after their activation.
     """
     columns, (features, count) = recipe.columns.sum(), probes.shape
-    batch, widest, deepest = padded(count), widths[which].max(), depths[which].max()
+    batch = padded(count)
+    widest = widths[which].max()
+    deepest = depths[which].max()
     inputs = aligned_zeros(1, features, batch)
     inputs[0, :, :count] = probes
-    z, h = aligned_zeros(deepest + 1, widest, batch), aligned_zeros(1, widest, batch)
+    z = aligned_zeros(deepest + 1, widest, batch)
+    h = aligned_zeros(1, widest, batch)
     for i in range(which.shape[0]):
         s = which[i]
-        depth, width = depths[s], widths[s]
-        pre_activations(parameters[offsets[s] : offsets[s + 1]], depth, width, kinds[s], inputs, batch, z, h)
+        depth = depths[s]
+        width = widths[s]
+        pre_activations(
+            parameters[offsets[s] : offsets[s + 1]], depth, width, kinds[s], inputs, batch, z, h
+        )
         if activated:
             for index in range(depth):
                 activate_only(kinds[s], z, index, z, index, width, batch)
-        signature = signatures[signature_offsets[i] : signature_offsets[i + 1]].reshape(depth * width + 1, columns)
+        signature = signatures[signature_offsets[i] : signature_offsets[i + 1]].reshape(
+            depth * width + 1, columns
+        )
         for index in range(depth + 1):
             neurons = slice(index * width, min((index + 1) * width, depth * width + 1))
-            profile_layer(z[index], count, recipe, signature[neurons])
+            _profile_layer(z[index], count, recipe, signature[neurons])

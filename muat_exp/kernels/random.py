@@ -9,11 +9,17 @@ from numpy.typing import NDArray
 
 from muat_exp.kernels.compiled import compiled
 
-SPECIFICATION, DATA, CORRUPTION, WEIGHTS, ORDER, TESTS, RESPONSES, PROBES, SPLITS, BENCHMARK = range(10)
+SPECIFICATION, DATA, CORRUPTION, WEIGHTS, ORDER, TESTS, RESPONSES, PROBES, SPLITS, BENCHMARK = (
+    range(10)
+)
 
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
-FACTOR_1, FACTOR_2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
-S27, S30, S31, S11 = np.uint64(27), np.uint64(30), np.uint64(31), np.uint64(11)
+FACTOR_1 = np.uint64(0xBF58476D1CE4E5B9)
+FACTOR_2 = np.uint64(0x94D049BB133111EB)
+S27 = np.uint64(27)
+S30 = np.uint64(30)
+S31 = np.uint64(31)
+S11 = np.uint64(11)
 TO_UNIT = 2.0**-53
 
 

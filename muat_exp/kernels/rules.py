@@ -10,36 +10,36 @@ from muat_exp.kernels.compiled import compiled
 from muat_exp.kernels.random import below, shuffle, uniform
 
 (
-    ALL_SAME,
-    PALINDROME,
-    SORTED_ASCENDING,
-    SORTED_DESCENDING,
-    ALTERNATING,
-    CONTAINS_ABC,
-    STARTS_WITH,
-    ENDS_WITH,
-    NO_REPEATS,
-    HAS_MAJORITY,
-    INCREASING_PAIRS,
-    DECREASING_PAIRS,
-    VOWEL_CONSONANT,
-    FIRST_LAST_MATCH,
-    MOUNTAIN,
-    UNIMODAL,
+    _ALL_SAME,
+    _PALINDROME,
+    _SORTED_ASCENDING,
+    _SORTED_DESCENDING,
+    _ALTERNATING,
+    _CONTAINS_ABC,
+    _STARTS_WITH,
+    _ENDS_WITH,
+    _NO_REPEATS,
+    _HAS_MAJORITY,
+    _INCREASING_PAIRS,
+    _DECREASING_PAIRS,
+    _VOWEL_CONSONANT,
+    _FIRST_LAST_MATCH,
+    _MOUNTAIN,
+    _UNIMODAL,
 ) = range(16)
 
-VOWELS = np.array([0, 4, 8, 14, 20])  # A E I O U
-ONE = np.uint64(1)
+_VOWELS = np.array([0, 4, 8, 14, 20])  # A E I O U
+_ONE = np.uint64(1)
 
 
 @compiled()
-def is_vowel(token):
+def _is_vowel(token):
     """Whether the letter of this index is A, E, I, O or U."""
     return token in (0, 4, 8, 14, 20)
 
 
 @compiled()
-def never_steps(row, direction):
+def _never_steps(row, direction):
     """Whether no token moves in `direction` (+1 up, -1 down) from one position to the next."""
     for i in range(1, row.shape[0]):
         if (np.int64(row[i]) - np.int64(row[i - 1])) * direction > 0:
@@ -48,7 +48,7 @@ def never_steps(row, direction):
 
 
 @compiled()
-def pairs_step(row, direction):
+def _pairs_step(row, direction):
     """Whether each disjoint pair moves strictly in `direction`; a last odd token is free."""
     for i in range(0, row.shape[0] - 1, 2):
         if (np.int64(row[i + 1]) - np.int64(row[i])) * direction <= 0:
@@ -57,7 +57,7 @@ def pairs_step(row, direction):
 
 
 @compiled()
-def most_frequent(row):
+def _most_frequent(row):
     """How often the most frequent token of the row occurs."""
     best = 0
     for i in range(row.shape[0]):
@@ -69,7 +69,7 @@ def most_frequent(row):
 
 
 @compiled()
-def has_peak(row, strict):
+def _has_peak(row, strict):
     """Up, then down. Strict: an inner peak and strict steps; otherwise steps may be level and a side empty."""
     length = row.shape[0]
     slack = 0 if strict else 1
@@ -83,7 +83,7 @@ def has_peak(row, strict):
 
 
 @compiled()
-def takes_turns(row):
+def _takes_turns(row):
     """Exactly two tokens in turn."""
     for i in range(2, row.shape[0]):
         if row[i] != row[i - 2]:
@@ -92,7 +92,7 @@ def takes_turns(row):
 
 
 @compiled()
-def holds_abc(row):
+def _holds_abc(row):
     """Tokens 0, 1, 2 next to each other in this order, anywhere."""
     for i in range(row.shape[0] - 2):
         if row[i] == 0 and row[i + 1] == 1 and row[i + 2] == 2:
@@ -101,16 +101,16 @@ def holds_abc(row):
 
 
 @compiled()
-def vowels_take_turns(row):
+def _vowels_take_turns(row):
     """Vowels and consonants in turn, starting with either."""
     for i in range(1, row.shape[0]):
-        if is_vowel(row[i]) == is_vowel(row[i - 1]):
+        if _is_vowel(row[i]) == _is_vowel(row[i - 1]):
             return False
     return True
 
 
 @compiled()
-def is_palindrome(row):
+def _is_palindrome(row):
     """The row equals its reverse."""
     for i in range(row.shape[0] // 2):
         if row[i] != row[row.shape[0] - 1 - i]:
@@ -122,35 +122,35 @@ def is_palindrome(row):
 def satisfies(rule, token, row):
     """Whether the row satisfies the rule; `token` is the parameter of the rules that have one."""
     last = row.shape[0] - 1
-    if rule == ALL_SAME:
-        return most_frequent(row) == row.shape[0]
-    if rule == PALINDROME:
-        return is_palindrome(row)
-    if rule == SORTED_ASCENDING:
-        return never_steps(row, -1)
-    if rule == SORTED_DESCENDING:
-        return never_steps(row, 1)
-    if rule == ALTERNATING:
-        return takes_turns(row)
-    if rule == CONTAINS_ABC:
-        return holds_abc(row)
-    if rule == STARTS_WITH:
+    if rule == _ALL_SAME:
+        return _most_frequent(row) == row.shape[0]
+    if rule == _PALINDROME:
+        return _is_palindrome(row)
+    if rule == _SORTED_ASCENDING:
+        return _never_steps(row, -1)
+    if rule == _SORTED_DESCENDING:
+        return _never_steps(row, 1)
+    if rule == _ALTERNATING:
+        return _takes_turns(row)
+    if rule == _CONTAINS_ABC:
+        return _holds_abc(row)
+    if rule == _STARTS_WITH:
         return row[0] == token
-    if rule == ENDS_WITH:
+    if rule == _ENDS_WITH:
         return row[last] == token
-    if rule == NO_REPEATS:
-        return most_frequent(row) == 1
-    if rule == HAS_MAJORITY:
-        return 2 * most_frequent(row) > row.shape[0]
-    if rule == INCREASING_PAIRS:
-        return pairs_step(row, 1)
-    if rule == DECREASING_PAIRS:
-        return pairs_step(row, -1)
-    if rule == VOWEL_CONSONANT:
-        return vowels_take_turns(row)
-    if rule == FIRST_LAST_MATCH:
+    if rule == _NO_REPEATS:
+        return _most_frequent(row) == 1
+    if rule == _HAS_MAJORITY:
+        return 2 * _most_frequent(row) > row.shape[0]
+    if rule == _INCREASING_PAIRS:
+        return _pairs_step(row, 1)
+    if rule == _DECREASING_PAIRS:
+        return _pairs_step(row, -1)
+    if rule == _VOWEL_CONSONANT:
+        return _vowels_take_turns(row)
+    if rule == _FIRST_LAST_MATCH:
         return row[0] == row[last]
-    return has_peak(row, rule == MOUNTAIN)
+    return _has_peak(row, rule == _MOUNTAIN)
 
 
 @compiled()
@@ -161,94 +161,98 @@ def draw_any(state, vocabulary, row):
 
 
 @compiled()
-def draw_subset(state, size, count):
+def _draw_subset(state, size, count):
     """A uniform subset of `count` of the numbers below `size` (at most 64), as a bit mask (Floyd 1987)."""
     mask = np.uint64(0)
     for top in range(size - count, size):
-        bit = ONE << np.uint64(below(state, top + 1))
-        mask |= ONE << np.uint64(top) if mask & bit else bit
+        bit = _ONE << np.uint64(below(state, top + 1))
+        mask |= _ONE << np.uint64(top) if mask & bit else bit
     return mask
 
 
 @compiled()
-def unpack(mask, row, start, step, repeated):
+def _unpack(mask, row, start, step, repeated):
     """Writes a mask's bits in ascending order to row[start], row[start + step], ...
 
     `repeated` subtracts 1 from each further one (stars and bars): strictly ascending bits become a multiset.
     """
-    position, value, rank = start, 0, 0
+    position = start
+    value = 0
+    rank = 0
     while mask:
-        if mask & ONE:
+        if mask & _ONE:
             row[position] = value - rank
             position += step
             rank += repeated
-        mask >>= ONE
+        mask >>= _ONE
         value += 1
 
 
 @compiled()
-def draw_sorted(state, vocabulary, row, descending):
+def _draw_sorted(state, vocabulary, row, descending):
     """A uniform multiset of tokens in order."""
     length = row.shape[0]
-    mask = draw_subset(state, vocabulary + length - 1, length)
+    mask = _draw_subset(state, vocabulary + length - 1, length)
     if descending:
-        unpack(mask, row, length - 1, -1, 1)
+        _unpack(mask, row, length - 1, -1, 1)
     else:
-        unpack(mask, row, 0, 1, 1)
+        _unpack(mask, row, 0, 1, 1)
 
 
 @compiled()
-def draw_other(state, vocabulary, token):
+def _draw_other(state, vocabulary, token):
     """A uniform token other than `token`."""
     other = below(state, vocabulary - 1)
     return other + (other >= token)
 
 
 @compiled()
-def draw_majority(state, vocabulary, weights, row):
+def _draw_majority(state, vocabulary, weights, row):
     """`weights` chooses how often the majority token occurs, from just over half upwards."""
     length = row.shape[0]
     token = below(state, vocabulary)
     count = length // 2 + 1 + np.searchsorted(weights, uniform(state), side="right")
     for i in range(length):
-        row[i] = token if i < count else draw_other(state, vocabulary, token)
+        row[i] = token if i < count else _draw_other(state, vocabulary, token)
     shuffle(state, row, length)
 
 
 @compiled()
-def draw_pairs(state, vocabulary, row, direction):
+def _draw_pairs(state, vocabulary, row, direction):
     """Disjoint pairs of two different tokens, each in `direction`; a last odd token is free."""
     for i in range(0, row.shape[0] - 1, 2):
         first = below(state, vocabulary)
-        second = draw_other(state, vocabulary, first)
-        low, high = min(first, second), max(first, second)
+        second = _draw_other(state, vocabulary, first)
+        low = min(first, second)
+        high = max(first, second)
         row[i], row[i + 1] = (low, high) if direction > 0 else (high, low)
     if row.shape[0] % 2:
         row[row.shape[0] - 1] = below(state, vocabulary)
 
 
 @compiled()
-def draw_vowels_in_turn(state, vocabulary, weights, row):
+def _draw_vowels_in_turn(state, vocabulary, weights, row):
     """`weights[0]` is the probability that a member starts with a vowel."""
     vowels = 0
-    for vowel in VOWELS:
+    for vowel in _VOWELS:
         vowels += vowel < vocabulary
     vowel_next = uniform(state) < weights[0]
     for i in range(row.shape[0]):
         if vowel_next:
-            row[i] = VOWELS[below(state, vowels)]
+            row[i] = _VOWELS[below(state, vowels)]
         else:
             token = below(state, vocabulary - vowels)
-            for vowel in VOWELS:  # skip the vowels at or below the consonant's place
+            for vowel in _VOWELS:  # skip the vowels at or below the consonant's place
                 token += token >= vowel
             row[i] = token
         vowel_next = not vowel_next
 
 
 @compiled()
-def draw_abc(state, vocabulary, weights, row):
+def _draw_abc(state, vocabulary, weights, row):
     """Walks the automaton of `ABC`; `weights[position, matched]` are cumulative over A, B, C and any other token."""
-    length, matched = row.shape[0], 0
+    length = row.shape[0]
+    matched = 0
     table = weights.reshape(length, 4, 3)
     for i in range(length):
         kind = np.searchsorted(table[i, matched], uniform(state), side="right")
@@ -258,46 +262,49 @@ def draw_abc(state, vocabulary, weights, row):
 
 
 @compiled()
-def draw_mountain(state, weights, row):
+def _draw_mountain(state, weights, row):
     """`weights` chooses the peak's token and place; each side is a subset of the tokens below the peak."""
     length = row.shape[0]
     choice = np.searchsorted(weights, uniform(state), side="right")
-    peak, place = choice // length, choice % length
+    peak = choice // length
+    place = choice % length
     row[place] = peak
-    unpack(draw_subset(state, peak, place), row, 0, 1, 0)
-    unpack(draw_subset(state, peak, length - 1 - place), row, length - 1, -1, 0)
+    _unpack(_draw_subset(state, peak, place), row, 0, 1, 0)
+    _unpack(_draw_subset(state, peak, length - 1 - place), row, length - 1, -1, 0)
 
 
 @compiled()
-def draw_unimodal(state, weights, row):
+def _draw_unimodal(state, weights, row):
     """`weights` chooses the highest token and how many stand before and after its block; each side is a multiset."""
     length = row.shape[0]
     choice = np.searchsorted(weights, uniform(state), side="right")
-    peak, before, after = choice // (length * length), choice // length % length, choice % length
+    peak = choice // (length * length)
+    before = choice // length % length
+    after = choice % length
     row[:] = peak
     if before:
-        unpack(draw_subset(state, peak + before - 1, before), row, 0, 1, 1)
+        _unpack(_draw_subset(state, peak + before - 1, before), row, 0, 1, 1)
     if after:
-        unpack(draw_subset(state, peak + after - 1, after), row, length - 1, -1, 1)
+        _unpack(_draw_subset(state, peak + after - 1, after), row, length - 1, -1, 1)
 
 
 @compiled()
-def draw_free(state, vocabulary, rule, token, row):
+def _draw_free(state, vocabulary, rule, token, row):
     """The rules that only tie positions to each other or to a token: draw all freely, then tie."""
     length = row.shape[0]
     draw_any(state, vocabulary, row)
-    if rule == ALL_SAME:
+    if rule == _ALL_SAME:
         row[:] = row[0]
-    elif rule == PALINDROME:
+    elif rule == _PALINDROME:
         for i in range(length // 2):
             row[length - 1 - i] = row[i]
-    elif rule == ALTERNATING:
-        row[1] = draw_other(state, vocabulary, row[0])
+    elif rule == _ALTERNATING:
+        row[1] = _draw_other(state, vocabulary, row[0])
         for i in range(2, length):
             row[i] = row[i - 2]
-    elif rule == STARTS_WITH:
+    elif rule == _STARTS_WITH:
         row[0] = token
-    elif rule == ENDS_WITH:
+    elif rule == _ENDS_WITH:
         row[length - 1] = token
     else:  # FIRST_LAST_MATCH
         row[length - 1] = row[0]
@@ -306,25 +313,25 @@ def draw_free(state, vocabulary, rule, token, row):
 @compiled()
 def draw_member(state, vocabulary, rule, token, weights, row):
     """A uniform member of the rule, by construction."""
-    if rule == SORTED_ASCENDING or rule == SORTED_DESCENDING:
-        draw_sorted(state, vocabulary, row, rule == SORTED_DESCENDING)
-    elif rule == CONTAINS_ABC:
-        draw_abc(state, vocabulary, weights, row)
-    elif rule == NO_REPEATS:
-        unpack(draw_subset(state, vocabulary, row.shape[0]), row, 0, 1, 0)
+    if rule == _SORTED_ASCENDING or rule == _SORTED_DESCENDING:
+        _draw_sorted(state, vocabulary, row, rule == _SORTED_DESCENDING)
+    elif rule == _CONTAINS_ABC:
+        _draw_abc(state, vocabulary, weights, row)
+    elif rule == _NO_REPEATS:
+        _unpack(_draw_subset(state, vocabulary, row.shape[0]), row, 0, 1, 0)
         shuffle(state, row, row.shape[0])
-    elif rule == HAS_MAJORITY:
-        draw_majority(state, vocabulary, weights, row)
-    elif rule == INCREASING_PAIRS or rule == DECREASING_PAIRS:
-        draw_pairs(state, vocabulary, row, 1 if rule == INCREASING_PAIRS else -1)
-    elif rule == VOWEL_CONSONANT:
-        draw_vowels_in_turn(state, vocabulary, weights, row)
-    elif rule == MOUNTAIN:
-        draw_mountain(state, weights, row)
-    elif rule == UNIMODAL:
-        draw_unimodal(state, weights, row)
+    elif rule == _HAS_MAJORITY:
+        _draw_majority(state, vocabulary, weights, row)
+    elif rule == _INCREASING_PAIRS or rule == _DECREASING_PAIRS:
+        _draw_pairs(state, vocabulary, row, 1 if rule == _INCREASING_PAIRS else -1)
+    elif rule == _VOWEL_CONSONANT:
+        _draw_vowels_in_turn(state, vocabulary, weights, row)
+    elif rule == _MOUNTAIN:
+        _draw_mountain(state, weights, row)
+    elif rule == _UNIMODAL:
+        _draw_unimodal(state, weights, row)
     else:
-        draw_free(state, vocabulary, rule, token, row)
+        _draw_free(state, vocabulary, rule, token, row)
 
 
 @compiled()

@@ -15,8 +15,10 @@ from numba.core.extending import intrinsic, lower_builtin, models, register_mode
 
 LANES = 16
 FLAGS = ("contract", "reassoc", "nsz", "arcp", "nnan", "ninf")
-FLOAT, INT = ir.FloatType(), ir.IntType(32)
-FLOATS, INTS = ir.VectorType(FLOAT, LANES), ir.VectorType(INT, LANES)
+FLOAT = ir.FloatType()
+INT = ir.IntType(32)
+FLOATS = ir.VectorType(FLOAT, LANES)
+INTS = ir.VectorType(INT, LANES)
 
 
 class VectorType(types.Type):
@@ -47,8 +49,12 @@ def fill(builder, value):
 def pointer(context, builder, array_type, array, index_type, index):
     """Address of sixteen consecutive entries of an array."""
     struct = context.make_array(array_type)(context, builder, array)
-    indices = cgutils.unpack_tuple(builder, index) if isinstance(index_type, types.BaseTuple) else [index]
-    entry = cgutils.get_item_pointer(context, builder, array_type, struct, indices, wraparound=False)
+    indices = (
+        cgutils.unpack_tuple(builder, index) if isinstance(index_type, types.BaseTuple) else [index]
+    )
+    entry = cgutils.get_item_pointer(
+        context, builder, array_type, struct, indices, wraparound=False
+    )
     return builder.bitcast(entry, FLOATS.as_pointer())
 
 
@@ -58,7 +64,9 @@ def load(typing_context, array, index):
 
     def codegen(context, builder, signature, arguments):
         kinds = signature.args
-        value = builder.load(pointer(context, builder, kinds[0], arguments[0], kinds[1], arguments[1]))
+        value = builder.load(
+            pointer(context, builder, kinds[0], arguments[0], kinds[1], arguments[1])
+        )
         value.align = 4
         return value
 
@@ -81,7 +89,9 @@ def store(typing_context, array, index, value):
 @intrinsic
 def splat(typing_context, value):
     """One float32 in all lanes."""
-    return vector(types.float32), lambda context, builder, signature, arguments: fill(builder, arguments[0])
+    return vector(types.float32), lambda context, builder, signature, arguments: fill(
+        builder, arguments[0]
+    )
 
 
 @intrinsic
@@ -91,7 +101,9 @@ def broadcast(typing_context, array, index):
     def codegen(context, builder, signature, arguments):
         kinds = signature.args
         struct = context.make_array(kinds[0])(context, builder, arguments[0])
-        entry = cgutils.get_item_pointer(context, builder, kinds[0], struct, [arguments[1]], wraparound=False)
+        entry = cgutils.get_item_pointer(
+            context, builder, kinds[0], struct, [arguments[1]], wraparound=False
+        )
         return fill(builder, builder.load(entry))
 
     return vector(array, index), codegen
@@ -103,7 +115,9 @@ def total(typing_context, value):
 
     def codegen(context, builder, signature, arguments):
         kind = ir.FunctionType(FLOAT, [FLOAT, FLOATS])
-        function = cgutils.get_or_insert_function(builder.module, kind, f"llvm.vector.reduce.fadd.v{LANES}f32")
+        function = cgutils.get_or_insert_function(
+            builder.module, kind, f"llvm.vector.reduce.fadd.v{LANES}f32"
+        )
         return builder.call(function, [FLOAT(-0.0), arguments[0]], fastmath=FLAGS)
 
     return types.float32(vector), codegen
@@ -114,10 +128,14 @@ def halves_added(builder, x, y, lanes):
 
     One of the two operands is a blend, every lane in its place; only the other one has to move lanes.
     """
-    half, first = lanes // 2, [lane % lanes < lanes // 2 for lane in range(LANES)]
+    half = lanes // 2
+    first = [lane % lanes < lanes // 2 for lane in range(LANES)]
     kept = [lane if low else LANES + lane for lane, low in enumerate(first)]
     moved = [lane + half if low else LANES + lane - half for lane, low in enumerate(first)]
-    return builder.fadd(*(builder.shuffle_vector(x, y, ir.Constant(INTS, pick)) for pick in (kept, moved)), flags=FLAGS)
+    return builder.fadd(
+        *(builder.shuffle_vector(x, y, ir.Constant(INTS, pick)) for pick in (kept, moved)),
+        flags=FLAGS,
+    )
 
 
 @intrinsic
@@ -128,13 +146,24 @@ def store_totals(typing_context, array, first, second, a, b, c, d, e, f, g, h):
     """
 
     def codegen(context, builder, signature, arguments):
-        kinds, sums = signature.args, list(arguments[3:])
+        kinds = signature.args
+        sums = list(arguments[3:])
         for lanes in (16, 8, 4):
-            sums = [halves_added(builder, x, y, lanes) for x, y in zip(sums[::2], sums[1::2], strict=True)]
+            sums = [
+                halves_added(builder, x, y, lanes)
+                for x, y in zip(sums[::2], sums[1::2], strict=True)
+            ]
         together = halves_added(builder, sums[0], sums[0], 2)
-        for index, lanes in ((1, [0, 8, 4, 12]), (2, [2, 10, 6, 14])):  # where the halvings leave the sums
-            part = builder.shuffle_vector(together, together, ir.Constant(ir.VectorType(INT, 4), lanes))
-            target = pointer(context, builder, kinds[0], arguments[0], kinds[index], arguments[index])
+        for index, lanes in (
+            (1, [0, 8, 4, 12]),
+            (2, [2, 10, 6, 14]),
+        ):  # where the halvings leave the sums
+            part = builder.shuffle_vector(
+                together, together, ir.Constant(ir.VectorType(INT, 4), lanes)
+            )
+            target = pointer(
+                context, builder, kinds[0], arguments[0], kinds[index], arguments[index]
+            )
             builder.store(part, builder.bitcast(target, part.type.as_pointer())).align = 4
         return context.get_dummy_value()
 
@@ -188,7 +217,9 @@ def define(operation, instruction):
 
     def lower(context, builder, signature, arguments):
         lanes = [
-            value if kind == vector else fill(builder, context.cast(builder, value, kind, types.float32))
+            value
+            if kind == vector
+            else fill(builder, context.cast(builder, value, kind, types.float32))
             for value, kind in zip(arguments, signature.args, strict=True)
         ]
         return getattr(builder, instruction)(*lanes, flags=FLAGS)

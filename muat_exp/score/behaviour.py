@@ -5,19 +5,26 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from muat_exp.benchmark_set import LabelGroups
-from muat_exp.config import ACTIVATIONS
-from muat_exp.dataset.parsing import shapes
+from muat_exp.config.groups import ACTIVATIONS
 from muat_exp.dataset.reading import Subjects
-from muat_exp.engine import Workers
 from muat_exp.errors import DatasetError
+from muat_exp.evaluation.benchmark_set import LabelGroups
+from muat_exp.executors.threads import Workers
 from muat_exp.kernels import training as kernels
-from muat_exp.population import Population
+from muat_exp.prompts.parsing import shapes
+from muat_exp.subjects.population import Population
 
 BATCH = 256  # networks measured at a time
-DECIMALS = 6  # of a weight in a prompt: all networks are taken as prompts show them
-COLUMNS = ("example_id", "target_pattern", "selected_patterns", "num_layers", "neurons_per_layer", "activation")
-LARGEST = {"num_layers": 64, "neurons_per_layer": 256}
+_DECIMALS = 6  # of a weight in a prompt: all networks are taken as prompts show them
+_COLUMNS = (
+    "example_id",
+    "target_pattern",
+    "selected_patterns",
+    "num_layers",
+    "neurons_per_layer",
+    "activation",
+)
+_LARGEST = {"num_layers": 64, "neurons_per_layer": 256}
 
 
 @dataclass(frozen=True)
@@ -62,12 +69,21 @@ class Bench:
     """
 
     def __init__(self, subjects: Subjects, groups: LabelGroups, workers: Workers) -> None:
-        self.table, self.groups, self.workers = subjects.table, groups, workers
-        self.folder, self.features = subjects.folder, subjects.config.patterns.sequence_length
-        missing = [name for name in (*COLUMNS, "weights", "degraded_weights") if name not in self.table.column_names]
+        self.table = subjects.table
+        self.groups = groups
+        self.workers = workers
+        self.folder = subjects.folder
+        self.features = subjects.config.patterns.sequence_length
+        missing = [
+            name
+            for name in (*_COLUMNS, "weights", "degraded_weights")
+            if name not in self.table.column_names
+        ]
         if missing:
             raise DatasetError(f"{self.folder}: the subjects have no column {missing[0]}.")
-        self.depths, self.widths = (self.sizes(name) for name in ("num_layers", "neurons_per_layer"))
+        self.depths, self.widths = (
+            self.sizes(name) for name in ("num_layers", "neurons_per_layer")
+        )
         self.kinds = self.places("activation", ACTIVATIONS)
         self.enabled = enabled = subjects.config.patterns.enabled
         self.targets = self.table["target_pattern"].to_pylist()
@@ -75,15 +91,19 @@ class Bench:
         for row, names in enumerate(self.table["selected_patterns"].to_pylist()):
             for name in names or ():
                 if name not in enabled:
-                    raise DatasetError(f"{self.folder}: row {row + 1} has the pattern '{name}', which is not enabled.")
+                    raise DatasetError(
+                        f"{self.folder}: row {row + 1} has the pattern '{name}', which is not enabled."
+                    )
                 self.selected[row, enabled.index(name)] = True
 
     def sizes(self, name: str) -> NDArray[np.int64]:
         """A column of numbers of layers or neurons."""
         values = self.table[name].to_pylist()
         for row, value in enumerate(values):
-            if not isinstance(value, int) or not 1 <= value <= LARGEST[name]:
-                raise DatasetError(f"{self.folder}: {name} of row {row + 1} is {value!r}; it must be 1 to {LARGEST[name]}.")
+            if not isinstance(value, int) or not 1 <= value <= _LARGEST[name]:
+                raise DatasetError(
+                    f"{self.folder}: {name} of row {row + 1} is {value!r}; it must be 1 to {_LARGEST[name]}."
+                )
         return np.array(values, np.int64)
 
     def places(self, name: str, allowed: tuple[str, ...]) -> NDArray[np.int64]:
@@ -92,7 +112,9 @@ class Bench:
         for row, value in enumerate(values):
             if value not in allowed:
                 names = ", ".join(allowed)
-                raise DatasetError(f"{self.folder}: {name} of row {row + 1} is {value!r}; it must be one of {names}.")
+                raise DatasetError(
+                    f"{self.folder}: {name} of row {row + 1} is {value!r}; it must be one of {names}."
+                )
         return np.array([allowed.index(value) for value in values], np.int64)
 
     def shapes(self, row: int) -> dict[str, tuple[int, ...]]:
@@ -105,8 +127,17 @@ class Bench:
         for start in range(0, len(self.depths), BATCH):
             rows = np.arange(start, min(len(self.depths), start + BATCH))
             column = self.table.slice(start, BATCH)[name]
-            parts.append(self.measure(rows, [weights.values.to_numpy(zero_copy_only=False) for weights in column]))
-        return Behaviour(*(np.concatenate(arrays) for arrays in zip(*((p.accuracy, p.others) for p in parts), strict=True)))
+            parts.append(
+                self.measure(
+                    rows, [weights.values.to_numpy(zero_copy_only=False) for weights in column]
+                )
+            )
+        return Behaviour(
+            *(
+                np.concatenate(arrays)
+                for arrays in zip(*((p.accuracy, p.others) for p in parts), strict=True)
+            )
+        )
 
     def measure(self, rows: NDArray[np.int64], weights: list[NDArray[np.float32]]) -> Behaviour:
         """The behaviour of networks with the shapes of some subjects and these flat weights.
@@ -114,18 +145,29 @@ class Bench:
         Raises:
             DatasetError: weights do not fit their shape, or the benchmark set lacks a label for a subject's task.
         """
-        depths, widths = self.depths[rows], self.widths[rows]
-        counts = np.array([kernels.parameter_count(*shape, self.features) for shape in zip(depths, widths, strict=True)])
+        depths = self.depths[rows]
+        widths = self.widths[rows]
+        counts = np.array(
+            [
+                kernels.parameter_count(*shape, self.features)
+                for shape in zip(depths, widths, strict=True)
+            ]
+        )
         for row, expected, flat in zip(rows, counts, weights, strict=True):
             if len(flat) != expected:
-                raise DatasetError(f"{self.folder}: row {row + 1} has {len(flat)} weights; its shape needs {expected}.")
-        flat = np.round(np.concatenate(weights).astype(np.float64), DECIMALS).astype(np.float32)
+                raise DatasetError(
+                    f"{self.folder}: row {row + 1} has {len(flat)} weights; its shape needs {expected}."
+                )
+        flat = np.round(np.concatenate(weights).astype(np.float64), _DECIMALS).astype(np.float32)
         offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-        return self.behave(rows, Population(self.features, depths, widths, self.kinds[rows], flat, offsets))
+        return self.behave(
+            rows, Population(self.features, depths, widths, self.kinds[rows], flat, offsets)
+        )
 
     def behave(self, rows: NDArray[np.int64], population: Population) -> Behaviour:
         """Runs a population on the benchmark set."""
-        groups, shares = self.groups, np.empty((len(rows), len(self.groups.sizes)))
+        groups = self.groups
+        shares = np.empty((len(rows), len(self.groups.sizes)))
 
         def kernel(chunk: NDArray[np.int64]) -> None:
             kernels.respond(
@@ -135,7 +177,9 @@ class Bench:
 
         self.workers.over(np.arange(len(rows)), kernel)
         positives = np.rint(shares * groups.sizes)  # (rows, G) sequences called positive
-        own = self.selected[rows].astype(np.int64) @ groups.labels.T > 0  # (rows, G) groups of the network's own task
+        own = (
+            self.selected[rows].astype(np.int64) @ groups.labels.T > 0
+        )  # (rows, G) groups of the network's own task
         labels = groups.labels.astype(np.float64)
         with np.errstate(divide="ignore", invalid="ignore"):
             hits = (positives * own).sum(axis=1) / (groups.sizes * own).sum(axis=1)

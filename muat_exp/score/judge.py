@@ -5,17 +5,17 @@ from pathlib import Path
 
 import orjson
 
-from muat_exp.benchmark_set import LabelGroups, draw_benchmark, read_benchmark
-from muat_exp.config import Config
+from muat_exp.config.groups import Config
 from muat_exp.dataset.reading import load_subjects
-from muat_exp.engine import worker_threads
 from muat_exp.errors import DatasetError
+from muat_exp.evaluation.benchmark_set import LabelGroups, draw_benchmark, read_benchmark
+from muat_exp.executors.threads import worker_threads
 from muat_exp.score.behaviour import Bench
 from muat_exp.score.classification import ClassificationScore, score_classification
 from muat_exp.score.modification import ModificationScore, score_modification
 from muat_exp.score.predictions import CLASSIFICATION, MODIFICATION, Survey, survey
 from muat_exp.score.truth import Truth, load_truth
-from muat_exp.sequences import space_arrays
+from muat_exp.sequences.space import space_arrays
 
 
 @dataclass(frozen=True)
@@ -54,26 +54,32 @@ def judge(folder: Path, predictions: Path, benchmark_set: str, threads: int) -> 
         DatasetError: the dataset does not hold what is needed.
         ProbeSetError: the benchmark set is absent or wrong.
     """
-    truth, answers = load_truth(folder), survey(predictions)
+    truth = load_truth(folder)
+    answers = survey(predictions)
     for task in answers.places:
         answers.check_known(task, truth.places)
-    classification, modification = None, None
+    classification = None
+    modification = None
     if CLASSIFICATION in answers.places:
         classification = score_classification(truth, answers.names)
     if MODIFICATION in answers.places:
-        modification = judge_weights(folder, truth, answers, benchmark_set, threads)
+        modification = _judge_weights(folder, truth, answers, benchmark_set, threads)
     return Score(str(folder), str(predictions), classification, modification)
 
 
-def judge_weights(folder: Path, truth: Truth, answers: Survey, benchmark_set: str, threads: int) -> ModificationScore:
+def _judge_weights(
+    folder: Path, truth: Truth, answers: Survey, benchmark_set: str, threads: int
+) -> ModificationScore:
     """Scores modification answers, which takes the subjects themselves."""
     if not (folder / "subjects").is_dir():
-        raise DatasetError(f"{folder} has no subjects; modification answers are judged by the subjects' own weights.")
+        raise DatasetError(
+            f"{folder} has no subjects; modification answers are judged by the subjects' own weights."
+        )
     subjects = load_subjects(folder)
     examples = [str(example) for example in subjects.table["example_id"].to_pylist()]
     if set(examples) != truth.places.keys() or len(examples) != len(truth.places):
         raise DatasetError(f"{folder}: its prompts and its subjects are not of the same examples.")
-    groups = load_groups(subjects.config, benchmark_set)
+    groups = _load_groups(subjects.config, benchmark_set)
     with worker_threads(threads) as workers:
         bench = Bench(subjects, groups, workers)
         places = {example: row for row, example in enumerate(examples)}
@@ -81,7 +87,7 @@ def judge_weights(folder: Path, truth: Truth, answers: Survey, benchmark_set: st
         return score_modification(bench, places, splits, answers.weights())
 
 
-def load_groups(config: Config, benchmark_set: str) -> LabelGroups:
+def _load_groups(config: Config, benchmark_set: str) -> LabelGroups:
     """The benchmark set by labels: from its file, or drawn from the dataset's seed."""
     if benchmark_set:
         return LabelGroups.of(read_benchmark(Path(benchmark_set), config))

@@ -7,14 +7,14 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
-from muat_exp.dataset.parsing import parse_weights
 from muat_exp.errors import PromptError
-from muat_exp.measurement import bounded
+from muat_exp.evaluation.measurement import bounded
+from muat_exp.prompts.parsing import parse_weights
 from muat_exp.score.behaviour import BATCH, Behaviour, Bench
 from muat_exp.score.intervals import Interval, normal, wilson
 
 Weights = NDArray[np.float32]
-MISSING, UNPARSEABLE, MEASURED = range(3)
+_MISSING, _UNPARSEABLE, _MEASURED = range(3)
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class ModificationScore:
 
 
 @dataclass(frozen=True)
-class Measured:
+class _Measured:
     """The behaviour of N subjects before and after, and of the truth.
 
     Attributes:
@@ -86,13 +86,16 @@ class Measured:
 
     def summary(self, rows: NDArray[np.bool_]) -> Summary:
         """The summary of some examples."""
-        before, after, true = (part.accuracy[rows] for part in (self.degraded, self.answered, self.improved))
-        gain, possible = after - before, float((true - before).mean())
+        before, after, true = (
+            part.accuracy[rows] for part in (self.degraded, self.answered, self.improved)
+        )
+        gain = after - before
+        possible = float((true - before).mean())
         better = int((gain > 0).sum())
         return Summary(
             examples=len(gain),
-            missing=int((self.status[rows] == MISSING).sum()),
-            unparseable=int((self.status[rows] == UNPARSEABLE).sum()),
+            missing=int((self.status[rows] == _MISSING).sum()),
+            unparseable=int((self.status[rows] == _UNPARSEABLE).sum()),
             before=float(before.mean()),
             after=float(after.mean()),
             gain=float(gain.mean()),
@@ -112,44 +115,61 @@ def mean(values: NDArray[np.float64]) -> float | None:
 
 
 def score_modification(
-    bench: Bench, places: dict[str, int], splits: tuple[str, ...], answers: Iterable[tuple[str, str]]
+    bench: Bench,
+    places: dict[str, int],
+    splits: tuple[str, ...],
+    answers: Iterable[tuple[str, str]],
 ) -> ModificationScore:
     """Judges answers (example_id, completion); `places` are the subjects' rows by example_id, `splits` their splits."""
-    degraded, improved = bench.stored("degraded_weights"), bench.stored("weights")
-    status, answered = measure_answers(bench, places, degraded, answers)
-    measured = Measured(status, degraded, answered, improved)
-    targets, parts = np.array(bench.targets, object), np.array(splits, object)
-    everything = np.full(len(status), MEASURED)
+    degraded = bench.stored("degraded_weights")
+    improved = bench.stored("weights")
+    status, answered = _measure_answers(bench, places, degraded, answers)
+    measured = _Measured(status, degraded, answered, improved)
+    targets = np.array(bench.targets, object)
+    parts = np.array(splits, object)
+    everything = np.full(len(status), _MEASURED)
     rows = np.ones(len(status), np.bool_)
     return ModificationScore(
         sequences=len(bench.groups.tokens),
         overall=measured.summary(rows),
-        patterns={name: measured.summary(targets == name) for name in bench.enabled if name in bench.targets},
-        splits={name: measured.summary(parts == name) for name in dict.fromkeys(splits) if len(set(splits)) > 1},
+        patterns={
+            name: measured.summary(targets == name)
+            for name in bench.enabled
+            if name in bench.targets
+        },
+        splits={
+            name: measured.summary(parts == name)
+            for name in dict.fromkeys(splits)
+            if len(set(splits)) > 1
+        },
         baselines={
-            "copy": Measured(everything, degraded, degraded, improved).summary(rows),
-            "truth": Measured(everything, degraded, improved, improved).summary(rows),
+            "copy": _Measured(everything, degraded, degraded, improved).summary(rows),
+            "truth": _Measured(everything, degraded, improved, improved).summary(rows),
         },
     )
 
 
-def measure_answers(
+def _measure_answers(
     bench: Bench, places: dict[str, int], degraded: Behaviour, answers: Iterable[tuple[str, str]]
 ) -> tuple[NDArray[np.int64], Behaviour]:
     """Status `(N,)` and behaviour of the answers."""
-    status, answered = np.full(len(places), MISSING), degraded.copy()
-    for batch in batched(answers, BATCH):
-        weights = {places[example]: read_network(completion, bench.shapes(places[example])) for example, completion in batch}
+    status = np.full(len(places), _MISSING)
+    answered = degraded.copy()
+    for batch in _batched(answers, BATCH):
+        weights = {
+            places[example]: read_network(completion, bench.shapes(places[example]))
+            for example, completion in batch
+        }
         sound = {row: flat for row, flat in weights.items() if flat is not None}
-        status[list(weights)] = UNPARSEABLE
-        status[list(sound)] = MEASURED
+        status[list(weights)] = _UNPARSEABLE
+        status[list(sound)] = _MEASURED
         if sound:
             rows = np.array(list(sound), np.int64)
             answered.put(rows, bench.measure(rows, list(sound.values())))
     return status, answered
 
 
-def batched(answers: Iterable[tuple[str, str]], size: int) -> Iterator[list[tuple[str, str]]]:
+def _batched(answers: Iterable[tuple[str, str]], size: int) -> Iterator[list[tuple[str, str]]]:
     """Lists of up to `size` answers."""
     iterator = iter(answers)
     while batch := list(islice(iterator, size)):

@@ -9,17 +9,17 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from muat_exp.config import PROMPT_TASKS
+from muat_exp.config.groups import PROMPT_TASKS
 from muat_exp.errors import PredictionsError
 
 CLASSIFICATION, MODIFICATION = PROMPT_TASKS
-LONGEST = 64 * 2**20  # bytes of a line, as many as `dataset.parsing` reads of a text
-NAMES = 10_000  # characters of an answer that are kept to look for pattern names
-ROWS = 64  # rows of a Parquet file read at a time
+_LONGEST = 64 * 2**20  # bytes of a line, as many as `dataset.parsing` reads of a text
+_NAMES = 10_000  # characters of an answer that are kept to look for pattern names
+_ROWS = 64  # rows of a Parquet file read at a time
 WEIGHTS = '"network.'  # stands in every JSON object of weights
 
 
-class Prediction(NamedTuple):
+class _Prediction(NamedTuple):
     """One answer.
 
     Attributes:
@@ -43,7 +43,7 @@ class Survey:
         path: the file.
         default: the task of the rows that name none.
         places: by task and example, the line or row.
-        names: by example, the classification answers; of longer ones than `NAMES` characters nothing.
+        names: by example, the classification answers; of longer ones than `_NAMES` characters nothing.
     """
 
     path: Path
@@ -53,7 +53,7 @@ class Survey:
 
     def weights(self) -> Iterator[tuple[str, str]]:
         """Example and completion of the modification answers, read from the file again."""
-        for prediction in read_predictions(self.path):
+        for prediction in _read_predictions(self.path):
             if (prediction.task or self.default) == MODIFICATION:
                 yield prediction.example_id, prediction.completion
 
@@ -61,7 +61,9 @@ class Survey:
         """Raises `PredictionsError` for an answer to an example that the dataset does not have."""
         for example, place in self.places[task].items():
             if example not in examples:
-                raise PredictionsError(f"{self.path}, {place}: the dataset has no example_id {example[:40]}.")
+                raise PredictionsError(
+                    f"{self.path}, {place}: the dataset has no example_id {example[:40]}."
+                )
 
 
 def survey(path: Path) -> Survey:
@@ -76,10 +78,11 @@ def survey(path: Path) -> Survey:
     """
     rows: list[tuple[str, str, str]] = []
     short: list[str] = []
-    weighty, named = 0, False
-    for place, example, task, completion in read_predictions(path):
+    weighty = 0
+    named = False
+    for place, example, task, completion in _read_predictions(path):
         rows.append((place, example, task))
-        short.append(completion if len(completion) <= NAMES else "")
+        short.append(completion if len(completion) <= _NAMES else "")
         weighty += WEIGHTS in completion
         named |= bool(task)
     if not rows:
@@ -91,13 +94,15 @@ def survey(path: Path) -> Survey:
         task = task or default
         earlier = places.setdefault(task, {}).setdefault(example, place)
         if earlier != place:
-            raise PredictionsError(f"{path}, {place}: example_id {example[:40]} was answered before, in {earlier} ({task}).")
+            raise PredictionsError(
+                f"{path}, {place}: example_id {example[:40]} was answered before, in {earlier} ({task})."
+            )
         if task == CLASSIFICATION:
             names[example] = completion
     return Survey(path, default, places, names)
 
 
-def read_predictions(path: Path) -> Iterator[Prediction]:
+def _read_predictions(path: Path) -> Iterator[_Prediction]:
     """The predictions of a `.jsonl` or `.parquet` file.
 
     Raises:
@@ -105,63 +110,79 @@ def read_predictions(path: Path) -> Iterator[Prediction]:
     """
     if not path.is_file():
         raise PredictionsError(f"predictions={path}: there is no such file.")
-    readers = {".jsonl": read_lines, ".parquet": read_rows}
+    readers = {".jsonl": _read_lines, ".parquet": _read_rows}
     if path.suffix not in readers:
         raise PredictionsError(f"predictions={path}: its name must end in .jsonl or .parquet.")
     try:
         for place, values in readers[path.suffix](path):
-            yield checked(path, place, values)
+            yield _checked(path, place, values)
     except (OSError, pa.ArrowException) as error:
-        raise PredictionsError(f"{path} can't be read: {first_line(error)}") from error
+        raise PredictionsError(f"{path} can't be read: {_first_line(error)}") from error
 
 
-def first_line(error: Exception) -> str:
+def _first_line(error: Exception) -> str:
     """The first line of an error's text."""
     return (str(error).splitlines() or [type(error).__name__])[0]
 
 
-def read_lines(path: Path) -> Iterator[tuple[str, Any]]:
+def _read_lines(path: Path) -> Iterator[tuple[str, Any]]:
     """Lines of a JSONL file, empty ones left out."""
     number = 0
     with path.open("rb") as file:
-        while line := file.readline(LONGEST + 1):
+        while line := file.readline(_LONGEST + 1):
             number += 1
-            if len(line) > LONGEST:
-                raise PredictionsError(f"{path}, line {number}: the line has more than {LONGEST} bytes.")
+            if len(line) > _LONGEST:
+                raise PredictionsError(
+                    f"{path}, line {number}: the line has more than {_LONGEST} bytes."
+                )
             if line.strip():
                 try:
                     yield f"line {number}", orjson.loads(line)
                 except orjson.JSONDecodeError as error:
-                    raise PredictionsError(f"{path}, line {number}: this is not JSON: {error.msg}.") from error
+                    raise PredictionsError(
+                        f"{path}, line {number}: this is not JSON: {error.msg}."
+                    ) from error
 
 
-def read_rows(path: Path) -> Iterator[tuple[str, Any]]:
+def _read_rows(path: Path) -> Iterator[tuple[str, Any]]:
     """Rows of a Parquet file."""
     with pq.ParquetFile(path) as file:
         there = file.schema_arrow.names
         columns = [name for name in ("example_id", "task", "completion") if name in there]
         for name in ("example_id", "completion"):
             if name not in columns:
-                raise PredictionsError(f"{path}: the column {name} is missing; it has {', '.join(there[:20])}.")
+                raise PredictionsError(
+                    f"{path}: the column {name} is missing; it has {', '.join(there[:20])}."
+                )
         number = 0
-        for batch in file.iter_batches(ROWS, columns=columns):
+        for batch in file.iter_batches(_ROWS, columns=columns):
             for values in batch.to_pylist():
                 number += 1
                 yield f"row {number}", values
 
 
-def checked(path: Path, place: str, values: Any) -> Prediction:
+def _checked(path: Path, place: str, values: Any) -> _Prediction:
     """One row as a prediction."""
     if not isinstance(values, dict):
-        raise PredictionsError(f"{path}, {place}: it must be a JSON object with example_id and completion.")
+        raise PredictionsError(
+            f"{path}, {place}: it must be a JSON object with example_id and completion."
+        )
     for name in ("example_id", "completion"):
         if name not in values:
             raise PredictionsError(f"{path}, {place}: {name} is missing.")
-    example, task, completion = values["example_id"], values.get("task"), values["completion"]
+    example = values["example_id"]
+    task = values.get("task")
+    completion = values["completion"]
     if type(example) not in (int, str):
-        raise PredictionsError(f"{path}, {place}: example_id is {example!r:.40}; it must be a whole number or a text.")
+        raise PredictionsError(
+            f"{path}, {place}: example_id is {example!r:.40}; it must be a whole number or a text."
+        )
     if not isinstance(completion, str):
-        raise PredictionsError(f"{path}, {place}: completion is {completion!r:.40}; it must be a text.")
+        raise PredictionsError(
+            f"{path}, {place}: completion is {completion!r:.40}; it must be a text."
+        )
     if task is not None and task not in PROMPT_TASKS:
-        raise PredictionsError(f"{path}, {place}: task is {task!r:.40}; it must be {CLASSIFICATION} or {MODIFICATION}.")
-    return Prediction(place, str(example), task or "", completion)
+        raise PredictionsError(
+            f"{path}, {place}: task is {task!r:.40}; it must be {CLASSIFICATION} or {MODIFICATION}."
+        )
+    return _Prediction(place, str(example), task or "", completion)

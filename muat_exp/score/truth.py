@@ -11,9 +11,9 @@ from muat_exp.dataset.parquet import open_parquet, shards
 from muat_exp.dataset.reading import read_config
 from muat_exp.errors import DatasetError
 
-SHARD = re.compile(r"(\w+)-\d+-of-\d+")
-COMPLETION = "classification_completion"
-QUOTES = "\"'"
+_SHARD = re.compile(r"(\w+)-\d+-of-\d+")
+_COMPLETION = "classification_completion"
+_QUOTES = "\"'"
 
 
 @dataclass(frozen=True)
@@ -44,12 +44,12 @@ def split_names(text: str) -> list[str]:
     >>> split_names(' "Palindrome, alternating." ')
     ['palindrome', 'alternating']
     """
-    return [bare(part) for part in bare(text).split(",")]
+    return [_bare(part) for part in _bare(text).split(",")]
 
 
-def bare(text: str) -> str:
+def _bare(text: str) -> str:
     """A text in lower case without surrounding space, quotes and a final full stop."""
-    return text.strip().removesuffix(".").strip(QUOTES).removesuffix(".").strip().lower()
+    return text.strip().removesuffix(".").strip(_QUOTES).removesuffix(".").strip().lower()
 
 
 def load_truth(folder: Path) -> Truth:
@@ -63,38 +63,47 @@ def load_truth(folder: Path) -> Truth:
     """
     if not folder.is_dir():
         raise DatasetError(f"dataset={folder}: there is no such folder.")
-    rows = [*read_columns(prompt_files(folder), COMPLETION)] or [*selected_patterns(folder)]
+    rows = [*_read_columns(_prompt_files(folder), _COMPLETION)] or [*selected_patterns(folder)]
     if not rows:
-        raise DatasetError(f"{folder} holds no examples: no Parquet file has the columns example_id and {COMPLETION}.")
+        raise DatasetError(
+            f"{folder} holds no examples: no Parquet file has the columns example_id and {_COMPLETION}."
+        )
     places: dict[str, int] = {}
     for place, (example, _, _) in enumerate(rows):
         if places.setdefault(example, place) != place:
             raise DatasetError(f"{folder}: example_id {example} occurs more than once.")
     completions = tuple(completion for _, _, completion in rows)
-    return Truth(places, tuple(split for _, split, _ in rows), completions, known_patterns(folder, completions))
+    return Truth(
+        places,
+        tuple(split for _, split, _ in rows),
+        completions,
+        _known_patterns(folder, completions),
+    )
 
 
-def prompt_files(folder: Path) -> list[Path]:
+def _prompt_files(folder: Path) -> list[Path]:
     """Parquet files that may hold prompts."""
     own = folder / "prompts"
     return sorted((own if own.is_dir() else folder).rglob("*.parquet"))
 
 
-def read_columns(files: list[Path], column: str) -> Iterator[tuple[str, str, str]]:
+def _read_columns(files: list[Path], column: str) -> Iterator[tuple[str, str, str]]:
     """(example, split, value) of every row of the files that have the column."""
     for path in files:
-        found = SHARD.match(path.name)
+        found = _SHARD.match(path.name)
         try:
             file = open_parquet(path)
             if {"example_id", column} <= set(file.schema_arrow.names):
                 table = file.read(["example_id", column])
-                for example, value in zip(table["example_id"].to_pylist(), table[column].to_pylist(), strict=True):
-                    yield str(example), found[1] if found else "", as_text(path, value)
+                for example, value in zip(
+                    table["example_id"].to_pylist(), table[column].to_pylist(), strict=True
+                ):
+                    yield str(example), found[1] if found else "", _as_text(path, value)
         except (OSError, pa.ArrowException) as error:
             raise DatasetError(f"{path} can't be read: {str(error).splitlines()[0]}") from error
 
 
-def as_text(path: Path, value: object) -> str:
+def _as_text(path: Path, value: object) -> str:
     """A completion, or the names of a list as one."""
     listed = isinstance(value, list) and all(isinstance(name, str) for name in value)
     if not listed and not isinstance(value, str):
@@ -104,10 +113,10 @@ def as_text(path: Path, value: object) -> str:
 
 def selected_patterns(folder: Path) -> Iterator[tuple[str, str, str]]:
     """(example, split, names) of a dataset without classification prompts."""
-    return read_columns(shards(folder, "subjects"), "selected_patterns")
+    return _read_columns(shards(folder, "subjects"), "selected_patterns")
 
 
-def known_patterns(folder: Path, completions: tuple[str, ...]) -> tuple[str, ...]:
+def _known_patterns(folder: Path, completions: tuple[str, ...]) -> tuple[str, ...]:
     """The enabled patterns; of a dataset without a configuration of this program those of its completions."""
     named = sorted({name for completion in completions for name in split_names(completion)})
     try:

@@ -10,9 +10,9 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
-from muat_exp.compose import limit_jobs
-from muat_exp.config import determines_data
-from muat_exp.schema import flatten
+from muat_exp.app.compose import limit_jobs
+from muat_exp.config.identity import determines_data
+from muat_exp.config.reading import flatten
 from muat_exp.sweep.jobs import Job, job_folder, read_plan, write_plan
 
 STARTED: list[Path] = []  # folders of the multiruns of this process
@@ -27,10 +27,10 @@ class NoteMultirun(Callback):
         STARTED.append(folder)
         limit_jobs(config)
         if config.hydra.runtime.choices["hydra/sweeper"] == "basic":
-            begin_sweep(folder, planned_jobs(config))
+            _begin_sweep(folder, _planned_jobs(config))
 
 
-def begin_sweep(folder: Path, jobs: list[list[str]]) -> None:
+def _begin_sweep(folder: Path, jobs: list[list[str]]) -> None:
     """Writes the plan of a sweep.
 
     Raises:
@@ -39,13 +39,21 @@ def begin_sweep(folder: Path, jobs: list[list[str]]) -> None:
     """
     try:
         for job, overrides in zip(read_plan(folder), jobs, strict=False):
-            contradiction = contradicts(job_folder(folder, job), job, Job(job.number, tuple(overrides)))
+            contradiction = contradicts(
+                job_folder(folder, job), job, Job(job.number, tuple(overrides))
+            )
             if contradiction:
-                another = f"{folder} holds another sweep: job {job.number} there has {contradiction}"
-                raise SystemExit(f"error: {another}. Choose another hydra.sweep.dir, or give the same command.")
+                another = (
+                    f"{folder} holds another sweep: job {job.number} there has {contradiction}"
+                )
+                raise SystemExit(
+                    f"error: {another}. Choose another hydra.sweep.dir, or give the same command."
+                )
         write_plan(folder, jobs)
     except OSError as error:
-        raise SystemExit(f"error: The sweep's folder {folder} can't be written: {error.strerror}.") from error
+        raise SystemExit(
+            f"error: The sweep's folder {folder} can't be written: {error.strerror}."
+        ) from error
 
 
 def contradicts(folder: Path, there: Job, here: Job) -> str:
@@ -54,7 +62,8 @@ def contradicts(folder: Path, there: Job, here: Job) -> str:
         return ""
     stored = dict(flatten(json.loads((folder / "config.json").read_bytes())["config"]))
     for key in filter(determines_data, there.values.keys() | here.values.keys()):
-        before, now = there.values.get(key), here.values.get(key)
+        before = there.values.get(key)
+        now = here.values.get(key)
         if key in stored and (now is None or yaml.safe_load(now) != stored[key]):
             return f"{key}={stored[key]}"
         if key not in stored and before and now and before != now:  # a group's option
@@ -62,7 +71,7 @@ def contradicts(folder: Path, there: Job, here: Job) -> str:
     return ""
 
 
-def planned_jobs(config: DictConfig) -> list[list[str]]:
+def _planned_jobs(config: DictConfig) -> list[list[str]]:
     """Overrides of every job that Hydra's basic sweeper will run."""
     swept = [f"{key}={value}" for key, value in (config.hydra.sweeper.params or {}).items()]
     overrides = OverridesParser.create().parse_overrides([*swept, *config.hydra.overrides.task])

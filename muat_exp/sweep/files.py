@@ -5,7 +5,7 @@ import json
 import math
 from typing import Any
 
-from muat_exp.run_folder import write_atomically
+from muat_exp.files import write_atomically
 from muat_exp.sweep.gather import Row, Sweep
 from muat_exp.sweep.jobs import FINISHED
 from muat_exp.sweep.plots import write_plots
@@ -14,22 +14,30 @@ from muat_exp.sweep.report import markdown
 
 def write_files(sweep: Sweep) -> None:
     """Writes all of them; a sweep without a finished job has neither table nor plots."""
-    write_json(sweep)
-    write_csv(sweep)
+    _write_json(sweep)
+    _write_csv(sweep)
     if sweep.rows:
         write_atomically(sweep.folder / "sweep.md", markdown(sweep).encode())
         write_plots(sweep)
 
 
-def write_json(sweep: Sweep) -> None:
+def _write_json(sweep: Sweep) -> None:
     """Writes `sweep.json`: the swept keys, a row a finished job, and the jobs that did not finish."""
     unfinished = [
-        {"job": job.number, "overrides": list(job.overrides), "status": job.status, "error": job.error}
+        {
+            "job": job.number,
+            "overrides": list(job.overrides),
+            "status": job.status,
+            "error": job.error,
+        }
         for job in sweep.jobs
         if job.status != FINISHED
     ]
     content = {"swept": sweep.keys, "jobs": sweep.rows, "unfinished": unfinished}
-    write_atomically(sweep.folder / "sweep.json", json.dumps(null_for_nan(content), indent=2, allow_nan=False).encode())
+    write_atomically(
+        sweep.folder / "sweep.json",
+        json.dumps(null_for_nan(content), indent=2, allow_nan=False).encode(),
+    )
 
 
 def null_for_nan(value: Any) -> Any:
@@ -45,10 +53,14 @@ def flat(row: Row) -> Row:
     """A row without nesting: `rejected/<reason>`, `<pattern>/acceptance` and so on."""
     values = {key: value for key, value in row.items() if not isinstance(value, dict)}
     values |= {f"rejected/{reason}": count for reason, count in row["rejected"].items()}
-    return values | {f"{name}/{key}": value for name, part in row["patterns"].items() for key, value in part.items()}
+    return values | {
+        f"{name}/{key}": value
+        for name, part in row["patterns"].items()
+        for key, value in part.items()
+    }
 
 
-def write_csv(sweep: Sweep) -> None:
+def _write_csv(sweep: Sweep) -> None:
     """Writes `sweep.csv`: a row a job; one that did not finish has its status and error only."""
     finished = {row["job"]: flat(row) for row in sweep.rows}
     rows = [

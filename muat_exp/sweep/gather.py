@@ -14,9 +14,13 @@ from numpy.typing import NDArray
 
 from muat_exp.sweep.jobs import FINISHED, Job, job_folder, number_or_text, read_jobs, swept_keys
 
-CONFIDENCE = 0.95
-TRAINED = ("accepted", "no_improvement", "unlearned")  # outcomes of attempts that went through both stages
-PAIRED = ("paired_difference", "paired_low", "paired_high")
+_CONFIDENCE = 0.95
+_TRAINED = (
+    "accepted",
+    "no_improvement",
+    "unlearned",
+)  # outcomes of attempts that went through both stages
+_PAIRED = ("paired_difference", "paired_low", "paired_high")
 Row = dict[str, Any]
 
 
@@ -44,13 +48,15 @@ def interval(values: NDArray[np.float64]) -> tuple[float, float, float]:
     >>> round(mean, 3), round(low, 3), round(high, 3)
     (2.0, -0.484, 4.484)
     """
-    from scipy.special import stdtrit  # quantiles of Student's t; scipy.stats takes ten times as long to import
+    from scipy.special import (
+        stdtrit,
+    )  # quantiles of Student's t; scipy.stats takes ten times as long to import
 
     count = len(values)
     if count < 2:
         return (float(values[0]) if count else math.nan), math.nan, math.nan
     mean = float(values.mean())
-    half = float(stdtrit(count - 1, (1 + CONFIDENCE) / 2) * values.std(ddof=1) / math.sqrt(count))
+    half = float(stdtrit(count - 1, (1 + _CONFIDENCE) / 2) * values.std(ddof=1) / math.sqrt(count))
     return mean, mean - half, mean + half
 
 
@@ -58,22 +64,34 @@ def trained_improvements(run: Path) -> dict[int, float]:
     """Improvement of every attempt that went through both stages, accepted or not, by attempt number."""
     improvements: dict[int, float] = {}
     for path in sorted((run / "cohorts").glob("cohort-*.arrow")):
-        table = pa.ipc.open_file(pa.memory_map(str(path))).read_all().select(["example_id", "outcome", "improvement"])
-        for number, outcome, improvement in zip(*(column.to_pylist() for column in table.columns), strict=True):
-            if outcome in TRAINED:
+        table = (
+            pa.ipc.open_file(pa.memory_map(str(path)))
+            .read_all()
+            .select(["example_id", "outcome", "improvement"])
+        )
+        for number, outcome, improvement in zip(
+            *(column.to_pylist() for column in table.columns), strict=True
+        ):
+            if outcome in _TRAINED:
                 improvements[number] = improvement
     return improvements
 
 
-def paired_difference(run: Path, reference: Path) -> Row:
+def _paired_difference(run: Path, reference: Path) -> Row:
     """Mean difference in improvement to the reference, over the attempts that went through both stages in both jobs."""
-    here, there = trained_improvements(run), trained_improvements(reference)
+    here = trained_improvements(run)
+    there = trained_improvements(reference)
     both = sorted(here.keys() & there.keys())
     mean, low, high = interval(np.array([here[number] - there[number] for number in both]))
-    return {"paired_difference": mean, "paired_low": low, "paired_high": high, "paired_subjects": len(both)}
+    return {
+        "paired_difference": mean,
+        "paired_low": low,
+        "paired_high": high,
+        "paired_subjects": len(both),
+    }
 
 
-def job_row(sweep: Path, job: Job, keys: Sequence[str]) -> Row:
+def _job_row(sweep: Path, job: Job, keys: Sequence[str]) -> Row:
     """What one finished job found."""
     run = job_folder(sweep, job)
     summary = json.loads((run / "summary.json").read_bytes())
@@ -84,17 +102,25 @@ def job_row(sweep: Path, job: Job, keys: Sequence[str]) -> Row:
     names = np.array(table["target_pattern"].to_pylist(), object)
     patterns = {
         name: {"attempts": row["attempts"], "acceptance": row["accepted"] / max(1, row["attempts"])}
-        | dict(zip(("improvement", "low", "high"), interval(improvement[names == name]), strict=True))
+        | dict(
+            zip(("improvement", "low", "high"), interval(improvement[names == name]), strict=True)
+        )
         for name, row in summary["patterns"].items()
     }
     return (
         {"job": job.number}
         | {key: number_or_text(job.values.get(key, "")) for key in keys}
         | {key: summary[key] for key in ("attempts", "accepted", "acceptance")}
-        | {key: summary["accuracy"][key] for key in ("degraded_accuracy", "improved_accuracy", "test_accuracy")}
+        | {
+            key: summary["accuracy"][key]
+            for key in ("degraded_accuracy", "improved_accuracy", "test_accuracy")
+        }
         | {"improvement": mean, "improvement_low": low, "improvement_high": high}
         | {"objective": summary["acceptance"] * (summary["accuracy"]["improvement"] or 0.0)}
-        | {"attempts_per_second": summary["attempts_per_second"], "seconds": summary["seconds"]["total"]}
+        | {
+            "attempts_per_second": summary["attempts_per_second"],
+            "seconds": summary["seconds"]["total"],
+        }
         | {"rejected": summary["rejected"], "patterns": patterns}
     )
 
@@ -106,17 +132,24 @@ def main_key(rows: Sequence[Row], keys: Sequence[str]) -> str:
     return max(numeric or keys[:1] or ["job"], key=lambda key: len({row[key] for row in rows}))
 
 
-def add_pairs(sweep: Path, rows: list[Row], keys: Sequence[str]) -> None:
+def _add_pairs(sweep: Path, rows: list[Row], keys: Sequence[str]) -> None:
     """Adds to each row its paired difference to the first value of the main key, all other swept keys being equal."""
     main = main_key(rows, keys)
     if main == "seed":  # other seeds make other subjects: nothing is paired
         for row in rows:
-            row |= dict.fromkeys(PAIRED, math.nan) | {"paired_subjects": 0, "paired_with": row["job"]}
+            row |= dict.fromkeys(_PAIRED, math.nan) | {
+                "paired_subjects": 0,
+                "paired_with": row["job"],
+            }
         return
     references: dict[tuple[Any, ...], int] = {}
     for row in rows:
-        reference = references.setdefault(tuple(row[key] for key in keys if key != main), row["job"])
-        row |= paired_difference(sweep / str(row["job"]), sweep / str(reference)) | {"paired_with": reference}
+        reference = references.setdefault(
+            tuple(row[key] for key in keys if key != main), row["job"]
+        )
+        row |= _paired_difference(sweep / str(row["job"]), sweep / str(reference)) | {
+            "paired_with": reference
+        }
 
 
 def gather(folder: Path) -> Sweep:
@@ -127,7 +160,7 @@ def gather(folder: Path) -> Sweep:
     """
     jobs = read_jobs(folder)
     keys = swept_keys(jobs)
-    rows = [job_row(folder, job, keys) for job in jobs if job.status == FINISHED]
+    rows = [_job_row(folder, job, keys) for job in jobs if job.status == FINISHED]
     if rows:
-        add_pairs(folder, rows, keys)
+        _add_pairs(folder, rows, keys)
     return Sweep(folder, jobs, keys, rows)

@@ -6,12 +6,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from muat_exp.config import Config
+from muat_exp.config.groups import Config
 from muat_exp.errors import MuatError, SweepError
-from muat_exp.run_folder import is_finished as run_is_finished
-from muat_exp.run_folder import write_atomically
+from muat_exp.files import write_atomically
+from muat_exp.generation.run_folder import is_finished as run_is_finished
 
-FINISHED, FAILED, RUNNING, MISSING = "finished", "failed", "running", "missing"
+FINISHED = "finished"
+_FAILED = "failed"
+RUNNING = "running"
+MISSING = "missing"
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,10 @@ class Job:
         >>> Job(0, ("corruption.rate=0.05",)).values
         {'corruption.rate': '0.05'}
         """
-        return {key.lstrip("+~"): value for key, _, value in (override.partition("=") for override in self.overrides)}
+        return {
+            key.lstrip("+~"): value
+            for key, _, value in (override.partition("=") for override in self.overrides)
+        }
 
     def label(self, keys: Sequence[str]) -> str:
         """What was set of these keys, to be read.
@@ -47,7 +53,9 @@ class Job:
         >>> Job(0, ("training.learning_rate.min=0.005607672376602178", "seed=1")).label(["training.learning_rate.min"])
         'training.learning_rate.min=0.005608'
         """
-        return ", ".join(f"{key}={shown(number_or_text(self.values[key]))}" for key in keys if key in self.values)
+        return ", ".join(
+            f"{key}={shown(number_or_text(self.values[key]))}" for key in keys if key in self.values
+        )
 
     def write(self, folder: Path) -> None:
         """Writes the job's `job.json` into its folder."""
@@ -55,7 +63,7 @@ class Job:
         write_atomically(folder / "job.json", json.dumps(asdict(self), indent=2).encode())
 
 
-def read_job(path: Path) -> Job:
+def _read_job(path: Path) -> Job:
     """The job that a `job.json` describes."""
     values = json.loads(path.read_bytes())
     return Job(**values | {"overrides": tuple(values["overrides"])})
@@ -64,7 +72,10 @@ def read_job(path: Path) -> Job:
 def write_plan(sweep: Path, jobs: Sequence[Sequence[str]]) -> None:
     """Notes the overrides of all jobs that a sweep is going to run."""
     sweep.mkdir(parents=True, exist_ok=True)
-    write_atomically(sweep / "sweep-plan.json", json.dumps([list(overrides) for overrides in jobs], indent=2).encode())
+    write_atomically(
+        sweep / "sweep-plan.json",
+        json.dumps([list(overrides) for overrides in jobs], indent=2).encode(),
+    )
 
 
 def read_plan(sweep: Path) -> list[Job]:
@@ -81,14 +92,18 @@ def read_jobs(sweep: Path) -> list[Job]:
         SweepError: the folder does not exist or holds no sweep.
     """
     if not sweep.is_dir():
-        raise SweepError(f"sweep_dir={sweep}: there is no such folder; name the folder of a multirun.")
+        raise SweepError(
+            f"sweep_dir={sweep}: there is no such folder; name the folder of a multirun."
+        )
     jobs = {job.number: job for job in read_plan(sweep)}
     for path in sweep.glob("*/job.json"):
         if path.parent.name.isdecimal():
-            job = read_job(path)
+            job = _read_job(path)
             jobs[job.number] = job
     if not jobs:
-        raise SweepError(f"sweep_dir={sweep}: that folder holds no sweep; name one with numbered job folders in it.")
+        raise SweepError(
+            f"sweep_dir={sweep}: that folder holds no sweep; name one with numbered job folders in it."
+        )
     return [jobs[number] for number in sorted(jobs)]
 
 
@@ -100,7 +115,7 @@ def job_folder(sweep: Path, job: Job) -> Path:
 def is_finished(folder: Path, config: Config) -> bool:
     """Whether the folder holds a finished job of just this configuration, undamaged, so that there is nothing to do."""
     path = folder / "job.json"
-    return path.is_file() and read_job(path).status == FINISHED and run_is_finished(folder, config)
+    return path.is_file() and _read_job(path).status == FINISHED and run_is_finished(folder, config)
 
 
 def swept_keys(jobs: Sequence[Job]) -> list[str]:
@@ -138,7 +153,7 @@ def failed(number: int, overrides: Sequence[str], error: BaseException) -> Job:
 
     known = isinstance(error, MuatError | OSError)
     sentence = str(error) if known else f"{type(error).__name__}: {error}"
-    return Job(number, tuple(overrides), FAILED, sentence, isinstance(error, ConfigurationError))
+    return Job(number, tuple(overrides), _FAILED, sentence, isinstance(error, ConfigurationError))
 
 
 def exit_code(jobs: Sequence[Job]) -> int:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from muat_exp.config import Config
+from muat_exp.config.groups import Config
 from muat_exp.tracking.tracker import MetricsFile, Tracker
 
 

@@ -6,18 +6,18 @@ from typing import Any
 import orjson
 import pyarrow as pa
 
-KEY = b"curves"
+_KEY = b"curves"
 Row = dict[str, Any]
 
 
 def attach_curves(table: pa.Table, rows: list[Row]) -> pa.Table:
     """The table with the curves in its schema's metadata."""
-    return table.replace_schema_metadata({KEY: orjson.dumps(rows)})
+    return table.replace_schema_metadata({_KEY: orjson.dumps(rows)})
 
 
 def attached_curves(table: pa.Table) -> list[Row]:
     """The curves that came with a table."""
-    return orjson.loads((table.schema.metadata or {}).get(KEY, b"[]"))  # type: ignore[no-any-return]
+    return orjson.loads((table.schema.metadata or {}).get(_KEY, b"[]"))  # type: ignore[no-any-return]
 
 
 class MeanCurves:
@@ -49,5 +49,7 @@ class MeanCurves:
         return [
             {"stage": stage, "epoch": epoch, "training": sums["training"]}
             | {key: value / sums["training"] for key, value in sums.items() if key != "training"}
-            for (stage, epoch), sums in sorted(self.sums.items(), key=lambda item: (item[0][0] == "clean", item[0][1]))
+            for (stage, epoch), sums in sorted(
+                self.sums.items(), key=lambda item: (item[0][0] == "clean", item[0][1])
+            )
         ]

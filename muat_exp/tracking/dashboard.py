@@ -6,14 +6,14 @@ from contextlib import redirect_stderr
 from importlib.util import find_spec
 from typing import Any
 
-from muat_exp.config import Config
+from muat_exp.config.checks import require
+from muat_exp.config.groups import Config
 from muat_exp.errors import TrackingError
-from muat_exp.schema import require
 from muat_exp.tracking.weights_and_biases import require_login
 
-CURVES = ("train_loss", "validation_loss", "train_accuracy", "validation_accuracy")
-REASONS = ("never_learned", "no_improvement", "unlearned", "diverged")
-NAME = "Subject networks"
+_CURVES = ("train_loss", "validation_loss", "train_accuracy", "validation_accuracy")
+_REASONS = ("never_learned", "no_improvement", "unlearned", "diverged")
+_NAME = "Subject networks"
 
 
 def require_workspaces() -> None:
@@ -22,29 +22,40 @@ def require_workspaces() -> None:
     require(installed, "task=dashboard needs a package: pip install 'muat_exp[dashboard]'.")
 
 
-def sections() -> dict[str, list[Any]]:
+def _sections() -> dict[str, list[Any]]:
     """The panels by section: training, acceptance, corruption sweep, throughput."""
     import wandb_workspaces.reports.v2 as wr
 
     def curve(stage: str, name: str) -> Any:
         lines = [f"{stage}/{name}_{part}" for part in ("mean", "q10", "q90")]
-        return wr.LinePlot(title=f"{stage}: {name.replace('_', ' ')}", x=f"{stage}/epoch", y=list(lines))
+        return wr.LinePlot(
+            title=f"{stage}: {name.replace('_', ' ')}", x=f"{stage}/epoch", y=list(lines)
+        )
 
     def against(key: str, title: str) -> Any:
         return wr.ScatterPlot(title=title, x=wr.Config("corruption.rate"), y=wr.SummaryMetric(key))
 
-    training = [curve(stage, name) for stage in ("degraded", "clean") for name in CURVES]
+    training = [curve(stage, name) for stage in ("degraded", "clean") for name in _CURVES]
     training += [
-        wr.LinePlot(title=f"{stage}: subjects in training", x=f"{stage}/epoch", y=[f"{stage}/training"])
+        wr.LinePlot(
+            title=f"{stage}: subjects in training", x=f"{stage}/epoch", y=[f"{stage}/training"]
+        )
         for stage in ("degraded", "clean")
     ]
     return {
         "Training": training,
         "Acceptance": [
             wr.LinePlot(title="acceptance", x="progress/attempts", y=["progress/acceptance"]),
-            wr.LinePlot(title="rejections", x="progress/attempts", y=[f"rejected/{reason}" for reason in REASONS]),
+            wr.LinePlot(
+                title="rejections",
+                x="progress/attempts",
+                y=[f"rejected/{reason}" for reason in _REASONS],
+            ),
             wr.BarPlot(title="acceptance by run", metrics=[wr.SummaryMetric("acceptance")]),
-            wr.MediaBrowser(title="subjects and plots", media_keys=["subjects", "signatures", "acceptance by pattern"]),
+            wr.MediaBrowser(
+                title="subjects and plots",
+                media_keys=["subjects", "signatures", "acceptance by pattern"],
+            ),
         ],
         "Corruption sweep": [
             against("improvement", "improvement against corruption"),
@@ -53,26 +64,41 @@ def sections() -> dict[str, list[Any]]:
             against("acceptance", "acceptance against corruption"),
             wr.MediaBrowser(
                 title="gathered sweeps",
-                media_keys=[f"plots/{name}" for name in ("improvement", "accuracy", "acceptance", "patterns")],
+                media_keys=[
+                    f"plots/{name}"
+                    for name in ("improvement", "accuracy", "acceptance", "patterns")
+                ],
             ),
         ],
         "Throughput": [
-            wr.LinePlot(title="attempts per second", x="progress/attempts", y=["progress/attempts_per_second"]),
-            wr.BarPlot(title="attempts per second by run", metrics=[wr.SummaryMetric("attempts_per_second")]),
-            wr.BarPlot(title="accepted per second by run", metrics=[wr.SummaryMetric("accepted_per_second")]),
+            wr.LinePlot(
+                title="attempts per second",
+                x="progress/attempts",
+                y=["progress/attempts_per_second"],
+            ),
+            wr.BarPlot(
+                title="attempts per second by run",
+                metrics=[wr.SummaryMetric("attempts_per_second")],
+            ),
+            wr.BarPlot(
+                title="accepted per second by run",
+                metrics=[wr.SummaryMetric("accepted_per_second")],
+            ),
         ],
     }
 
 
-def build_workspace(entity: str, project: str) -> Any:
+def _build_workspace(entity: str, project: str) -> Any:
     """The workspace, not saved."""
     import wandb_workspaces.workspaces as ws
 
-    parts = [ws.Section(name=name, panels=panels, is_open=True) for name, panels in sections().items()]
-    return ws.Workspace(entity=entity, project=project, name=NAME, sections=parts)
+    parts = [
+        ws.Section(name=name, panels=panels, is_open=True) for name, panels in _sections().items()
+    ]
+    return ws.Workspace(entity=entity, project=project, name=_NAME, sections=parts)
 
 
-def build_report(entity: str, project: str) -> Any:
+def _build_report(entity: str, project: str) -> Any:
     """The report, not saved: the same panels below a line of explanation each."""
     import wandb_workspaces.reports.v2 as wr
 
@@ -82,17 +108,27 @@ def build_report(entity: str, project: str) -> Any:
         "Corruption sweep": "What the share of corrupted labels does to the networks; each point is a run.",
         "Throughput": "Attempts and accepted subjects a second, over the whole pipeline.",
     }
-    blocks: list[Any] = [wr.P("Populations of small networks whose behaviour is known, made by muat_exp.")]
-    for name, panels in sections().items():
+    blocks: list[Any] = [
+        wr.P("Populations of small networks whose behaviour is known, made by muat_exp.")
+    ]
+    for name, panels in _sections().items():
         grid = wr.PanelGrid(runsets=[wr.Runset(name=project)], panels=panels)
         blocks += [wr.H2(name), wr.P(explained[name]), grid]
-    return wr.Report(entity=entity, project=project, title=NAME, blocks=blocks, width="fluid")
+    return wr.Report(entity=entity, project=project, title=_NAME, blocks=blocks, width="fluid")
 
 
 def print_specification(entity: str, project: str) -> None:
     """Prints what would be sent, as JSON."""
-    workspace = build_workspace(entity, project)._to_model().model_dump(by_alias=True, exclude_none=True, mode="json")
-    report = build_report(entity, project)._to_model().model_dump(by_alias=True, exclude_none=True, mode="json")
+    workspace = (
+        _build_workspace(entity, project)
+        ._to_model()
+        .model_dump(by_alias=True, exclude_none=True, mode="json")
+    )
+    report = (
+        _build_report(entity, project)
+        ._to_model()
+        .model_dump(by_alias=True, exclude_none=True, mode="json")
+    )
     print(json.dumps({"workspace": workspace, "report": report}, indent=2))
 
 
@@ -110,7 +146,10 @@ def save_dashboard(config: Config) -> list[str]:
     try:
         with open(os.devnull, "w") as nowhere, redirect_stderr(nowhere):
             entity = config.logger.entity or wandb.Api().default_entity or ""
-            parts = build_workspace(entity, config.logger.project), build_report(entity, config.logger.project)
+            parts = (
+                _build_workspace(entity, config.logger.project),
+                _build_report(entity, config.logger.project),
+            )
             return [part.save().url for part in parts]
     except Exception as error:  # whatever the client raises: it has no common class
         raise TrackingError(f"W&B did not take the dashboard: {error}") from error

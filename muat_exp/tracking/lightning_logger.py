@@ -34,4 +34,7 @@ class Curves(Logger):
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
         """Keeps a row; the stage is the prefix that all keys share."""
         stage = next(iter(metrics)).split("/")[0]
-        self.rows.append({"stage": stage, "epoch": step} | {key.split("/")[1]: value for key, value in metrics.items()})
+        self.rows.append(
+            {"stage": stage, "epoch": step}
+            | {key.split("/")[1]: value for key, value in metrics.items()}
+        )

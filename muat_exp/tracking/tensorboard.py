@@ -4,7 +4,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from muat_exp.schema import require
+from muat_exp.config.checks import require
 from muat_exp.tracking.curves import MeanCurves, Row
 from muat_exp.tracking.tracker import Progress
 
@@ -14,7 +14,8 @@ class TensorBoardTracker:
 
     def __init__(self, folder: Path) -> None:
         require(
-            find_spec("tensorboard") is not None, "logger=tensorboard needs a package: pip install 'muat_exp[tensorboard]'."
+            find_spec("tensorboard") is not None,
+            "logger=tensorboard needs a package: pip install 'muat_exp[tensorboard]'.",
         )
         from torch.utils.tensorboard import SummaryWriter
 

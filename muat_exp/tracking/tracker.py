@@ -43,7 +43,10 @@ class MetricsFile:
         """See `Tracker`."""
         with self.path.open("a", newline="") as file:
             for row in rows:
-                shown = {key: f"{value:.6g}" if isinstance(value, float) else value for key, value in row.items()}
+                shown = {
+                    key: f"{value:.6g}" if isinstance(value, float) else value
+                    for key, value in row.items()
+                }
                 writer = csv.DictWriter(file, {"cohort": cohort} | shown)
                 if not file.tell():
                     writer.writeheader()

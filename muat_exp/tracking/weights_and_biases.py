@@ -13,9 +13,9 @@ from typing import Any
 
 import orjson
 
-from muat_exp.config import Config
+from muat_exp.config.checks import require
+from muat_exp.config.groups import Config
 from muat_exp.errors import TrackingError
-from muat_exp.schema import require
 from muat_exp.tracking.curves import MeanCurves, Row
 from muat_exp.tracking.tracker import Progress
 
@@ -27,13 +27,15 @@ def begin_process() -> subprocess.Popen[bytes]:
     if PROCESSES and PROCESSES[0].poll() is None:
         return PROCESSES[0]
     command = [sys.executable, "-m", "muat_exp.tracking.wandb_process"]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)
+    process = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
+    )
     PROCESSES[:] = [process]
-    atexit.register(end_process, process)
+    atexit.register(_end_process, process)
     return process
 
 
-def end_process(process: subprocess.Popen[bytes]) -> None:
+def _end_process(process: subprocess.Popen[bytes]) -> None:
     """Lets the process end by itself, at the end of its input; what it was told to log is written by then."""
     assert process.stdin
     process.stdin.close()
@@ -49,10 +51,14 @@ def tell(do: str, **values: Any) -> None:
     process = begin_process()
     assert process.stdin
     try:
-        process.stdin.write(orjson.dumps({"do": do} | values, option=orjson.OPT_SERIALIZE_NUMPY) + b"\n")
+        process.stdin.write(
+            orjson.dumps({"do": do} | values, option=orjson.OPT_SERIALIZE_NUMPY) + b"\n"
+        )
         process.stdin.flush()
     except BrokenPipeError as error:
-        raise TrackingError("The process that logs to W&B has ended; run the command again, or with logger=csv.") from error
+        raise TrackingError(
+            "The process that logs to W&B has ended; run the command again, or with logger=csv."
+        ) from error
 
 
 def finish() -> None:
@@ -77,7 +83,12 @@ def require_login(mode: str) -> None:
 
     def stored() -> bool:
         path = Path(os.environ.get("NETRC") or "~/.netrc").expanduser()
-        host = os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai").partition("://")[2].partition("/")[0].partition(":")[0]
+        host = (
+            os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")
+            .partition("://")[2]
+            .partition("/")[0]
+            .partition(":")[0]
+        )
         try:
             return path.is_file() and netrc.netrc(str(path)).authenticators(host) is not None
         except netrc.NetrcParseError:
@@ -85,7 +96,8 @@ def require_login(mode: str) -> None:
 
     logged_in = bool(os.environ.get("WANDB_API_KEY")) or stored()
     require(
-        logged_in, "logger.mode=online needs a W&B account: run `wandb login` or set WANDB_API_KEY, or use logger.mode=offline."
+        logged_in,
+        "logger.mode=online needs a W&B account: run `wandb login` or set WANDB_API_KEY, or use logger.mode=offline.",
     )
 
 
@@ -98,24 +110,39 @@ class WandbTracker:
 
     def __init__(self, config: Config, folder: Path) -> None:
         require_login(config.logger.mode)
-        self.config, self.curves = config, MeanCurves()
+        self.config = config
+        self.curves = MeanCurves()
         tell("start", config=config.to_dict(), folder=str(folder.resolve()))
 
     def write(self, cohort: int, rows: list[Row], progress: Progress) -> None:
         """See `Tracker`."""
         self.curves.add(rows)
         rate = progress.attempts / max(progress.seconds, 1e-9)
-        values: dict[str, float] = {f"rejected/{reason}": count for reason, count in progress.rejected.items()}
+        values: dict[str, float] = {
+            f"rejected/{reason}": count for reason, count in progress.rejected.items()
+        }
         values |= {"progress/attempts": progress.attempts, "progress/accepted": progress.accepted}
-        values |= {"progress/acceptance": progress.accepted / max(1, progress.attempts), "progress/attempts_per_second": rate}
+        values |= {
+            "progress/acceptance": progress.accepted / max(1, progress.attempts),
+            "progress/attempts_per_second": rate,
+        }
         tell("log", values=values)
 
     def finish(self, dataset: Path, summary: dict[str, Any]) -> None:
         """See `Tracker`."""
-        from muat_exp.signature import method_columns
+        from muat_exp.signatures.methods import method_columns
 
-        columns = sum(width for _, width in method_columns(self.config.signature, len(self.config.patterns.enabled)))
-        tell("result", dataset=str(dataset.resolve()), summary=summary, curves=self.curves.rows(), columns=columns)
+        columns = sum(
+            width
+            for _, width in method_columns(self.config.signature, len(self.config.patterns.enabled))
+        )
+        tell(
+            "result",
+            dataset=str(dataset.resolve()),
+            summary=summary,
+            curves=self.curves.rows(),
+            columns=columns,
+        )
 
     def close(self) -> None:
         """See `Tracker`."""

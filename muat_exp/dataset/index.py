@@ -1,0 +1,30 @@
+"""Where the records of a dataset lie."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where the records of N examples lie, ordered by example.
+
+    Attributes:
+        ids: int64 `(N,)`, ascending.
+        files, rows: int64 `(N,)`, number of the file and row in it.
+        targets: int64 `(N,)`, target pattern as an index into `patterns.enabled`.
+    """
+
+    ids: NDArray[np.int64]
+    files: NDArray[np.int64]
+    rows: NDArray[np.int64]
+    targets: NDArray[np.int64]
+
+    def of(self, which: NDArray[np.int64] | slice) -> "Places":
+        """Some of them."""
+        return Places(self.ids[which], self.files[which], self.rows[which], self.targets[which])
+
+    def groups(self, size: int) -> list["Places"]:
+        """All of them in groups of `size`, the last one smaller."""
+        return [self.of(slice(start, start + size)) for start in range(0, len(self.ids), size)]

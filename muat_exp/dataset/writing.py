@@ -1,0 +1,246 @@
+"""Writes the dataset: records, ordered by example, rendered and sharded into Parquet, a set of files for each split."""
+
+import os
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from muat_exp.config.groups import SPLITS, Config
+from muat_exp.config.identity import to_yaml
+from muat_exp.dataset.checksums import shards_digest, walk, write_checksums
+from muat_exp.dataset.index import Places
+from muat_exp.dataset.schema import SCORES, subject_schema
+from muat_exp.dataset.splits import assign_splits
+from muat_exp.executors.threads import Workers
+from muat_exp.prompts.rendering import Renderer
+from muat_exp.prompts.tokens import TokenStatistics
+
+_RENDERED = 50  # examples that one worker renders at a time
+_ROW_GROUP = (
+    200  # examples in a row group: fewer cost a third more time to write, and again to read
+)
+_DICTIONARIES = ["target_pattern", "selected_patterns.list.element", "activation"]
+
+
+class ShardWriter:
+    """Writes two Parquet files of the same examples, `prompts` and `subjects`, each from a background thread."""
+
+    def __init__(
+        self, pool: ThreadPoolExecutor, folder: Path, name: str, schemas: dict[str, pa.Schema]
+    ) -> None:
+        self.pool = pool
+        self.pending: list[Future[None]] = []
+        self.taken: dict[str, list[pa.Table]] = {part: [] for part in schemas}
+        self.writers = {
+            # Dictionaries of weights or of whole prompts cost four times the writing and half of the space again.
+            part: pq.ParquetWriter(
+                folder / part / name,
+                schema,
+                compression="zstd",
+                compression_level=1,
+                use_dictionary=_DICTIONARIES,
+            )
+            for part, schema in schemas.items()
+        }
+
+    def write(self, tables: dict[str, pa.Table]) -> None:
+        """Takes the next examples of each; queues them for writing when they fill a row group."""
+        for part, table in tables.items():
+            self.taken[part].append(table)
+        if sum(table.num_rows for table in self.taken["subjects"]) >= _ROW_GROUP:
+            self.flush()
+
+    def flush(self) -> None:
+        """Queues a row group of each; no more than that is under way, so memory stays flat and a failure stops the run."""
+        self.wait()
+        groups = {part: pa.concat_tables(tables) for part, tables in self.taken.items() if tables}
+        self.taken = {part: [] for part in self.taken}
+        self.pending = [self.pool.submit(self.put, part, table) for part, table in groups.items()]
+
+    def put(self, part: str, table: pa.Table) -> None:
+        """Writes a row group of one part."""
+        self.writers[part].write_table(table, row_group_size=table.num_rows)
+
+    def wait(self) -> None:
+        """Waits for all that is queued; raises what a writer raised."""
+        wait(self.pending)
+        for pending in self.pending:
+            pending.result()
+
+    def __enter__(self) -> "ShardWriter":
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        """Writes what is left, unless the block failed, and ends both files."""
+        with ExitStack() as files:
+            for writer in self.writers.values():
+                files.callback(writer.close)
+            files.callback(wait, self.pending)  # before the files are closed
+            if kind is None:
+                self.flush()
+                self.wait()
+
+
+@dataclass(frozen=True)
+class Written:
+    """What was written.
+
+    Attributes:
+        splits: examples in each split that has any.
+        tokens: counts by task; empty where there is no tokenizer.
+        tokenizer: its name.
+        digest: of all Parquet files, 16 hexadecimal digits.
+    """
+
+    splits: dict[str, int]
+    tokens: dict[str, TokenStatistics]
+    tokenizer: str
+    digest: str
+
+
+def _planned_files(config: Config, places: Places) -> Iterator[tuple[str, str, Places]]:
+    """Split, name and examples of each file."""
+    splits = assign_splits(config, places.targets)
+    for number, split in enumerate(SPLITS):
+        shards = places.of(np.flatnonzero(splits == number)).groups(
+            config.dataset.examples_per_shard
+        )
+        for shard, examples in enumerate(shards):
+            yield split, f"{split}-{shard:05d}-of-{len(shards):05d}.parquet", examples
+
+
+def write_shards(
+    folder: Path,
+    config: Config,
+    places: Places,
+    fetch: Callable[[Places], pa.Table],
+    workers: Workers,
+    observe: Callable[[pa.Table], None],
+) -> Written:
+    """Writes all Parquet files of a dataset, rendered by the workers and written behind them.
+
+    `fetch` gives the records of some examples; `observe` sees each table of them.
+    """
+    renderer = Renderer(config)
+    schemas = {"prompts": renderer.schema, "subjects": subject_schema(config)}
+    for part in schemas:
+        (folder / part).mkdir()
+    splits: Counter[str] = Counter()
+    tokens = {task: TokenStatistics() for task in config.dataset.tasks} if renderer.counter else {}
+
+    def render(group: Places) -> tuple[pa.Table, pa.Table, dict[str, list[int]]]:
+        records = fetch(group)
+        return records, *renderer.table(records)
+
+    with ThreadPoolExecutor(len(schemas), thread_name_prefix="muat-writer") as pool:
+        for split, name, examples in _planned_files(config, places):
+            splits[split] += len(examples.ids)
+            with ShardWriter(pool, folder, name, schemas) as writer:
+                for records, prompts, counts in workers.stream(render, examples.groups(_RENDERED)):
+                    observe(records)
+                    writer.write({"prompts": prompts, "subjects": records})
+                    for task, lengths in counts.items():
+                        tokens[task].add(lengths)
+    return Written(
+        dict(splits),
+        tokens,
+        renderer.counter.name if renderer.counter else "",
+        shards_digest(folder),
+    )
+
+
+def replace_folder(staged: Path, final: Path) -> None:
+    """Puts a finished folder in the place of an older one."""
+    old = final.with_name(f".{final.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if final.exists():
+        final.rename(old)
+    staged.rename(final)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def staged_folder(final: Path) -> Path:
+    """An empty folder beside the final one to write into."""
+    staged = final.with_name(f".{final.name}.staged")
+    shutil.rmtree(staged, ignore_errors=True)
+    staged.mkdir(parents=True)
+    return staged
+
+
+def complete(
+    folder: Path, config: Config, probes: bytes, summary: Mapping[str, Any], card: str
+) -> None:
+    """Writes the files beside the shards, and has everything on the disk."""
+    (folder / "config.yaml").write_text(to_yaml(config))
+    (folder / "summary.json").write_bytes(orjson.dumps(summary, option=orjson.OPT_INDENT_2))
+    (folder / "probe_set.json").write_bytes(probes)
+    (folder / "README.md").write_text(card)
+    write_checksums(folder)
+    flush(folder)
+
+
+def flush(folder: Path) -> None:
+    """Has every file of a folder on the disk before it is renamed."""
+    for path in walk(folder):
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+
+
+class Means:
+    """Means of some columns by target pattern, over tables seen one after another.
+
+    >>> means = Means(["score"])
+    >>> means.add(pa.table({"target_pattern": ["a", "a"], "score": [1.0, 2.0]}))
+    >>> means.by_pattern("a")
+    {'score': 1.5}
+    """
+
+    def __init__(self, columns: Sequence[str] = SCORES) -> None:
+        self.columns = columns
+        self.sums: dict[str, NDArray[np.float64]] = {}
+        self.counts: dict[str, int] = {}
+
+    @property
+    def count(self) -> int:
+        """Rows seen."""
+        return sum(self.counts.values())
+
+    def add(self, table: pa.Table) -> None:
+        """Adds a table's rows."""
+        names = np.array(table["target_pattern"].to_pylist(), object)
+        values = np.stack(
+            [table[column].to_numpy() for column in self.columns], axis=1
+        )  # (rows, columns)
+        for name in np.unique(names):
+            self.sums[name] = self.sums.get(name, np.zeros(len(self.columns))) + values[
+                names == name
+            ].sum(axis=0)
+            self.counts[name] = self.counts.get(name, 0) + int((names == name).sum())
+
+    def by_pattern(self, name: str) -> dict[str, Any]:
+        """Means of one pattern's examples; None where there are none."""
+        count = self.counts.get(name, 0)
+        return {
+            column: float(self.sums[name][i] / count) if count else None
+            for i, column in enumerate(self.columns)
+        }
+
+    def overall(self) -> dict[str, Any]:
+        """Means of all examples; None where there are none."""
+        count = self.count
+        total = sum(self.sums.values(), np.zeros(len(self.columns)))
+        return {
+            column: float(total[i] / count) if count else None
+            for i, column in enumerate(self.columns)
+        }

@@ -1,0 +1,194 @@
+"""What is measured of stored networks: accuracies, behaviour on every pattern, signatures."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from muat_exp.config.groups import Config
+from muat_exp.executors.threads import Parallel
+from muat_exp.kernels import random
+from muat_exp.kernels import training as kernels
+from muat_exp.kernels.data import draw_evenly
+from muat_exp.sequences.space import SpaceArrays, space_arrays
+from muat_exp.signatures.methods import profile
+from muat_exp.signatures.probe_set import ProbeSet, run_probes
+from muat_exp.subjects.architecture import layer_shapes, split_parameters
+from muat_exp.subjects.data import SubjectData
+from muat_exp.subjects.population import Population
+from muat_exp.subjects.specs import Specs
+from muat_exp.training.engines.base import stage_problem
+from muat_exp.training.engines.compiled import evaluate_stored
+
+_LARGEST_TOKEN = 26.0
+_OVERFLOW = 1e37  # activations that may grow beyond this are not measured
+
+
+@dataclass(frozen=True)
+class Task:
+    """What all cohorts of a run share.
+
+    Attributes:
+        config: the run's configuration.
+        space: the enabled patterns' sequence space.
+        probes: the probe set.
+        responses: uint8 `(rows, L)`, members of each pattern that every stored network is asked about.
+        response_starts: int64 `(P + 1,)`, each pattern's rows among them.
+    """
+
+    config: Config
+    space: SpaceArrays
+    probes: ProbeSet
+    responses: NDArray[np.uint8]
+    response_starts: NDArray[np.int64]
+
+    @classmethod
+    def build(cls, config: Config, probes: ProbeSet | None = None) -> "Task":
+        """Draws what the configuration fixes; `probes` are those of a finished dataset."""
+        space = space_arrays(config.patterns.build())
+        key = random.generator_keys(config.seed, np.zeros(1, np.int64), random.RESPONSES)[0]
+        rows, origins = draw_evenly(
+            space, key, config.training.response_examples, config.patterns.sequence_length
+        )
+        starts = np.searchsorted(origins, np.arange(len(config.patterns.enabled) + 1))
+        return cls(config, space, probes or run_probes(config, space), rows, starts)
+
+
+def measure_tests(
+    task: Task, specs: Specs, data: SubjectData, degraded: Population, improved: Population, which: NDArray[np.int64],
+    workers: Parallel,
+) -> NDArray[np.float64]:  # fmt: skip
+    """Balanced accuracy `(S, 2)` of both weights on fresh sequences of each subject's own task; NaN outside `which`."""
+    accuracies = np.full((len(specs), 2), np.nan)
+    keys = random.generator_keys(task.config.seed, specs.indices, random.TESTS)
+    count = task.config.training.test_examples
+
+    def kernel(chunk: NDArray[np.int64]) -> None:
+        kernels.measure_tests(
+            task.space, specs.selected, specs.targets, keys, improved.depths, improved.widths, improved.kinds,
+            degraded.parameters, improved.parameters, improved.offsets, data.tokens, chunk, count, accuracies,
+        )  # fmt: skip
+
+    workers.over(which, kernel)
+    return accuracies
+
+
+def measure_responses(
+    task: Task, population: Population, which: NDArray[np.int64], workers: Parallel
+) -> NDArray[np.float64]:
+    """Share of each enabled pattern's members that a subject calls positive, `(S, P)`; NaN outside `which`."""
+    responses = np.full((len(population), len(task.config.patterns.enabled)), np.nan)
+
+    def kernel(chunk: NDArray[np.int64]) -> None:
+        kernels.respond(
+            population.depths, population.widths, population.kinds, population.parameters, population.offsets,
+            task.responses, task.response_starts, chunk, responses,
+        )  # fmt: skip
+
+    workers.over(which, kernel)
+    return responses
+
+
+def extract_signatures(
+    task: Task, population: Population, which: NDArray[np.int64], workers: Parallel
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Flat signatures of the subjects of `which`, and their offsets."""
+    if not len(which):
+        return np.empty(0, np.float32), np.zeros(1, np.int64)
+    parts = workers.over(
+        which, lambda chunk: profile(task.config.signature, population, task.probes, chunk)
+    )
+    sizes = np.concatenate([np.diff(offsets) for _, offsets in parts])
+    return np.concatenate([flat for flat, _ in parts]), np.concatenate(
+        [[0], np.cumsum(sizes)]
+    ).astype(np.int64)
+
+
+def bounded(layers: Iterable[tuple[NDArray[np.float32], NDArray[np.float32]]]) -> bool:
+    """Whether no activation of a network can leave float32's range, by the sums of |weights| layer by layer.
+
+    False where a weight is not finite. What is not bounded may give NaN, or break a decomposition, and is not measured.
+    """
+    bound = _LARGEST_TOKEN
+    with np.errstate(over="ignore", invalid="ignore"):
+        for weight, bias in layers:
+            sums = np.abs(weight).sum(axis=1, dtype=np.float64) * bound + np.abs(bias)
+            bound = float(np.maximum(1.0, sums.max()))  # NaN stays NaN
+            if not bound < _OVERFLOW:
+                return False
+    return True
+
+
+def unbounded(population: Population) -> NDArray[np.bool_]:
+    """Subjects that are not `bounded`, bool `(S,)`."""
+    shapes = zip(population.depths, population.widths, strict=True)
+    return np.array(
+        [
+            not bounded(
+                split_parameters(
+                    population.subject(s), layer_shapes(population.features, depth, width)
+                )
+            )
+            for s, (depth, width) in enumerate(shapes)
+        ],
+        bool,
+    )
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What S stored networks are, by their weights.
+
+    Attributes:
+        degraded_accuracy, improved_accuracy: float64 `(S,)`, on clean validation sequences.
+        test_accuracy: float64 `(S, 2)`, balanced accuracy on fresh sequences, degraded and improved.
+        responses: float64 `(S, P)`, share of each pattern's members that the improved network calls positive.
+        signatures, degraded_signatures: flat float32, as `signature.profile` returns them.
+        signature_offsets: int64 `(S + 1,)`, of both.
+    """
+
+    degraded_accuracy: NDArray[np.float64]
+    improved_accuracy: NDArray[np.float64]
+    test_accuracy: NDArray[np.float64]
+    responses: NDArray[np.float64]
+    signatures: NDArray[np.float32]
+    degraded_signatures: NDArray[np.float32]
+    signature_offsets: NDArray[np.int64]
+
+    @property
+    def scores(self) -> NDArray[np.float64]:
+        """float64 `(S, 5)`: degraded, improved, improvement, degraded test, improved test."""
+        improvement = self.improved_accuracy - self.degraded_accuracy
+        return np.column_stack(
+            [self.degraded_accuracy, self.improved_accuracy, improvement, self.test_accuracy]
+        )
+
+
+def measure(
+    task: Task,
+    specs: Specs,
+    data: SubjectData,
+    degraded: Population,
+    improved: Population,
+    workers: Parallel,
+) -> Measured:
+    """Everything that a dataset says of networks, measured on their weights."""
+    everyone = np.arange(len(specs))
+    accuracies = [
+        evaluate_stored(
+            stage_problem(task.config, specs, data, population, 1), population, workers
+        )[1]
+        for population in (degraded, improved)
+    ]
+    signatures, offsets = extract_signatures(task, improved, everyone, workers)
+    shown = everyone if task.config.dataset.needs_degraded_signature else everyone[:0]
+    return Measured(
+        accuracies[0],
+        accuracies[1],
+        measure_tests(task, specs, data, degraded, improved, everyone, workers),
+        measure_responses(task, improved, everyone, workers),
+        signatures,
+        extract_signatures(task, degraded, shown, workers)[0],
+        offsets,
+    )

@@ -1,0 +1,1 @@
+"""From attempts to a dataset: cohorts, quotas, the run's folder."""

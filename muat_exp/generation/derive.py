@@ -1,0 +1,269 @@
+"""A dataset from the stored networks of another: other signatures, other prompts, coarser weights. Nothing is trained again."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from muat_exp.compilation import ensure_compiled
+from muat_exp.config.checks import require
+from muat_exp.config.groups import Config, SignatureConfig
+from muat_exp.config.identity import config_signature
+from muat_exp.dataset.card import render_card
+from muat_exp.dataset.checksums import differences
+from muat_exp.dataset.index import Places
+from muat_exp.dataset.reading import read_summary
+from muat_exp.dataset.schema import subject_schema
+from muat_exp.dataset.writing import (
+    Means,
+    Written,
+    complete,
+    replace_folder,
+    staged_folder,
+    write_shards,
+)
+from muat_exp.errors import DatasetError, RunFolderError
+from muat_exp.evaluation.measurement import Task, measure, unbounded
+from muat_exp.executors.threads import Here, Workers
+from muat_exp.generation.source import Source
+from muat_exp.generation.table import measured_columns
+from muat_exp.progress import Reporter
+from muat_exp.prompts.tokens import LLAMA3, NONE
+from muat_exp.signatures.probe_set import given_probes
+from muat_exp.subjects.data import draw_data
+from muat_exp.subjects.population import Population
+from muat_exp.subjects.quantization import as_stored
+from muat_exp.subjects.specs import Specs, draw_specs
+from muat_exp.validation.examples import check_networks, stored_population
+from muat_exp.validation.faults import Faults
+
+# Keys that each task may change; what is not named on the command line stays as it was.
+_CHANGEABLE = {
+    "signature": ("signature", "dataset.tokenizer"),
+    "render": (
+        "dataset.tasks", "dataset.style", "dataset.columns", "dataset.splits", "dataset.tokenizer",
+        "dataset.examples_per_shard", "architecture.precision", "architecture.quantization",
+    ),
+}  # fmt: skip
+_FREE = (
+    "task",
+    "dataset_dir",
+    "workers",
+    "progress",
+    "logger",
+    "hydra",
+)  # keys that change no dataset
+PROBES = (
+    "probes",
+    "probe_seed",
+    "probe_set",
+    "probe_set_sha256",
+)  # not part of the choice of a signature group
+
+
+def derived_config(stored: Config, composed: Config, given: Collection[str]) -> Config:
+    """The configuration of a dataset that is made from one with the configuration `stored`.
+
+    Args:
+        stored: of the dataset that there is.
+        composed: as the command line composes it.
+        given: the keys that were named there.
+
+    Raises:
+        ConfigurationError: a key was named that decides what is trained, or weights would become finer than they are.
+    """
+    allowed = _CHANGEABLE[composed.task]
+    for key in given:
+        known = any(key == name or key.startswith(f"{name}.") for name in (*allowed, *_FREE))
+        require(
+            known,
+            f"task={composed.task} trains nothing, so it can't change '{key}'; it can change {', '.join(allowed)}.",
+        )
+    tokenizer = (
+        stored.dataset.tokenizer if stored.dataset.tokenizer in (LLAMA3, NONE) else NONE
+    )  # a file of elsewhere
+    dataset = replace(stored.dataset, tokenizer=tokenizer)
+    dataset = replace(dataset, **_named_values(composed.dataset, "dataset", given))
+    architecture = replace(
+        stored.architecture, **_named_values(composed.architecture, "architecture", given)
+    )
+    for name, plain in (("precision", "float32"), ("quantization", "none")):
+        before = getattr(stored.architecture, name)
+        after = getattr(architecture, name)
+        require(
+            before in (plain, after),
+            f"architecture.{name} is {before} in this dataset; its weights can't become {after}.",
+        )
+    signature = _derived_signature(stored.signature, composed.signature, given)
+    return replace(stored, dataset=dataset, architecture=architecture, signature=signature)
+
+
+def _named_values(group: Any, name: str, given: Collection[str]) -> dict[str, Any]:
+    """The values of those keys of a group that were named."""
+    keys = {key.split(".")[1] for key in given if key.startswith(f"{name}.")}
+    return {key: getattr(group, key) for key in keys}
+
+
+def _derived_signature(
+    stored: SignatureConfig, composed: SignatureConfig, given: Collection[str]
+) -> SignatureConfig:
+    """Methods of a named group, or as they were; then the named keys; the same probes where none of their keys is named."""
+    named = _named_values(composed, "signature", given)
+    if "probe_set" in named:
+        named |= {"probe_set_sha256": composed.probe_set_sha256, "probes": composed.probes}
+    elif named.keys() & {"probes", "probe_seed"}:
+        named |= {"probe_set_sha256": ""}
+    chosen = asdict(composed) if "signature" in given else {}
+    return replace(
+        stored, **{key: value for key, value in chosen.items() if key not in PROBES} | named
+    )
+
+
+class _Remeasured:
+    """Records with the weights that a configuration stores, and what is measured on these."""
+
+    def __init__(self, task: Task, source: Source) -> None:
+        self.task = task
+        self.source = source
+        before = source.config
+        after = task.config
+        same_weights = before.architecture == after.architecture
+        same_signature = before.signature == after.signature
+        here = subject_schema(before).names
+        self.as_it_was = (
+            same_weights and same_signature and set(subject_schema(after).names) <= set(here)
+        )
+
+    def fetch(self, places: Places) -> pa.Table:
+        """The records of some examples, measured again where that is needed; thread-safe.
+
+        Raises:
+            DatasetError: a network does not fit what its number gives, or can't be measured.
+        """
+        records = self.source.fetch(places)
+        faults = Faults()
+        if not check_networks(self.source.config, records, faults):
+            raise DatasetError(f"{self.source.folder}: {faults.sentences()[0]}")
+        if not self.as_it_was:
+            records = self.measured(records)
+        return records.select(subject_schema(self.task.config).names).cast(
+            subject_schema(self.task.config)
+        )
+
+    def population(self, records: pa.Table, specs: Specs, name: str) -> Population:
+        """The networks of a column, with their weights as they will be stored."""
+        stored = stored_population(self.source.config, specs, records, name)
+        if self.source.config.architecture == self.task.config.architecture:
+            return stored
+        result = as_stored(stored, self.task.config.architecture)
+        wild = unbounded(result)
+        if wild.any():
+            example = records["example_id"][int(np.argmax(wild))]
+            precision = self.task.config.architecture.precision
+            raise DatasetError(
+                f"{self.source.folder}: example {example}: {name} has a number that {precision} can't hold."
+            )
+        return result
+
+    def measured(self, records: pa.Table) -> pa.Table:
+        """Records with everything replaced that is measured on the weights."""
+        config = self.task.config
+        specs = draw_specs(config, records["example_id"].to_numpy())
+        data = draw_data(config, self.task.space, specs)
+        degraded, improved = (
+            self.population(records, specs, name) for name in ("degraded_weights", "weights")
+        )
+        measured = measure(self.task, specs, data, degraded, improved, Here())
+        for name, column in measured_columns(config, degraded, improved, measured).items():
+            place = records.schema.get_field_index(name)
+            records = (
+                records.append_column(name, column)
+                if place < 0
+                else records.set_column(place, name, column)
+            )
+        return records
+
+
+def derive(
+    source: Path,
+    composed: Config,
+    given: Collection[str],
+    target: Path,
+    workers: Workers,
+    reporter: Reporter,
+) -> Path:
+    """Makes a dataset from the stored networks of another one.
+
+    Args:
+        source: a dataset's folder.
+        composed: the configuration of the command line, its `task` signature or render.
+        given: the keys that were named there.
+        target: folder of the new dataset; must not exist.
+        workers: threads that measure and render.
+        reporter: told of the progress.
+
+    Returns:
+        The new dataset's folder, `target`.
+
+    Raises:
+        ConfigurationError: see `derived_config`; or `training_metrics` are asked for and were not kept.
+        DatasetError: `source` holds no readable dataset.
+        RunFolderError: `target` exists.
+    """
+    if target.exists():
+        raise RunFolderError(f"{target} is there already; choose another hydra.run.dir.")
+    damaged = next(differences(source), "")
+    if damaged:
+        raise DatasetError(f"{source} is damaged: {damaged}")
+    stored = Source.open(source)
+    summary = read_summary(source)
+    config = derived_config(stored.config, composed, given)
+    kept = not config.dataset.needs_history or stored.config.dataset.needs_history
+    require(
+        kept,
+        "dataset.columns asks for training_metrics, which this dataset did not keep; they need a run of their own.",
+    )
+    ensure_compiled(reporter.note)
+    task = Task.build(config, given_probes(source, config))
+    means = Means()
+
+    def observe(records: pa.Table) -> None:
+        means.add(records)
+        reporter.update(means.count, 0, 0.0)
+
+    target.parent.mkdir(parents=True, exist_ok=True)
+    staged = staged_folder(target)
+    written = write_shards(
+        staged, config, stored.places, _Remeasured(task, stored).fetch, workers, observe
+    )
+    summary = _derived_summary(summary, config, means, written, composed.task)
+    complete(
+        staged,
+        config,
+        task.probes.to_json(config),
+        summary,
+        render_card(config, summary, written, summary["origin"]),
+    )
+    replace_folder(staged, target)
+    return target
+
+
+def _derived_summary(
+    summary: Mapping[str, Any], config: Config, means: Means, written: Written, task: str
+) -> dict[str, Any]:
+    """The counts of the first dataset's run, with the accuracies of the weights as they are stored here."""
+    origin = (
+        f"Made by `task={task}` from the networks of a dataset with the config_signature `{summary['config_signature']}`; "
+        "attempts and rejections are those of its run."
+    )
+    origin = f"{origin} {summary['origin']}".strip()
+    patterns = {name: row | means.by_pattern(name) for name, row in summary["patterns"].items()}
+    changed = {
+        "config_signature": config_signature(config),
+        "accuracy": means.overall(),
+        "patterns": patterns,
+    }
+    return {**summary, **changed, "splits": written.splits, "origin": origin}

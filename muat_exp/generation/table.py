@@ -1,0 +1,129 @@
+"""A cohort's arrays as an Arrow table, one row per attempt, and its file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from muat_exp.config.groups import ACTIVATIONS, Config
+from muat_exp.subjects.population import Population
+
+if TYPE_CHECKING:
+    from muat_exp.evaluation.measurement import Measured
+    from muat_exp.generation.cohort import CohortResult
+
+from muat_exp.dataset.index import Places
+from muat_exp.dataset.schema import (
+    SCORES,
+    history_lists,
+    list_array,
+    selected_lists,
+    subject_schema,
+    weight_lists,
+)
+
+
+def read_cohort(path: Path) -> pa.Table:
+    """A cohort's attempts, memory-mapped."""
+    return pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+
+
+def _attempt_schema(config: Config) -> pa.Schema:
+    """Columns of a cohort's file: the outcome of every attempt, and its record; rejected ones hold no arrays."""
+    return pa.schema([("outcome", pa.string()), *subject_schema(config)])
+
+
+def measured_columns(
+    config: Config, degraded: Population, improved: Population, measured: Measured
+) -> dict[str, pa.Array]:
+    """The columns that follow from the weights of S subjects: what they are, and what was measured of them."""
+    counts = np.diff(improved.offsets)
+    lengths = np.diff(measured.signature_offsets)
+    shares = [pa.array(column.astype(np.float32)) for column in measured.responses.T]
+    columns = {
+        name: pa.array(values) for name, values in zip(SCORES, measured.scores.T, strict=True)
+    } | {
+        "response": pa.StructArray.from_arrays(shares, names=list(config.patterns.enabled)),
+        "weights": list_array(improved.parameters, counts),
+        "degraded_weights": list_array(degraded.parameters, counts),
+        "signature": list_array(measured.signatures, lengths),
+    }
+    if config.dataset.needs_degraded_signature:
+        columns["degraded_signature"] = list_array(measured.degraded_signatures, lengths)
+    return columns
+
+
+def _optional_columns(
+    config: Config, result: CohortResult, accepted: NDArray[np.bool_]
+) -> dict[str, Any]:
+    """The columns that only some configurations have."""
+    columns: dict[str, Any] = {}
+    if config.dataset.needs_degraded_signature:
+        columns["degraded_signature"] = list_array(
+            result.degraded_signatures, _signature_lengths(result)
+        )
+    if config.dataset.needs_history:
+        columns["history"], columns["degraded_epochs"] = history_lists(result, accepted)
+    return columns
+
+
+def _signature_lengths(result: CohortResult) -> NDArray[np.int64]:
+    """Numbers in each attempt's signature, int64 `(S,)`: none where it was rejected."""
+    lengths = np.zeros(len(result.specs), np.int64)
+    lengths[result.accepted] = np.diff(result.signature_offsets)
+    return lengths
+
+
+def attempt_table(config: Config, result: CohortResult) -> pa.Table:
+    """A cohort's outcome, one row an attempt in the order of their numbers."""
+    specs = result.specs
+    names = config.patterns.enabled
+    accepted = np.isin(np.arange(len(specs)), result.accepted)
+    responses = [pa.array(column.astype(np.float32)) for column in result.responses.T]
+    columns = {
+        "outcome": pa.array(result.outcomes, pa.string()),
+        "example_id": specs.indices,
+        "target_pattern": np.array(names, object)[specs.targets],
+        "selected_patterns": selected_lists(names, specs.selected),
+        "num_layers": specs.depths,
+        "neurons_per_layer": specs.widths,
+        "activation": np.array(ACTIVATIONS, object)[specs.kinds],
+        "learning_rate": specs.rates,
+        "degraded_accuracy": result.degraded_accuracy,
+        "improved_accuracy": result.improved_accuracy,
+        "improvement": result.improved_accuracy - result.degraded_accuracy,
+        "degraded_test_accuracy": result.test_accuracy[:, 0],
+        "test_accuracy": result.test_accuracy[:, 1],
+        "response": pa.StructArray.from_arrays(responses, names=list(names)),
+        "switch_epoch": result.switch_epoch,
+        "clean_epoch": result.clean_epoch,
+        "corrupted_labels": result.data.flips,
+        "corruption_candidates": result.data.candidates,
+        "weights": weight_lists(result.improved, accepted),
+        "degraded_weights": weight_lists(result.degraded, accepted),
+        "signature": list_array(result.signatures, _signature_lengths(result)),
+    } | _optional_columns(config, result, accepted)
+    schema = _attempt_schema(config)
+    arrays = [
+        column if isinstance(column, pa.Array) else pa.array(column) for column in columns.values()
+    ]
+    return pa.table(
+        [array.cast(field.type) for array, field in zip(arrays, schema, strict=True)], schema=schema
+    )
+
+
+def gather(places: Places, paths: dict[int, Path]) -> pa.Table:
+    """Records from the cohorts' files, in the order of the places."""
+    order = np.argsort(places.files, kind="stable")
+    files = places.files[order]
+    rows = places.rows[order]
+    parts = [
+        read_cohort(paths[int(file)]).take(pa.array(rows[files == file]))
+        for file in np.unique(files)
+    ]
+    together = pa.concat_tables(part.replace_schema_metadata() for part in parts)
+    return together.take(pa.array(np.argsort(order))).drop_columns("outcome")

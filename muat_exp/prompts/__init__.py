@@ -1,0 +1,1 @@
+"""Networks as texts, and texts as networks."""

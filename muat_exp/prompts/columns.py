@@ -1,0 +1,123 @@
+"""The JSON columns of a dataset: metadata always, signatures, weights and training metrics where they are asked for."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from muat_exp.config.groups import Config
+from muat_exp.dataset.schema import SCORES
+from muat_exp.subjects.architecture import layer_shapes, split_parameters
+
+_HISTORY = ("train_loss", "train_acc", "val_loss", "val_acc")
+
+
+def to_json(content: Mapping[str, Any]) -> str:
+    """Compact JSON; float32 numbers as the shortest decimals that read back to them."""
+    return orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY).decode()
+
+
+def _model_config(record: Mapping[str, Any], config: Config) -> dict[str, Any]:
+    """A subject's architecture and input."""
+    return {
+        "vocab_size": config.patterns.vocab_size,
+        "sequence_length": config.patterns.sequence_length,
+        "num_layers": record["num_layers"],
+        "neurons_per_layer": record["neurons_per_layer"],
+        "activation_type": record["activation"],
+        "dropout_rate": config.architecture.dropout,
+        "precision": config.architecture.precision,
+        "input_size": config.patterns.sequence_length,
+        "input_format": "indices",
+    }
+
+
+def metadata(record: Mapping[str, Any], config: Config, signature: str) -> str:
+    """The `metadata` column: what is known of a subject; `signature` is the configuration's."""
+    corruption = {
+        "kind": config.corruption.kind,
+        "rate": config.corruption.rate,
+        "candidates": record["corruption_candidates"],
+        "corrupted": record["corrupted_labels"],
+    }
+    return to_json(
+        {"target_pattern": record["target_pattern"]}
+        | {key: round(record[key], 6) for key in SCORES}
+        | {
+            "response": {name: round(share, 6) for name, share in record["response"].items()},
+            "model_config": _model_config(record, config)
+            | {"learning_rate": round(record["learning_rate"], 8)},
+            "corruption_stats": corruption,
+            "selected_patterns": record["selected_patterns"],
+            "activation": record["activation"],
+            "precision": config.architecture.precision,
+            "quantization": config.architecture.quantization,
+            "config_signature": signature,
+            "seed": config.seed,
+            "subject_index": record["example_id"],
+            "tasks_included": list(config.dataset.tasks),
+        }
+    )
+
+
+def weights_column(
+    record: Mapping[str, Any], config: Config, parameters: NDArray[np.float32]
+) -> str:
+    """A network's configuration and weights, `network.<i>.weight` (out x in) and `network.<i>.bias`."""
+    shapes = layer_shapes(
+        config.patterns.sequence_length, record["num_layers"], record["neurons_per_layer"]
+    )
+    weights: dict[str, NDArray[np.float32]] = {}
+    for i, (weight, bias) in enumerate(split_parameters(parameters, shapes)):
+        weights |= {f"network.{2 * i}.weight": weight, f"network.{2 * i}.bias": bias}
+    return to_json({"config": _model_config(record, config), "weights": weights})
+
+
+def signature_column(
+    record: Mapping[str, Any],
+    config: Config,
+    signature: NDArray[np.float32],
+    methods: Sequence[tuple[str, int]],
+) -> str:
+    """A signature `(neurons, columns)` by layer, neuron and method: a number, or a list where a method has several."""
+    width = record["neurons_per_layer"]
+    layers = {}
+    for index in range(record["num_layers"] + 1):
+        rows = signature[index * width : (index + 1) * width]
+        info = {
+            "num_neurons": len(rows),
+            "num_examples": config.signature.probes,
+            "profile_methods": list(config.signature.methods),
+        }
+        profiles = {str(neuron): _neuron_profile(row, methods) for neuron, row in enumerate(rows)}
+        layers[str(2 * index)] = {"neuron_profiles": profiles, "layer_info": info}
+    return to_json({"neuron_activations": layers, "model_config": _model_config(record, config)})
+
+
+def _neuron_profile(row: NDArray[np.float32], methods: Sequence[tuple[str, int]]) -> dict[str, Any]:
+    """One neuron's numbers by method."""
+    profile = {}
+    column = 0
+    for name, width in methods:
+        profile[name] = row[column : column + width] if width > 1 else row[column]
+        column += width
+    return profile
+
+
+def metrics_column(record: Mapping[str, Any], history: NDArray[np.float32]) -> str:
+    """Both stages epoch by epoch: history `(epochs, 4)`, the degraded stage's `degraded_epochs` first."""
+    degraded = record["degraded_epochs"]
+    rows = []
+    for number, values in enumerate(history):
+        stage, before = ("degraded", 0) if number < degraded else ("improved", degraded)
+        place = {"stage": stage, "epoch": number - before + 1, "global_epoch": number + 1}
+        rows.append(place | dict(zip(_HISTORY, values, strict=True)))
+    summary = {
+        "total_epochs": len(history),
+        "degraded_epochs": degraded,
+        "improved_epochs": len(history) - degraded,
+    }
+    summary |= {key: record[key] for key in ("switch_epoch", "clean_epoch", *SCORES[:3])}
+    return to_json({"training_history": rows, "summary": summary})

@@ -1,0 +1,286 @@
+"""The inverse of the prompts: architecture, weights and signature from a text, as an interpreter may have written it.
+
+Data is data: JSON numbers only, nothing is evaluated; a text that is not what it should be is refused with the line of the
+fault. Arrays are as large as the text that they come from at most.
+"""
+
+import re
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from muat_exp.config.groups import ACTIVATIONS
+from muat_exp.errors import PromptError
+
+_LONGEST = 64 * 2**20  # characters of a text at most
+_ARCHITECTURE = re.compile(
+    r"(\d{1,4}) hidden layers of (\d{1,5}) neurons, (\w{1,20}); "
+    r"input: (\d{1,4}) tokens of (\d{1,4})(?: \([^)\n]*\))?, output: 1 logit"
+)
+_OBJECT = re.compile(
+    r"^\{\n.*?^\}\n", re.MULTILINE | re.DOTALL
+)  # of one layer, in an interwoven prompt
+
+
+@dataclass(frozen=True)
+class ParsedPrompt:
+    """What a prompt says of a network.
+
+    Attributes:
+        num_layers, neurons_per_layer, activation: its shape.
+        sequence_length, vocab_size: its input.
+        weights: float32 arrays by name, as `nn.Sequential`'s state without its prefix: `network.<i>.weight` (out, in),
+            `network.<i>.bias` (out,).
+        signature: by Linear layer's index and method: float32 `(neurons,)`, or `(neurons, columns)`.
+    """
+
+    num_layers: int
+    neurons_per_layer: int
+    activation: str
+    sequence_length: int
+    vocab_size: int
+    weights: dict[str, NDArray[np.float32]]
+    signature: dict[int, dict[str, NDArray[np.float32]]]
+
+    @property
+    def parameters(self) -> NDArray[np.float32]:
+        """All weights flat, `(parameters,)`, each Linear's weight and bias in turn."""
+        return np.concatenate([values.ravel() for values in self.weights.values()])
+
+
+def parse_prompt(text: str) -> ParsedPrompt:
+    """Reads a prompt, or a whole text with its completion.
+
+    Raises:
+        PromptError: a section is missing or malformed, or the weights do not fit the architecture; names the line.
+    """
+    sections = _split_sections(text)
+    interwoven = "Layers" in sections
+    for name in (
+        ("Architecture", "Layers") if interwoven else ("Architecture", "Weights", "Signature")
+    ):
+        if name not in sections:
+            raise PromptError(f"line 1: there is no section '## {name}'.")
+    line, body = sections["Architecture"]
+    found = _ARCHITECTURE.search(body)
+    if not found or found[3] not in ACTIVATIONS:
+        raise PromptError(
+            f"line {line}: the architecture can't be read from '{body.strip()[:80]}'."
+        )
+    depth, width, length, vocabulary = (int(found[i]) for i in (1, 2, 4, 5))
+    if interwoven:
+        line, body = sections["Layers"]
+        weights, profiles = _read_layers(body, line)
+    else:
+        line, body = sections["Weights"]
+        weights = _read_weights(body, line)
+        profiles = sections["Signature"]
+    expected = shapes(depth, width, length)
+    given = {name: values.shape for name, values in weights.items()}
+    if given != expected:
+        name = next(name for name in {**expected, **given} if given.get(name) != expected.get(name))
+        raise PromptError(
+            f"line {line}: {name} has shape {given.get(name)}; {depth} hidden layers of {width} neurons on {length} tokens "
+            f"need {expected.get(name)}."
+        )
+    return ParsedPrompt(
+        depth,
+        width,
+        found[3],
+        length,
+        vocabulary,
+        weights,
+        _read_signature(*profiles, depth, width),
+    )
+
+
+def parse_weights(text: str) -> dict[str, NDArray[np.float32]]:
+    """Reads the weights of a prompt of either style, or a JSON object of weights, alone or inside another text.
+
+    Of a prompt that is followed by an answer with weights, the answer's are read.
+
+    Returns:
+        float32 arrays by name, layer by layer: `network.<i>.weight` (out, in), `network.<i>.bias` (out,).
+
+    Raises:
+        PromptError: there is no such object, or its layers do not fit each other; names the line.
+    """
+    sections = _split_sections(text)
+    line, answer = sections.get("Answer", (1, ""))
+    if "{" in answer:  # a prompt with its answer: the answer's weights, not the prompt's
+        return _parse_object(answer, line)
+    if "Layers" in sections:
+        line, body = sections["Layers"]
+        return _read_layers(body, line)[0]
+    return _parse_object(text, 1)
+
+
+def _parse_object(text: str, line: int) -> dict[str, NDArray[np.float32]]:
+    """Weights from the JSON object in a text that begins on a line."""
+    start = text.find("{")
+    end = text.rfind("}")
+    if start < 0 or end < start:
+        raise PromptError(f"line {line}: there is no JSON object of weights.")
+    return _read_weights(text[start : end + 1], text.count("\n", 0, start) + line)
+
+
+def _check_length(text: str) -> None:
+    """Raises `PromptError` for a text that is too long to be a prompt."""
+    if len(text) > _LONGEST:
+        raise PromptError(
+            f"line 1: the text has {len(text)} characters; at most {_LONGEST} are read."
+        )
+
+
+def _split_sections(text: str) -> dict[str, tuple[int, str]]:
+    """Sections by name: the line on which their text begins, and the text."""
+    _check_length(text)
+    sections: dict[str, tuple[int, str]] = {}
+    heads = [*re.finditer(r"^## (\w+)\n", text, re.MULTILINE)]
+    ends = [*(head.start() for head in heads[1:]), len(text)]
+    for head, end in zip(heads, ends, strict=False):
+        sections.setdefault(head[1], (text.count("\n", 0, head.end()) + 1, text[head.end() : end]))
+    return sections
+
+
+def shapes(depth: int, width: int, features: int) -> dict[str, tuple[int, ...]]:
+    """Shapes of all weights of an architecture, in order."""
+    sizes = [features, *[width] * depth, 1]
+    pairs = {
+        f"network.{2 * i}": (fan_out, fan_in) for i, (fan_in, fan_out) in enumerate(pairwise(sizes))
+    }
+    return {
+        f"{name}.{kind}": pair if kind == "weight" else pair[:1]
+        for name, pair in pairs.items()
+        for kind in ("weight", "bias")
+    }
+
+
+def _load_json(text: str, line: int) -> Any:
+    """A JSON value; a fault is named by its line."""
+    try:
+        return orjson.loads(text)
+    except (orjson.JSONDecodeError, RecursionError) as error:
+        place = line + getattr(error, "lineno", 1) - 1
+        raise PromptError(
+            f"line {place}: this is not JSON: {getattr(error, 'msg', error)}."
+        ) from error
+
+
+def numbers(value: Any, dimensions: int, name: str, line: int) -> NDArray[np.float32]:
+    """A rectangular array of finite numbers."""
+    rows = value if dimensions == 2 else [value]
+    sound = isinstance(rows, list) and rows and all(isinstance(row, list) and row for row in rows)
+    if (
+        not sound
+        or len({len(row) for row in rows}) > 1
+        or not all(type(x) in (int, float) for row in rows for x in row)
+    ):
+        shape = (
+            "a list of equally long lists of numbers" if dimensions == 2 else "a list of numbers"
+        )
+        raise PromptError(f"line {line}: {name} must be {shape}.")
+    with np.errstate(over="ignore"):
+        array = np.array(rows, np.float64).astype(np.float32)
+    if not np.isfinite(array).all():
+        raise PromptError(f"line {line}: {name} has a number that float32 can't hold.")
+    return array if dimensions == 2 else array[0]
+
+
+def _read_layers(text: str, line: int) -> tuple[dict[str, NDArray[np.float32]], tuple[int, str]]:
+    """Weights from the objects of an interwoven section that begins on a line; and the rest, with its lines where they were."""
+    values: dict[str, Any] = {}
+
+    def take(found: re.Match[str]) -> str:
+        start = line + text.count("\n", 0, found.start())
+        layer = _load_json(found[0], start)
+        twice = sorted(values.keys() & layer.keys())
+        if twice:
+            raise PromptError(f"line {start}: {twice[0][:40]} is there twice.")
+        values.update(layer)
+        return "\n" * found[0].count("\n")
+
+    rest = _OBJECT.sub(take, text)
+    return _check_weights(values, line), (line, rest)
+
+
+def _read_weights(text: str, line: int) -> dict[str, NDArray[np.float32]]:
+    """Weights from a JSON object that begins on a line."""
+    values = _load_json(text, line)
+    if not isinstance(values, dict):
+        raise PromptError(f"line {line}: the weights must be a JSON object.")
+    return _check_weights(values, line)
+
+
+def _check_weights(values: dict[str, Any], line: int) -> dict[str, NDArray[np.float32]]:
+    """The entries of a JSON object as arrays, layer by layer."""
+    weights = {}
+    layers = len(values) // 2
+    for index in range(layers):
+        for kind, dimensions in (("weight", 2), ("bias", 1)):
+            name = f"network.{2 * index}.{kind}"
+            if name not in values:
+                raise PromptError(f"line {line}: {name} is missing.")
+            weights[name] = numbers(values[name], dimensions, name, line)
+    unknown = [name for name in values if name not in weights]
+    if unknown or not weights:
+        raise PromptError(
+            f"line {line}: '{(unknown or [''])[0][:40]}' is no weight of a network of {layers} layers."
+        )
+    _check_chain(weights, line)
+    return weights
+
+
+def _check_chain(weights: dict[str, NDArray[np.float32]], line: int) -> None:
+    """Raises `PromptError` unless each layer takes what the one before it gives, and the last gives one logit."""
+    before: int | None = None
+    for name, array in weights.items():
+        if name.endswith("weight"):
+            if before is not None and array.shape[1] != before:
+                raise PromptError(
+                    f"line {line}: {name} takes {array.shape[1]} inputs, but the layer before gives {before}."
+                )
+            before = array.shape[0]
+        elif array.shape[0] != before:
+            raise PromptError(
+                f"line {line}: {name} has {array.shape[0]} numbers for {before} neurons."
+            )
+    if before != 1:
+        raise PromptError(f"line {line}: the last layer gives {before} outputs; it must give 1.")
+
+
+def _read_signature(
+    line: int, text: str, depth: int, width: int
+) -> dict[int, dict[str, NDArray[np.float32]]]:
+    """The signature's blocks, one a Linear layer."""
+    layers: dict[int, dict[str, NDArray[np.float32]]] = {}
+    current: dict[str, NDArray[np.float32]] | None = None
+    for number, row in enumerate(text.split("\n"), line):
+        if row.startswith("### "):
+            if row[4:] != str(2 * len(layers)):
+                raise PromptError(
+                    f"line {number}: '### {2 * len(layers)}' must come here, not '{row[:20]}'."
+                )
+            current = layers.setdefault(2 * len(layers), {})
+        elif row.strip():
+            name, colon, rest = row.partition(": ")
+            if current is None or not colon or not name.isidentifier() or name in current:
+                raise PromptError(f"line {number}: '{row[:40]}' is no line of a signature.")
+            values = _load_json(f"[{rest}]", number)
+            nested = bool(values) and isinstance(values[0], list)
+            array = numbers(values, 2 if nested else 1, name, number)
+            neurons = width if len(layers) <= depth else 1
+            if len(array) != neurons:
+                raise PromptError(
+                    f"line {number}: {name} describes {len(array)} neurons; the layer has {neurons}."
+                )
+            current[name] = array
+    if len(layers) != depth + 1:
+        raise PromptError(
+            f"line {line}: the signature has {len(layers)} layers; the network has {depth + 1}."
+        )
+    return layers

@@ -1,0 +1,106 @@
+"""Tables of records as tables of prompts: the texts of every task and the JSON columns, rendered from the arrays."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pyarrow as pa
+
+from muat_exp.config.groups import Config
+from muat_exp.config.identity import config_signature
+from muat_exp.dataset.schema import ARRAYS
+from muat_exp.prompts.columns import metadata, metrics_column, signature_column, weights_column
+from muat_exp.prompts.templates import PromptRenderer, Shape
+from muat_exp.prompts.tokens import load_counter
+from muat_exp.signatures.methods import method_columns
+
+_PARTS = ("prompt", "completion", "text")
+
+
+def prompt_schema(config: Config) -> pa.Schema:
+    """Columns of the `prompts` configuration."""
+    texts = [f"{task}_{part}" for task in config.dataset.tasks for part in _PARTS]
+    names = ["metadata", *texts, *config.dataset.columns]
+    return pa.schema([("example_id", pa.int64()), *((name, pa.string()) for name in names)])
+
+
+class Renderer:
+    """Renders whole tables of records."""
+
+    def __init__(self, config: Config) -> None:
+        patterns = config.patterns
+        self.config = config
+        self.schema = prompt_schema(config)
+        self.identity = config_signature(config)
+        self.methods = method_columns(config.signature, len(patterns.enabled))
+        self.patterns = {pattern.name: pattern for pattern in patterns.build()}
+        self.prompts = PromptRenderer(
+            list(self.patterns.values()),
+            self.methods,
+            patterns.sequence_length,
+            patterns.vocab_size,
+            config.dataset.style,
+        )
+        self.counter = load_counter(config.dataset.tokenizer)
+
+    def table(self, records: pa.Table) -> tuple[pa.Table, dict[str, list[int]]]:
+        """The `prompts` rows of some `subjects` rows, and each task's tokens a text where there is a tokenizer."""
+        arrays = {
+            name: records[name].combine_chunks() for name in ARRAYS if name in records.column_names
+        }
+        rows = []
+        for i, record in enumerate(records.drop_columns(list(arrays)).to_pylist()):
+            own = {name: column[i].values.to_numpy() for name, column in arrays.items()}
+            for name in own.keys() & {"signature", "degraded_signature"}:
+                own[name] = own[name].reshape(-1, sum(width for _, width in self.methods))
+            rows.append(self.row(record, own))
+        columns = [pa.array([row[field.name] for row in rows], field.type) for field in self.schema]
+        tasks = self.config.dataset.tasks if self.counter else ()
+        counts = {task: [self.counter.count(row[f"{task}_text"]) for row in rows] for task in tasks}  # type: ignore[union-attr]
+        return pa.Table.from_arrays(columns, schema=self.schema), counts
+
+    def row(self, record: Mapping[str, Any], arrays: Mapping[str, Any]) -> dict[str, Any]:
+        """One example's columns by name."""
+        row = {
+            "example_id": record["example_id"],
+            "metadata": metadata(record, self.config, self.identity),
+        }
+        for task in self.config.dataset.tasks:
+            texts = self.texts(task, record, arrays)
+            row |= {
+                f"{task}_{part}": text
+                for part, text in zip(_PARTS, (*texts, "".join(texts)), strict=True)
+            }
+        return row | {
+            name: self.column(name, record, arrays) for name in self.config.dataset.columns
+        }
+
+    def texts(
+        self, task: str, record: Mapping[str, Any], arrays: Mapping[str, Any]
+    ) -> tuple[str, str]:
+        """One task's prompt and completion."""
+        shape = Shape(record["num_layers"], record["neurons_per_layer"], record["activation"])
+        selected = [self.patterns[name] for name in record["selected_patterns"]]
+        if task == "classification":
+            prompt = self.prompts.classification(shape, arrays["weights"], arrays["signature"])
+            return prompt, self.prompts.names_of(selected)
+        prompt = self.prompts.modification(
+            shape, arrays["degraded_weights"], arrays["degraded_signature"], selected
+        )
+        return prompt, self.prompts.weights(shape, arrays["weights"])
+
+    def column(self, name: str, record: Mapping[str, Any], arrays: Mapping[str, Any]) -> str:
+        """One of the optional JSON columns."""
+        if name == "training_metrics":
+            return metrics_column(record, arrays["history"].reshape(-1, 4))
+        degraded = name.startswith("degraded")
+        weights = name.endswith("weights")
+        if weights:
+            return weights_column(
+                record, self.config, arrays["degraded_weights" if degraded else "weights"]
+            )
+        return signature_column(
+            record,
+            self.config,
+            arrays["degraded_signature" if degraded else "signature"],
+            self.methods,
+        )

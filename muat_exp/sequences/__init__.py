@@ -1,0 +1,1 @@
+"""Token sequences and the patterns in them."""

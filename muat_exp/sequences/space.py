@@ -1,0 +1,112 @@
+"""Token sequences and the space they come from: letters, members of the patterns, and what the kernels read of both."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from muat_exp.kernels import rules
+from muat_exp.sequences.patterns import Pattern, draw_weights
+
+_ENUMERABLE = 4_000_000  # sequences in a space that is searched exhaustively
+_TABLED = (
+    1 << 16
+)  # members of a pattern that are kept as a table; larger patterns are drawn by construction
+
+
+class SpaceArrays(NamedTuple):
+    """What the kernels read of a space with P enabled patterns.
+
+    Attributes:
+        vocabulary: V.
+        rules, tokens: int64 `(P,)`, the patterns' rules and their token parameters.
+        sizes: int64 `(P,)`, members of each pattern, capped at 2^62.
+        table: uint8 `(rows, L)`, the members of all tabled patterns.
+        table_start, table_count: int64 `(P,)`, each pattern's rows of the table; count 0 where it is not tabled.
+        weights: float64, all patterns' cumulative draw weights one after another.
+        weight_start: int64 `(P + 1,)`.
+    """
+
+    vocabulary: int
+    rules: NDArray[np.int64]
+    tokens: NDArray[np.int64]
+    sizes: NDArray[np.int64]
+    table: NDArray[np.uint8]
+    table_start: NDArray[np.int64]
+    table_count: NDArray[np.int64]
+    weights: NDArray[np.float64]
+    weight_start: NDArray[np.int64]
+
+
+def encode(sequences: Sequence[str]) -> NDArray[np.uint8]:
+    """Letters to token indices, uint8 `(n, L)`; all sequences must have one length.
+
+    >>> encode(["ABC"]).tolist()
+    [[0, 1, 2]]
+    """
+    return np.array([list(sequence.encode("ascii")) for sequence in sequences], np.uint8) - ord("A")
+
+
+def decode(tokens: NDArray[np.uint8]) -> list[str]:
+    """Token indices `(n, L)` to letters.
+
+    >>> decode(np.array([[0, 1, 2]], np.uint8))
+    ['ABC']
+    """
+    return [bytes(row).decode("ascii") for row in np.asarray(tokens, np.uint8) + ord("A")]
+
+
+def matches(pattern: Pattern, tokens: NDArray[np.integer]) -> NDArray[np.bool_]:
+    """Whether each sequence of an integer array `(n, L)` satisfies the pattern: bool `(n,)`."""
+    return rules.match_rows(pattern.rule, pattern.token, np.ascontiguousarray(tokens))  # type: ignore[no-any-return]
+
+
+def members(pattern: Pattern) -> NDArray[np.uint8]:
+    """All members of a pattern, `(size, L)`, in lexicographic order.
+
+    Small spaces are searched exhaustively. In larger ones members are drawn until all of the known number are found,
+    which suits patterns of up to `_TABLED` members.
+    """
+    if pattern.vocab_size**pattern.length <= _ENUMERABLE:
+        return rules.match_space(pattern.rule, pattern.token, pattern.vocab_size, pattern.length)  # type: ignore[no-any-return]
+    found = np.empty((0, pattern.length), np.uint8)
+    key = 0
+    while len(found) < pattern.size:
+        more = draw_members(pattern, 4 * pattern.size, key)
+        found = np.unique(np.concatenate([found, more]), axis=0)
+        key += 1
+    return found
+
+
+def draw_members(pattern: Pattern, count: int, key: int) -> NDArray[np.uint8]:
+    """`count` independent uniform members by construction, with repeats: uint8 `(count, L)`."""
+    return rules.draw_rows(  # type: ignore[no-any-return]
+        np.uint64(key),
+        pattern.vocab_size,
+        pattern.length,
+        pattern.rule,
+        pattern.token,
+        np.array(draw_weights(pattern)),
+        count,
+    )
+
+
+def space_arrays(patterns: Sequence[Pattern]) -> SpaceArrays:
+    """The arrays that the kernels read of these patterns' space."""
+    tables = [
+        members(p) if p.size <= _TABLED else np.empty((0, p.length), np.uint8) for p in patterns
+    ]
+    counts = np.array([len(table) for table in tables], np.int64)
+    weights = [np.array(draw_weights(p)) for p in patterns]
+    return SpaceArrays(
+        vocabulary=patterns[0].vocab_size,
+        rules=np.array([p.rule for p in patterns], np.int64),
+        tokens=np.array([p.token for p in patterns], np.int64),
+        sizes=np.array([min(p.size, 1 << 62) for p in patterns], np.int64),
+        table=np.concatenate(tables),
+        table_start=np.cumsum(counts) - counts,
+        table_count=counts,
+        weights=np.concatenate(weights),
+        weight_start=np.cumsum([0, *map(len, weights)]).astype(np.int64),
+    )

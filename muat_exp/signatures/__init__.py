@@ -1,0 +1,1 @@
+"""Activation signatures and the probe sets they are taken on."""

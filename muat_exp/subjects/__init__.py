@@ -1,0 +1,1 @@
+"""What a subject is: its shape, its data, its weights."""

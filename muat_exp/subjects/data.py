@@ -1,0 +1,100 @@
+"""What subjects learn from: pure functions of (configuration, seed, subject index)."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from muat_exp.config.groups import Config
+from muat_exp.errors import ConfigurationError
+from muat_exp.kernels import data as kernels
+from muat_exp.kernels import random
+from muat_exp.sequences.space import SpaceArrays
+from muat_exp.subjects.specs import Specs
+
+
+@dataclass(frozen=True)
+class SubjectData:
+    """Training and validation sequences of S subjects.
+
+    Attributes:
+        tokens: uint8 `(S, rows, L)`, the training rows before the validation rows, positives first on each side.
+        labels: float32 `(rows,)`, the true labels, the same for all subjects.
+        corrupted: float32 `(S, training rows)`, the labels of the degraded stage.
+        training_rows: how many rows train.
+        target_rows: int64 `(S,)`, rows at the head of `tokens` that were drawn from the target pattern.
+        candidates: int64 `(S,)`, labels that corruption could have changed.
+    """
+
+    tokens: NDArray[np.uint8]
+    labels: NDArray[np.float32]
+    corrupted: NDArray[np.float32]
+    training_rows: int
+    target_rows: NDArray[np.int64]
+    candidates: NDArray[np.int64]
+
+    @property
+    def flips(self) -> NDArray[np.int64]:
+        """Training labels that differ from the truth: int64 `(S,)`."""
+        return (self.corrupted != self.labels[: self.training_rows]).sum(axis=1)
+
+
+def draw_data(config: Config, space: SpaceArrays, specs: Specs) -> SubjectData:
+    """The subjects' sequences and labels.
+
+    Raises:
+        ConfigurationError: a subject's patterns leave no sequence that could be a negative.
+    """
+    training, validation = config.patterns.sides
+    positives = (training[0], validation[0])
+    negatives = (training[1], validation[1])
+    keys = random.generator_keys(config.seed, specs.indices, random.DATA)
+    tokens, target_rows, found = kernels.draw_subjects(
+        space,
+        specs.selected,
+        specs.targets,
+        keys,
+        positives,
+        negatives,
+        config.patterns.sequence_length,
+    )
+    if not found.all():
+        names = [
+            name
+            for name, on in zip(
+                config.patterns.enabled, specs.selected[np.argmin(found)], strict=True
+            )
+            if on
+        ]
+        raise ConfigurationError(
+            f"patterns.per_subject lets {', '.join(names)} be selected together, which leaves too few other sequences as "
+            f"negatives; lower patterns.per_subject.max or enlarge patterns.vocab_size or patterns.sequence_length."
+        )
+    labels = np.repeat(
+        [1, 0, 1, 0], [training[0], training[1], validation[0], validation[1]]
+    ).astype(np.float32)
+    corrupted, candidates = _corrupt(config, specs, labels[: sum(training)], target_rows)
+    return SubjectData(tokens, labels, corrupted, sum(training), target_rows, candidates)
+
+
+def _corrupt(
+    config: Config, specs: Specs, labels: NDArray[np.float32], target_rows: NDArray[np.int64]
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Corrupted training labels `(S, rows)` and how many rows each subject's corruption could choose from, `(S,)`.
+
+    Rows are ranked once by the subject's corruption stream and the first `rate` of the candidates are taken: a higher
+    rate damages the same rows and more.
+    """
+    rows = len(labels)
+    keys = random.generator_keys(config.seed, specs.indices, random.CORRUPTION)
+    numbers = random.uniforms(keys, 2 * rows)
+    anywhere = config.corruption.kind != "flip_target"
+    candidates = np.full(len(specs), rows) if anywhere else target_rows
+    order = np.where(np.arange(rows) < candidates[:, None], numbers[:, :rows], 2.0)
+    ranks = np.argsort(np.argsort(order, axis=1), axis=1)
+    damaged = ranks < np.rint(config.corruption.rate * candidates)[:, None]  # (S, rows)
+    if config.corruption.kind == "random_label":
+        other = (numbers[:, rows:] < 0.5).astype(np.float32)
+    else:
+        other = np.broadcast_to(1 - labels, damaged.shape)
+    return np.where(damaged, other, labels).astype(np.float32), candidates

@@ -1,0 +1,44 @@
+"""What is wrong with a dataset, as sentences."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+_MOST = 20  # faults of one kind that are listed
+
+
+class Faults:
+    """What was found, at most `_MOST` of each kind with their examples.
+
+    >>> faults = Faults()
+    >>> faults.add("labels", "example 3: a label is wrong")
+    >>> faults.sentences()
+    ['example 3: a label is wrong']
+    """
+
+    def __init__(self) -> None:
+        self.found: dict[str, list[str]] = {}
+
+    def add(self, kind: str, sentence: str) -> None:
+        """Notes a fault."""
+        self.found.setdefault(kind, []).append(sentence)
+
+    def compare(
+        self, kind: str, ids: NDArray[np.int64], wrong: NDArray[np.bool_], sentence: str
+    ) -> None:
+        """Notes a fault for each example that is wrong."""
+        for example in ids[wrong]:
+            self.add(kind, f"example {example}: {sentence}")
+
+    def extend(self, others: "Faults") -> None:
+        """Takes over what was found elsewhere."""
+        for kind, sentences in others.found.items():
+            self.found.setdefault(kind, []).extend(sentences)
+
+    def sentences(self) -> list[str]:
+        """All faults; of a kind with many, the first and how many more there are."""
+        listed = []
+        for kind, sentences in self.found.items():
+            listed += sentences[:_MOST]
+            if len(sentences) > _MOST:
+                listed.append(f"and {len(sentences) - _MOST} more faults of this kind ({kind})")
+        return listed
