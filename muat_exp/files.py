@@ -1,4 +1,4 @@
-"""Files written whole or not at all, and their digests."""
+"""Files written whole or not at all, and digests of files and of bytes."""
 
 import hashlib
 import os
@@ -7,36 +7,66 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+_PARTIAL = ".muat-partial"  # how the names of half-written files end, and no file of anybody else
+
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Writes a whole file or nothing: to a temporary name beside it, flushed to the disk, then renamed."""
+    """Writes a whole file or nothing: under a temporary name beside it, then renamed."""
     with atomic_path(path) as temporary:
         temporary.write_bytes(content)
 
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """A temporary path that becomes `path` when the block ends well, and vanishes otherwise."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    """A temporary path that becomes `path` when the block ends well, and vanishes otherwise.
+
+    The content is on the disk before the name is; a link at `path` is replaced, never followed.
+    """
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=_PARTIAL)
     os.close(handle)
     temporary = Path(name)
     try:
         temporary.chmod(0o644)
         yield temporary
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
+        flush_file(temporary)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 
 
+def remove_partial_files(folder: Path) -> None:
+    """Removes what a killed process left half-written in a folder."""
+    for leftover in folder.glob(f".*{_PARTIAL}"):
+        leftover.unlink()
+
+
+def flush_file(path: Path) -> None:
+    """Has the content of a file on the disk when this returns."""
+    with path.open("rb+") as file:  # Windows flushes only what may be written
+        os.fsync(file.fileno())
+
+
 def file_digest(path: Path) -> str:
-    """BLAKE2b of a file's bytes, hexadecimal."""
+    """BLAKE2b of a file's bytes, hexadecimal: the faster one, for files that only we read."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "blake2b").hexdigest()
 
 
 def file_sha256(path: Path) -> str:
-    """SHA-256 of a file, hexadecimal."""
+    """SHA-256 of a file's bytes, hexadecimal: the one that others can check."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sha256(content: bytes) -> str:
+    """SHA-256 of some bytes, hexadecimal."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def short_sha256(content: bytes) -> str:
+    """The first 16 hexadecimal digits of a SHA-256: enough to tell configurations and datasets apart.
+
+    >>> short_sha256(b"")
+    'e3b0c44298fc1c14'
+    """
+    return sha256(content)[:16]

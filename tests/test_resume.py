@@ -18,17 +18,15 @@ from muat_exp.errors import RunFolderError, TrackingError
 from muat_exp.generation.manifest import Manifest
 from muat_exp.generation.pipeline import generate
 from muat_exp.generation.run_folder import RunFolder, is_finished
-from muat_exp.tracking.tracker import MetricsFile
+from muat_exp.tracking.metrics_file import MetricsFile
 
 KILLED = """
     import os, random, shutil, signal, sys, time
     sys.path.insert(0, sys.argv[2])
     from pathlib import Path
-    from muat_exp.lean_import import import_lightning
-    import_lightning()
     from conftest import small_config
-    from muat_exp.config import DatasetConfig
-    from muat_exp.pipeline import generate
+    from muat_exp.config.groups import DatasetConfig
+    from muat_exp.generation.pipeline import generate
 
     config, folder = small_config(dataset=DatasetConfig(num_examples=140), cohort_size=24), Path(sys.argv[1])
     generate(config, folder / "whole")  # compiles or loads the kernels, so that the children begin at once
@@ -77,7 +75,7 @@ def test_twenty_kills_at_random_moments_leave_the_same_dataset(tmp_path):
     assert finished < killed
     assert files(tmp_path / "killed/dataset") == files(tmp_path / "whole/dataset")
     assert (tmp_path / "killed/metrics.csv").exists()
-    assert not list((tmp_path / "killed").rglob(".cohort-*"))
+    assert not list((tmp_path / "killed").rglob("*.muat-partial"))
 
 
 def truncate(path):
@@ -114,8 +112,8 @@ def test_only_the_damaged_cohort_is_made_again(tmp_path):
 
 def test_a_run_that_was_changed_and_stopped_is_not_taken_for_finished(tmp_path):
     generate(small_config(logger=LoggerConfig("none")), tmp_path)
-    with RunFolder.open(tmp_path, small_config()):
-        pass  # stopped as soon as it had claimed the folder
+    with RunFolder.open(tmp_path, small_config()) as folder:
+        folder.store_config(small_config())  # stopped as soon as it had claimed the folder
     generate(small_config(), tmp_path)
     assert (tmp_path / "metrics.csv").is_file()
 
@@ -143,7 +141,7 @@ def test_a_finished_run_is_left_alone_but_for_damage(tmp_path):
     flip(first.dataset / "README.md")
     generate(small_config(), tmp_path)
     assert (tmp_path / "metrics.csv").exists()
-    assert next(differences(first.dataset), None) is None
+    assert list(differences(first.dataset)) == ["notes.txt is not in SHA256SUMS."]
 
 
 def test_two_runs_in_one_folder_are_refused(tmp_path):

@@ -243,14 +243,14 @@ def _score_predictions(config: Config, folder: Path) -> float:
     from muat_exp.dataset.hub import dataset_folder
 
     source = dataset_folder(config.dataset_dir)
-    from muat_exp.files import write_atomically
+    from muat_exp.claims import claim_output, write_output
     from muat_exp.score.judge import judge
     from muat_exp.score.report import print_score
 
+    claim_output(folder / "score.json")
     score = judge(source, Path(config.predictions), config.benchmark_set, config.threads)
     score = replace(score, dataset=config.dataset_dir)
-    folder.mkdir(parents=True, exist_ok=True)
-    write_atomically(folder / "score.json", score.to_json())
+    write_output(folder / "score.json", score.to_json())
     print_score(score)
     print(f"score: {os.path.relpath(folder / 'score.json')}")
     return score.headline

@@ -1,10 +1,9 @@
 """Checksums of a dataset's files: written last, compared before a folder is called sound or published."""
 
-import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from muat_exp.files import file_sha256
+from muat_exp.files import file_sha256, short_sha256
 
 CHECKSUMS = "SHA256SUMS"
 FOREIGN = (
@@ -31,18 +30,19 @@ def dataset_files(folder: Path) -> dict[str, Path]:
 
 def shards_digest(folder: Path) -> str:
     """One digest of all Parquet files below a folder, 16 hexadecimal digits."""
-    lines = [
-        f"{file_sha256(path)}  {path.relative_to(folder)}\n"
-        for path in walk(folder)
-        if path.suffix == ".parquet"
-    ]
-    return hashlib.sha256("".join(lines).encode()).hexdigest()[:16]
+    shards = [path for path in walk(folder) if path.suffix == ".parquet"]
+    return short_sha256(_checksum_lines(folder, shards))
 
 
 def write_checksums(folder: Path) -> None:
     """Writes the checksums of all files, as `sha256sum --check` reads them."""
-    lines = [f"{file_sha256(path)}  {path.relative_to(folder)}\n" for path in walk(folder)]
-    (folder / CHECKSUMS).write_text("".join(lines))
+    (folder / CHECKSUMS).write_bytes(_checksum_lines(folder, walk(folder)))
+
+
+def _checksum_lines(folder: Path, paths: Iterable[Path]) -> bytes:
+    """A line for each file: its checksum, two spaces, its name from the folder."""
+    lines = [f"{file_sha256(path)}  {path.relative_to(folder).as_posix()}\n" for path in paths]
+    return "".join(lines).encode()
 
 
 def read_checksums(path: Path) -> dict[str, str]:

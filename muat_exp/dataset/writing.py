@@ -1,7 +1,5 @@
 """Writes the dataset: records, ordered by example, rendered and sharded into Parquet, a set of files for each split."""
 
-import os
-import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -17,11 +15,11 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from muat_exp.config.groups import SPLITS, Config
-from muat_exp.config.identity import to_yaml
-from muat_exp.dataset.checksums import shards_digest, walk, write_checksums
+from muat_exp.dataset.checksums import shards_digest, write_checksums
 from muat_exp.dataset.index import Places
 from muat_exp.dataset.schema import SCORES, subject_schema
 from muat_exp.dataset.splits import assign_splits
+from muat_exp.dataset.staging import flush_folder
 from muat_exp.executors.threads import Workers
 from muat_exp.prompts.rendering import Renderer
 from muat_exp.prompts.tokens import TokenStatistics
@@ -160,41 +158,13 @@ def write_shards(
     )
 
 
-def replace_folder(staged: Path, final: Path) -> None:
-    """Puts a finished folder in the place of an older one."""
-    old = final.with_name(f".{final.name}.old")
-    shutil.rmtree(old, ignore_errors=True)
-    if final.exists():
-        final.rename(old)
-    staged.rename(final)
-    shutil.rmtree(old, ignore_errors=True)
-
-
-def staged_folder(final: Path) -> Path:
-    """An empty folder beside the final one to write into."""
-    staged = final.with_name(f".{final.name}.staged")
-    shutil.rmtree(staged, ignore_errors=True)
-    staged.mkdir(parents=True)
-    return staged
-
-
-def complete(
-    folder: Path, config: Config, probes: bytes, summary: Mapping[str, Any], card: str
-) -> None:
-    """Writes the files beside the shards, and has everything on the disk."""
-    (folder / "config.yaml").write_text(to_yaml(config))
+def complete(folder: Path, probes: bytes, summary: Mapping[str, Any], card: str) -> None:
+    """Writes the files beside the shards and the configuration, and has everything on the disk."""
     (folder / "summary.json").write_bytes(orjson.dumps(summary, option=orjson.OPT_INDENT_2))
     (folder / "probe_set.json").write_bytes(probes)
-    (folder / "README.md").write_text(card)
+    (folder / "README.md").write_bytes(card.encode())
     write_checksums(folder)
-    flush(folder)
-
-
-def flush(folder: Path) -> None:
-    """Has every file of a folder on the disk before it is renamed."""
-    for path in walk(folder):
-        with path.open("rb") as file:
-            os.fsync(file.fileno())
+    flush_folder(folder)
 
 
 class Means:

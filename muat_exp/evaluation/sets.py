@@ -7,15 +7,16 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from muat_exp.claims import claim_output, write_output
 from muat_exp.config.groups import Config
 from muat_exp.evaluation.benchmark_set import draw_benchmark, label_sequences
-from muat_exp.files import write_atomically
 from muat_exp.sequences.space import space_arrays
 from muat_exp.signatures.probe_set import ProbeSet, draw_probes, run_probes
 
 
 def make_sets(config: Config, folder: Path) -> None:
     """Writes `probe_set.json` and `benchmark_set.json` and prints what they hold."""
+    claim_output(folder / "probe_set.json", folder / "benchmark_set.json")
     space = space_arrays(config.patterns.build())
     probes = draw_probes(config, space)
     benchmark = draw_benchmark(config, space)
@@ -23,13 +24,12 @@ def make_sets(config: Config, folder: Path) -> None:
     _print_probes(
         config, probes, [("members in the benchmark set", members.tolist(), len(benchmark.tokens))]
     )
-    folder.mkdir(parents=True, exist_ok=True)
     for name, content in (
         ("probe_set", probes.to_json(config)),
         ("benchmark_set", benchmark.to_json(config)),
     ):
         path = folder / f"{name}.json"
-        write_atomically(path, content)
+        write_output(path, content)
         print(f"{name}: {os.path.relpath(path)}")
 
 

@@ -1,5 +1,6 @@
 """A dataset from the stored networks of another: other signatures, other prompts, coarser weights. Nothing is trained again."""
 
+import os
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -17,14 +18,8 @@ from muat_exp.dataset.checksums import differences
 from muat_exp.dataset.index import Places
 from muat_exp.dataset.reading import read_summary
 from muat_exp.dataset.schema import subject_schema
-from muat_exp.dataset.writing import (
-    Means,
-    Written,
-    complete,
-    replace_folder,
-    staged_folder,
-    write_shards,
-)
+from muat_exp.dataset.staging import claim_dataset, replace_folder, staged_folder
+from muat_exp.dataset.writing import Means, Written, complete, write_shards
 from muat_exp.errors import DatasetError, RunFolderError
 from muat_exp.evaluation.measurement import Task, measure, unbounded
 from muat_exp.executors.threads import Here, Workers
@@ -211,9 +206,9 @@ def derive(
     Raises:
         ConfigurationError: see `derived_config`; or `training_metrics` are asked for and were not kept.
         DatasetError: `source` holds no readable dataset.
-        RunFolderError: `target` exists.
+        RunFolderError: `target` exists, or its place is taken by something else.
     """
-    if target.exists():
+    if os.path.lexists(target):
         raise RunFolderError(f"{target} is there already; choose another hydra.run.dir.")
     damaged = next(differences(source), "")
     if damaged:
@@ -226,6 +221,7 @@ def derive(
         kept,
         "dataset.columns asks for training_metrics, which this dataset did not keep; they need a run of their own.",
     )
+    claim_dataset(target, config)
     ensure_compiled(reporter.note)
     task = Task.build(config, given_probes(source, config))
     means = Means()
@@ -234,15 +230,13 @@ def derive(
         means.add(records)
         reporter.update(means.count, 0, 0.0)
 
-    target.parent.mkdir(parents=True, exist_ok=True)
-    staged = staged_folder(target)
+    staged = staged_folder(target, config)
     written = write_shards(
         staged, config, stored.places, _Remeasured(task, stored).fetch, workers, observe
     )
     summary = _derived_summary(summary, config, means, written, composed.task)
     complete(
         staged,
-        config,
         task.probes.to_json(config),
         summary,
         render_card(config, summary, written, summary["origin"]),

@@ -1,7 +1,7 @@
 """The manifest of a run: which cohorts were planned, which are finished, and the checksums of their files.
 
 One line an event, appended and flushed to the disk: a CRC-32 of the rest of the line, then a JSON object. What follows a
-torn or damaged line is dropped when the file is read: those cohorts are planned and made again, with the same result.
+torn or damaged line is passed over: those cohorts are planned and made again, with the same result.
 """
 
 import os
@@ -48,13 +48,12 @@ class Manifest:
         self.lock = threading.Lock()
         self.plans: list[list[int]] = []
         self.digests: dict[int, str] = {}
-        sound = 0
+        self.sound = 0  # bytes that are whole lines; what follows them is cut off by the next one
         for line in path.read_bytes().splitlines(keepends=True) if path.exists() else []:
             entry = _parse_line(line)
             if entry is None:
-                os.truncate(path, sound)
                 break
-            sound += len(line)
+            self.sound += len(line)
             self.note(entry)
 
     def note(self, entry: dict[str, Any]) -> None:
@@ -67,10 +66,13 @@ class Manifest:
     def append(self, entry: dict[str, Any]) -> None:
         """Adds an entry, on the disk when this returns."""
         with self.lock:
+            line = _to_line(entry)
             with self.path.open("ab") as file:
-                file.write(_to_line(entry))
+                file.truncate(self.sound)
+                file.write(line)
                 file.flush()
                 os.fsync(file.fileno())
+            self.sound += len(line)
             self.note(entry)
 
     def plan(self, counts: Iterable[int]) -> None:

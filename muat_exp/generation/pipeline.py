@@ -16,13 +16,8 @@ from muat_exp.compilation import ensure_compiled
 from muat_exp.config.groups import Config
 from muat_exp.dataset.card import render_card
 from muat_exp.dataset.reading import Subjects, load_subjects
-from muat_exp.dataset.writing import (
-    Means,
-    complete,
-    replace_folder,
-    staged_folder,
-    write_shards,
-)
+from muat_exp.dataset.staging import claim_dataset, replace_folder, staged_folder
+from muat_exp.dataset.writing import Means, complete, write_shards
 from muat_exp.evaluation.measurement import Task
 from muat_exp.executors.threads import Workers, worker_threads
 from muat_exp.files import write_atomically
@@ -85,6 +80,8 @@ def generate(config: Config, folder: Path | str, reporter: Reporter | None = Non
         if is_finished(run.path, config):
             reporter.note("this run was finished before: nothing to do")
             return Result(run.path, run.dataset, earlier)
+        claim_dataset(run.dataset, config)
+        run.store_config(config)
         if earlier and earlier["asked"] > config.dataset.num_examples:
             there = earlier["accepted"]
             reporter.note(
@@ -227,14 +224,12 @@ def _write_dataset(
 ) -> tuple[dict[str, Any], Path]:
     """Writes the dataset into a staged folder; returns what the data say, and the folder."""
     config = task.config
-    staged = staged_folder(run.dataset)
+    staged = staged_folder(run.dataset, config)
     means = Means()
     paths = {number: run.cohort_path(number) for number in range(len(ledger.places))}
     written = write_shards(
         staged, config, ledger.ordered(), lambda group: gather(group, paths), workers, means.add
     )
     summary = describe(config, ledger, means, written)
-    complete(
-        staged, config, task.probes.to_json(config), summary, render_card(config, summary, written)
-    )
+    complete(staged, task.probes.to_json(config), summary, render_card(config, summary, written))
     return summary | {"surplus": ledger.quotas.surplus}, staged

@@ -1,7 +1,6 @@
 """A run's folder: whose it is, its cohorts, atomic files, and one run in it at a time."""
 
-import fcntl
-import hashlib
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,7 +8,9 @@ from typing import Any
 
 import orjson
 import pyarrow as pa
+from filelock import FileLock, Timeout
 
+from muat_exp.claims import check_claim, claim
 from muat_exp.config.groups import Config, from_dict
 from muat_exp.config.identity import (
     config_signature,
@@ -17,10 +18,14 @@ from muat_exp.config.identity import (
 )
 from muat_exp.config.reading import flatten
 from muat_exp.dataset.checksums import CHECKSUMS, differences
+from muat_exp.dataset.staging import dataset_names
 from muat_exp.errors import RunFolderError
-from muat_exp.files import atomic_path, write_atomically
+from muat_exp.files import atomic_path, remove_partial_files, short_sha256, write_atomically
 from muat_exp.generation.manifest import Manifest
 from muat_exp.generation.table import read_cohort
+from muat_exp.tracking.choice import tracker_outputs
+
+_LOCK = ".lock"
 
 
 class RunFolder:
@@ -45,54 +50,34 @@ class RunFolder:
         """Creates or continues a run's folder and holds its lock.
 
         Raises:
-            RunFolderError: another run is at work there, it holds another configuration, or it can't be written.
+            RunFolderError: another run is at work there, it holds another configuration or files of somebody else that
+                a run would replace, or it can't be written.
         """
-        try:
-            (path / "cohorts").mkdir(parents=True, exist_ok=True)
-            lock = (path / ".lock").open("w")
-        except OSError as error:
-            raise RunFolderError(
-                f"The run folder {path} can't be written: {error.strerror}."
-            ) from error
-        with lock:
+        _check_folder(path, config)  # nothing is made in a folder that is refused
+        with _locked(path):
+            _check_folder(path, config)
             try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                _claim_names(path, config)
+                (path / "cohorts").mkdir(exist_ok=True)
+                folder = cls(path)
+                folder.remove_leftovers()
+            except RunFolderError:
+                raise
             except OSError as error:
-                busy = f"Another run is at work in {path}; wait for it or choose another hydra.run.dir."
-                raise RunFolderError(busy) from error
-            folder = cls(path)
-            folder.claim(config)
-            folder.sweep()
+                raise _unwritable(path, error) from error
             yield folder
 
-    def sweep(self) -> None:
+    def remove_leftovers(self) -> None:
         """Removes what a killed run left half-written."""
-        for pattern in (
-            ".config.json.*",
-            ".summary.json.*",
-            ".probe_set.json.*",
-            "cohorts/.cohort-*",
-        ):
-            for leftover in self.path.glob(pattern):
-                leftover.unlink()
+        remove_partial_files(self.path)
+        remove_partial_files(self.cohorts)
 
-    def claim(self, config: Config) -> None:
-        """Stores the configuration, or refuses a folder that holds another one."""
-        path = self.path / "config.json"
-        values = config.to_dict()
-        if path.exists():
-            differing = _differing_keys(orjson.loads(path.read_bytes())["config"], values)
-            if differing:
-                shown = ", ".join(
-                    f"{key} ({before!r} there, {here!r} here)"
-                    for key, before, here in differing[:5]
-                )
-                raise RunFolderError(
-                    f"{self.path} already holds a run of another configuration; these keys differ: {shown}. "
-                    f"Choose another hydra.run.dir, or the same configuration to continue it."
-                )
-        content = {"config_signature": config_signature(config), "config": values}
-        write_atomically(path, orjson.dumps(content, option=orjson.OPT_INDENT_2))
+    def store_config(self, config: Config) -> None:
+        """Writes the configuration that the folder holds a run of."""
+        content = {"config_signature": config_signature(config), "config": config.to_dict()}
+        write_atomically(
+            self.path / "config.json", orjson.dumps(content, option=orjson.OPT_INDENT_2)
+        )
 
     def summary(self) -> dict[str, Any]:
         """What an earlier run wrote of itself; empty where there is none, or it is damaged."""
@@ -129,6 +114,70 @@ class RunFolder:
         return read_cohort(path) if self.manifest.vouches_for(number, path) else None
 
 
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Holds the lock of a run's folder, which is made where it is missing; the lock of a killed process is free.
+
+    Raises:
+        RunFolderError: another run holds it, or it can't be made.
+    """
+    lock = FileLock(path / _LOCK, blocking=False)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except Timeout as error:
+        busy = f"Another run is at work in {path}; wait for it or choose another hydra.run.dir."
+        raise RunFolderError(busy) from error
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _check_folder(path: Path, config: Config) -> None:
+    """Raises `RunFolderError` where a run with this configuration may not work in a folder; changes nothing."""
+    if not _is_lock(path / _LOCK):
+        check_claim(path, files=[_LOCK])
+    check_claim(path, *_run_names(config))
+    if not (path / "config.json").exists():
+        return
+    differing = _differing_keys(stored_config(path), config.to_dict())
+    if differing:
+        shown = ", ".join(
+            f"{key} ({before!r} there, {here!r} here)" for key, before, here in differing[:5]
+        )
+        raise RunFolderError(
+            f"{path} already holds a run of another configuration; these keys differ: {shown}. "
+            f"Choose another hydra.run.dir, or the same configuration to continue it."
+        )
+
+
+def _claim_names(path: Path, config: Config) -> None:
+    """Claims what a run with this configuration writes."""
+    claim(path, *_run_names(config))
+
+
+def _is_lock(path: Path) -> bool:
+    """Whether a path is free, or an empty file: a lock, or as good as one."""
+    return not os.path.lexists(path) or (path.is_file() and not path.stat().st_size)
+
+
+def _run_names(config: Config) -> tuple[list[str], list[str]]:
+    """Names of the files and of the folders that a run with this configuration writes; the lock left out."""
+    files, folders = tracker_outputs(config)
+    return (
+        ["config.json", "summary.json", "probe_set.json", *files],
+        ["cohorts", *dataset_names(Path("dataset")), *folders],
+    )
+
+
+def _unwritable(path: Path, error: OSError) -> RunFolderError:
+    """The sentence for a folder that the system refuses to write."""
+    return RunFolderError(f"The run folder {path} can't be written: {error.strerror}.")
+
+
 def run_digest(config: Config) -> str:
     """Hash of all that decides what a finished run leaves behind, its logs included: 16 hexadecimal digits."""
     values = {
@@ -136,7 +185,7 @@ def run_digest(config: Config) -> str:
         for key, value in config.to_dict().items()
         if key not in ("workers", "cohort_size", "progress")
     }
-    return hashlib.sha256(orjson.dumps(values, option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]
+    return short_sha256(orjson.dumps(values, option=orjson.OPT_SORT_KEYS))
 
 
 def is_finished(path: Path, config: Config) -> bool:
@@ -155,8 +204,32 @@ def is_finished(path: Path, config: Config) -> bool:
 
 
 def load_run_config(folder: Path) -> Config:
-    """The configuration that a run's folder was made with."""
-    return from_dict(orjson.loads((folder / "config.json").read_bytes())["config"])
+    """The configuration that a run's folder was made with.
+
+    Raises:
+        RunFolderError: see `stored_config`.
+    """
+    return from_dict(stored_config(folder))
+
+
+def stored_config(folder: Path) -> dict[str, Any]:
+    """The same as nested plain containers.
+
+    Raises:
+        RunFolderError: the folder has no `config.json`, or it is damaged, or another program's.
+    """
+    path = folder / "config.json"
+    try:
+        content = orjson.loads(path.read_bytes())
+    except OSError as error:
+        raise RunFolderError(f"{folder} holds no run: {path} can't be read.") from error
+    except orjson.JSONDecodeError:
+        content = None
+    if not isinstance(content, dict) or not isinstance(content.get("config"), dict):
+        raise RunFolderError(
+            f"{folder} holds no run that can be continued: its config.json is damaged, or of another program."
+        )
+    return content["config"]  # type: ignore[no-any-return]
 
 
 def _differing_keys(

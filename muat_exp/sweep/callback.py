@@ -1,6 +1,5 @@
 """Hydra's callback at the start of a multirun: notes which jobs there will be, so that missing ones can be named."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,9 @@ from omegaconf import DictConfig
 from muat_exp.app.compose import limit_jobs
 from muat_exp.config.identity import determines_data
 from muat_exp.config.reading import flatten
-from muat_exp.sweep.jobs import Job, job_folder, read_plan, write_plan
+from muat_exp.errors import RunFolderError
+from muat_exp.generation.run_folder import stored_config
+from muat_exp.sweep.jobs import Job, claim_sweep, job_folder, read_plan, write_plan
 
 STARTED: list[Path] = []  # folders of the multiruns of this process
 
@@ -38,6 +39,7 @@ def _begin_sweep(folder: Path, jobs: list[list[str]]) -> None:
             callback raises into a warning.)
     """
     try:
+        claim_sweep(folder)
         for job, overrides in zip(read_plan(folder), jobs, strict=False):
             contradiction = contradicts(
                 job_folder(folder, job), job, Job(job.number, tuple(overrides))
@@ -50,6 +52,8 @@ def _begin_sweep(folder: Path, jobs: list[list[str]]) -> None:
                     f"error: {another}. Choose another hydra.sweep.dir, or give the same command."
                 )
         write_plan(folder, jobs)
+    except RunFolderError as error:
+        raise SystemExit(f"error: {error}") from error
     except OSError as error:
         raise SystemExit(
             f"error: The sweep's folder {folder} can't be written: {error.strerror}."
@@ -60,7 +64,7 @@ def contradicts(folder: Path, there: Job, here: Job) -> str:
     """What a job that was begun was made with, where it is now to be made with something else; empty where it fits."""
     if not (folder / "config.json").is_file():
         return ""
-    stored = dict(flatten(json.loads((folder / "config.json").read_bytes())["config"]))
+    stored = dict(flatten(stored_config(folder)))
     for key in filter(determines_data, there.values.keys() | here.values.keys()):
         before = there.values.get(key)
         now = here.values.get(key)

@@ -5,19 +5,21 @@ import json
 import math
 from typing import Any
 
-from muat_exp.files import write_atomically
+from muat_exp.claims import write_output
+from muat_exp.files import atomic_path
 from muat_exp.sweep.gather import Row, Sweep
-from muat_exp.sweep.jobs import FINISHED
+from muat_exp.sweep.jobs import FINISHED, claim_sweep
 from muat_exp.sweep.plots import write_plots
 from muat_exp.sweep.report import markdown
 
 
 def write_files(sweep: Sweep) -> None:
     """Writes all of them; a sweep without a finished job has neither table nor plots."""
+    claim_sweep(sweep.folder)
     _write_json(sweep)
     _write_csv(sweep)
     if sweep.rows:
-        write_atomically(sweep.folder / "sweep.md", markdown(sweep).encode())
+        write_output(sweep.folder / "sweep.md", markdown(sweep).encode())
         write_plots(sweep)
 
 
@@ -34,7 +36,7 @@ def _write_json(sweep: Sweep) -> None:
         if job.status != FINISHED
     ]
     content = {"swept": sweep.keys, "jobs": sweep.rows, "unfinished": unfinished}
-    write_atomically(
+    write_output(
         sweep.folder / "sweep.json",
         json.dumps(null_for_nan(content), indent=2, allow_nan=False).encode(),
     )
@@ -70,9 +72,8 @@ def _write_csv(sweep: Sweep) -> None:
         for job in sweep.jobs
     ]
     columns = dict.fromkeys(key for row in rows for key in row)
-    temporary = sweep.folder / ".sweep.csv.tmp"
-    with temporary.open("w", newline="") as file:
+    path = sweep.folder / "sweep.csv"
+    with atomic_path(path) as temporary, temporary.open("w", newline="") as file:
         writer = csv.DictWriter(file, list(columns))
         writer.writeheader()
         writer.writerows(rows)
-    temporary.replace(sweep.folder / "sweep.csv")

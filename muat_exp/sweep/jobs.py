@@ -6,15 +6,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from muat_exp.claims import claim_output, write_output
 from muat_exp.config.groups import Config
 from muat_exp.errors import MuatError, SweepError
-from muat_exp.files import write_atomically
 from muat_exp.generation.run_folder import is_finished as run_is_finished
 
 FINISHED = "finished"
 _FAILED = "failed"
 RUNNING = "running"
 MISSING = "missing"
+PLOTS = ("improvement", "accuracy", "acceptance", "patterns")
 
 
 @dataclass(frozen=True)
@@ -59,8 +60,7 @@ class Job:
 
     def write(self, folder: Path) -> None:
         """Writes the job's `job.json` into its folder."""
-        folder.mkdir(parents=True, exist_ok=True)
-        write_atomically(folder / "job.json", json.dumps(asdict(self), indent=2).encode())
+        write_output(folder / "job.json", json.dumps(asdict(self), indent=2).encode())
 
 
 def _read_job(path: Path) -> Job:
@@ -69,10 +69,20 @@ def _read_job(path: Path) -> Job:
     return Job(**values | {"overrides": tuple(values["overrides"])})
 
 
+def claim_sweep(sweep: Path) -> None:
+    """Claims what a sweep and its gathering write into its folder; what its jobs write is theirs to claim.
+
+    Raises:
+        RunFolderError: a file is there that we did not make.
+    """
+    plots = [f"{plot}.{kind}" for plot in PLOTS for kind in ("png", "svg")]
+    tables = ["sweep-plan.json", "sweep.json", "sweep.csv", "sweep.md"]
+    claim_output(*(sweep / name for name in [*tables, *plots]))
+
+
 def write_plan(sweep: Path, jobs: Sequence[Sequence[str]]) -> None:
     """Notes the overrides of all jobs that a sweep is going to run."""
-    sweep.mkdir(parents=True, exist_ok=True)
-    write_atomically(
+    write_output(
         sweep / "sweep-plan.json",
         json.dumps([list(overrides) for overrides in jobs], indent=2).encode(),
     )

@@ -3,7 +3,18 @@
 from pathlib import Path
 
 from muat_exp.config.groups import Config
-from muat_exp.tracking.tracker import MetricsFile, Tracker
+from muat_exp.tracking.metrics_file import MetricsFile
+from muat_exp.tracking.tensorboard import TensorBoardTracker
+from muat_exp.tracking.tracker import Tracker
+from muat_exp.tracking.weights_and_biases import WandbTracker
+
+# What `logger.name` stands for: the trackers, in the order in which they are told of a cohort.
+_TRACKERS: dict[str, tuple[type[Tracker], ...]] = {
+    "none": (),
+    "csv": (MetricsFile,),
+    "wandb": (MetricsFile, WandbTracker),
+    "tensorboard": (MetricsFile, TensorBoardTracker),
+}
 
 
 def build_trackers(config: Config, folder: Path) -> list[Tracker]:
@@ -12,15 +23,12 @@ def build_trackers(config: Config, folder: Path) -> list[Tracker]:
     Raises:
         ConfigurationError: W&B is to be online and nobody is logged in, or a package is not installed.
     """
-    if config.logger.name == "none":
-        return []
-    trackers: list[Tracker] = [MetricsFile(folder / "metrics.csv")]
-    if config.logger.name == "wandb":
-        from muat_exp.tracking.weights_and_biases import WandbTracker
+    return [tracker(config, folder) for tracker in _TRACKERS[config.logger.name]]
 
-        trackers.append(WandbTracker(config, folder))
-    if config.logger.name == "tensorboard":
-        from muat_exp.tracking.tensorboard import TensorBoardTracker
 
-        trackers.append(TensorBoardTracker(folder / "tensorboard"))
-    return trackers
+def tracker_outputs(config: Config) -> tuple[list[str], list[str]]:
+    """Names of the files and of the folders that these trackers write into a run's folder."""
+    trackers = _TRACKERS[config.logger.name]
+    files = [name for tracker in trackers for name in tracker.files]
+    folders = [name for tracker in trackers for name in tracker.folders]
+    return files, folders

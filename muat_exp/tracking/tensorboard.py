@@ -5,14 +5,19 @@ from pathlib import Path
 from typing import Any
 
 from muat_exp.config.checks import require
+from muat_exp.config.groups import Config
 from muat_exp.tracking.curves import MeanCurves, Row
-from muat_exp.tracking.tracker import Progress
+from muat_exp.tracking.tracker import Progress, Tracker
+
+_NAME = "tensorboard"
 
 
-class TensorBoardTracker:
-    """Writes event files into a folder."""
+class TensorBoardTracker(Tracker):
+    """Writes event files into the run's folder."""
 
-    def __init__(self, folder: Path) -> None:
+    folders = (_NAME,)
+
+    def __init__(self, config: Config, folder: Path) -> None:
         require(
             find_spec("tensorboard") is not None,
             "logger=tensorboard needs a package: pip install 'muat_exp[tensorboard]'.",
@@ -20,7 +25,7 @@ class TensorBoardTracker:
         from torch.utils.tensorboard import SummaryWriter
 
         self.curves = MeanCurves()
-        self.writer: Any = SummaryWriter(str(folder))  # type: ignore[no-untyped-call]
+        self.writer: Any = SummaryWriter(str(folder / _NAME))  # type: ignore[no-untyped-call]
 
     def write(self, cohort: int, rows: list[Row], progress: Progress) -> None:
         """See `Tracker`."""

@@ -13,11 +13,12 @@ from typing import Any
 
 import orjson
 
+from muat_exp.claims import claim
 from muat_exp.config.checks import require
 from muat_exp.config.groups import Config
 from muat_exp.errors import TrackingError
 from muat_exp.tracking.curves import MeanCurves, Row
-from muat_exp.tracking.tracker import Progress
+from muat_exp.tracking.tracker import Progress, Tracker
 
 PROCESSES: list[subprocess.Popen[bytes]] = []
 
@@ -101,12 +102,14 @@ def require_login(mode: str) -> None:
     )
 
 
-class WandbTracker:
+class WandbTracker(Tracker):
     """One W&B run for one run's folder.
 
     Curves are logged when the run is finished, against `<stage>/epoch`, for all subjects together; what goes on meanwhile
     against `progress/attempts`, cohort by cohort.
     """
+
+    folders = ("wandb",)
 
     def __init__(self, config: Config, folder: Path) -> None:
         require_login(config.logger.mode)
@@ -152,5 +155,6 @@ class WandbTracker:
 def log_sweep(folder: Path, config: Config, keys: list[str], rows: list[dict[str, Any]]) -> None:
     """A W&B run of its own for a gathered sweep: its table, and the plots in its folder."""
     require_login(config.logger.mode)
+    claim(folder, folders=WandbTracker.folders)
     tell("sweep", config=config.to_dict(), folder=str(folder.resolve()), keys=keys, rows=rows)
     finish()

@@ -1,0 +1,96 @@
+"""Which files of a folder are ours: what muat_exp did not make there is neither replaced nor removed.
+
+Every folder that we write into gets a list, `.muat_exp`, of the names that we may write in it. A name is claimed before
+the work begins: it is refused where something bears it that is not on the list. So the next run in a folder, or the one
+that goes on after a kill, knows what is its own, and anything else stays as it is.
+"""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from muat_exp.errors import RunFolderError
+from muat_exp.files import write_atomically
+
+LIST = ".muat_exp"
+_HEADING = "# What muat_exp made in this folder and may replace; it leaves everything else alone."
+
+
+def claim_output(*paths: Path) -> None:
+    """Claims files that are going to be written, before the work whose results they take.
+
+    Raises:
+        RunFolderError: one of them is there and not ours; nothing was claimed or made.
+    """
+    for folder in {path.parent for path in paths}:
+        claim(folder, files=[path.name for path in paths if path.parent == folder])
+
+
+def write_output(path: Path, content: bytes) -> None:
+    """Claims a file and writes it atomically; makes its folder where that is missing.
+
+    Raises:
+        RunFolderError: a file that is not ours bears the name.
+    """
+    claim_output(path)
+    write_atomically(path, content)
+
+
+def claim(folder: Path, files: Iterable[str] = (), folders: Iterable[str] = ()) -> None:
+    """Notes that we may write these files and folders in a folder, which is made where it is missing.
+
+    Raises:
+        RunFolderError: one of them is there and not ours; nothing was claimed or made.
+    """
+    files = list(files)
+    folders = list(folders)
+    check_claim(folder, files, folders)
+    listed = _listed(folder)
+    names = list(dict.fromkeys([*listed, *files, *folders]))
+    if len(names) == len(listed):
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    write_atomically(folder / LIST, "".join(f"{line}\n" for line in [_HEADING, *names]).encode())
+
+
+def check_claim(folder: Path, files: Iterable[str] = (), folders: Iterable[str] = ()) -> None:
+    """Refuses what `claim` would refuse; changes nothing.
+
+    Raises:
+        RunFolderError: something bears one of the names that we did not make, or something else than we made.
+    """
+    listed = _listed(folder)
+    for name in files:
+        path = folder / name
+        _require_listed(path, listed)
+        if path.is_symlink() or path.is_dir():
+            raise RunFolderError(f"{path} is a link or a folder where a file is to go; {_ADVICE}")
+    for name in folders:
+        path = folder / name
+        _require_listed(path, listed)
+        if os.path.lexists(path) and not path.is_dir():
+            raise RunFolderError(f"{path} is no folder, but a folder is to go there; {_ADVICE}")
+
+
+def _listed(folder: Path) -> list[str]:
+    """The names that were claimed in a folder.
+
+    Raises:
+        RunFolderError: a file that is not ours bears the list's name.
+    """
+    path = folder / LIST
+    if not os.path.lexists(path):
+        return []
+    lines = path.read_text("utf-8", "replace").splitlines() if path.is_file() else []
+    if lines[:1] != [_HEADING]:
+        raise RunFolderError(f"{path} is not the list that muat_exp keeps there; {_ADVICE}")
+    return lines[1:]
+
+
+def _require_listed(path: Path, listed: list[str]) -> None:
+    """Raises `RunFolderError` where something is at a path that was not claimed; links are not followed."""
+    if os.path.lexists(path) and path.name not in listed:
+        raise RunFolderError(f"{path} is there already, and muat_exp did not make it; {_ADVICE}")
+
+
+_ADVICE = "move it away, or choose another hydra.run.dir."
