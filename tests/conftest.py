@@ -1,8 +1,5 @@
 """Shared fixtures: small configurations and one finished run."""
 
-import fcntl
-import os
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,8 +20,7 @@ from muat_exp.config.groups import (
     TrainingConfig,
 )
 from muat_exp.executors.threads import Workers, worker_threads
-from muat_exp.generation.pipeline import Result, generate
-from muat_exp.kernels.compiled import CACHE_FOLDER, kernels_are_cached
+from muat_exp.generation.pipeline import Result, ensure_compiled, generate
 from muat_exp.sequences.space import SpaceArrays, space_arrays
 
 settings.register_profile("compiled", deadline=None)  # a first call compiles
@@ -44,15 +40,9 @@ def small_config(**changes: object) -> Config:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def kernels(tmp_path_factory: pytest.TempPathFactory) -> None:
+def kernels() -> None:
     """Compiled kernels: one of pytest's processes compiles them, the others wait for it and read its cache."""
-    folder = tmp_path_factory.mktemp("kernels")
-    with (Path(tempfile.gettempdir()) / f"muat-{os.getuid()}-{Path(CACHE_FOLDER).name}.lock").open(
-        "w"
-    ) as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not kernels_are_cached():
-            generate(small_config(logger=LoggerConfig("none")), folder)
+    ensure_compiled(lambda text: None)
 
 
 @pytest.fixture(scope="session")

@@ -83,18 +83,8 @@ def imported(done):
     return {name.partition(".")[0] for name in names} | set(names)
 
 
-def test_the_command_line_imports_lightning_without_what_it_never_uses_and_makes_the_same_bytes(
-    finished, tmp_path
-):
-    folder, done = finished
-    assert "pytorch_lightning" in imported(done)
-    assert not imported(done) & {
-        "torchmetrics",
-        "torch._dynamo",
-        "sympy",
-        "matplotlib",
-        "scipy.signal",
-    }
+def test_the_command_line_makes_the_bytes_of_the_function(finished, tmp_path):
+    folder, _ = finished
     whole = generate(load_config([*SMALL, "logger=none"]), tmp_path)
     for part in ("prompts", "subjects"):
         (ours,), (theirs,) = (
@@ -224,17 +214,6 @@ def test_a_second_run_in_the_folder_is_refused_and_ctrl_c_keeps_finished_cohorts
     assert pq.read_table(done.dataset / "subjects").num_rows == done.summary["accepted"]
 
 
-def children(parent):
-    """Numbers of the processes that a process began and that are still there."""
-    found = set()
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        with suppress(OSError):
-            state, number = path.read_text().rpartition(")")[2].split()[:2]
-            if int(number) == parent and state != "Z":
-                found.add(int(path.parent.name))
-    return found
-
-
 def wait_until(condition, seconds=20):
     """Waits for a condition; returns whether it came true."""
     deadline = time.monotonic() + seconds
@@ -253,12 +232,9 @@ def test_a_first_call_says_that_it_compiles(tmp_path):
         text=True,
     )
     assert process.stdout
-    assert process.stdout.readline() == "compiling kernels (once, half a minute)\n"
-    assert wait_until(lambda: children(process.pid))
-    beside = children(process.pid)
-    process.kill()  # its lock dies with it, and the process that compiles beside it
+    assert process.stdout.readline() == "compiling kernels (once, about a minute)\n"
+    process.kill()  # its locks die with it
     process.communicate()
-    assert wait_until(lambda: not any(Path(f"/proc/{number}").exists() for number in beside))
     with RunFolder.open(tmp_path / "out", load_config([*SMALL, "logger=none"])) as run:
         assert run.manifest.plans == []
 

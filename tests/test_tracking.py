@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+import textwrap
 import threading
 from pathlib import Path
 
@@ -16,7 +17,9 @@ from test_cli import call
 from muat_exp.config.groups import LoggerConfig
 from muat_exp.errors import ConfigurationError, TrackingError
 from muat_exp.generation.pipeline import generate
-from muat_exp.tracking import weights_and_biases as wandb_client
+from muat_exp.generation.run_folder import RunFolder
+from muat_exp.tracking import wandb_results
+from muat_exp.tracking.metrics_file import MetricsFile
 from muat_exp.tracking.weights_and_biases import require_login
 
 CANARY = "canary0123456789canary0123456789canary01"
@@ -189,19 +192,86 @@ def test_a_key_in_the_environment_or_in_netrc_is_a_login(tmp_path, monkeypatch):
     require_login("online")
 
 
-def test_a_dead_process_is_reported_and_the_dataset_is_whole(tmp_path, monkeypatch):
-    finish = wandb_client.WandbTracker.finish
+def test_what_wandb_refuses_is_reported_and_the_dataset_is_whole(tmp_path, monkeypatch):
+    def fail(dataset, config, summary):
+        raise ConnectionError("the service is gone")
 
-    def kill_first(self, dataset, summary):
-        wandb_client.PROCESSES[0].kill()
-        wandb_client.PROCESSES[0].wait()
-        finish(self, dataset, summary)
-
-    monkeypatch.setattr(wandb_client.WandbTracker, "finish", kill_first)
-    with pytest.raises(TrackingError):
+    monkeypatch.setattr(wandb_results, "charts", fail)
+    with pytest.raises(TrackingError, match="ConnectionError: the service is gone"):
         generate(small_config(logger=LoggerConfig("wandb")), tmp_path)
     assert (tmp_path / "dataset/README.md").exists()
     assert (tmp_path / "summary.json").exists()
+
+
+def test_what_ended_a_run_is_told_and_not_what_could_not_be_logged_of_it(tmp_path, monkeypatch):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    def fail(self):
+        raise TrackingError("not everything could be logged")
+
+    monkeypatch.setattr(RunFolder, "finish_cohort", stop)
+    monkeypatch.setattr(MetricsFile, "close", fail)
+    with pytest.raises(KeyboardInterrupt):
+        generate(small_config(), tmp_path)
+
+
+def test_wandb_leaves_the_process_as_it_was(tmp_path, monkeypatch):
+    monkeypatch.delenv("WANDB_CACHE_DIR", raising=False)
+    before = (dict(os.environ), sys.exit, sys.excepthook, set(threading.enumerate()))
+    generate(small_config(logger=LoggerConfig("wandb")), tmp_path)
+    after = (dict(os.environ), sys.exit, sys.excepthook)
+    assert after == before[:3]
+    left = [thread.name for thread in set(threading.enumerate()) - before[3]]
+    assert not [name for name in left if name.startswith("muat")]
+
+
+METRIC = """
+    import sys
+    import pytorch_lightning as pl
+    import torch
+    from muat_exp.app.main import main
+
+    assert main(["experiment=smoke", "hydra.run.dir=out"]) == 0
+    import torchmetrics
+
+    class Interpreter(pl.LightningModule):
+        def __init__(self):
+            super().__init__()
+            self.layer = torch.nn.Linear(2, 1)
+            self.accuracy = torchmetrics.classification.BinaryAccuracy()
+
+        def training_step(self, batch, index):
+            logits = self.layer(batch).squeeze(-1)
+            self.accuracy(logits, torch.ones(2))
+            self.log("accuracy", self.accuracy, on_step=False, on_epoch=True)
+            return (logits - 5).square().mean()
+
+        def configure_optimizers(self):
+            return torch.optim.SGD(self.parameters(), 0.1)
+
+        def train_dataloader(self):
+            return torch.utils.data.DataLoader(torch.ones(40, 2), batch_size=2)
+
+    trainer = pl.Trainer(
+        max_epochs=2, accelerator="cpu", logger=False, enable_checkpointing=False,
+        enable_progress_bar=False,
+    )
+    trainer.fit(Interpreter())
+    assert trainer.callback_metrics["accuracy"] == 1, trainer.callback_metrics
+"""
+
+
+def test_a_module_logs_a_real_metric_after_a_run_of_the_command_line(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(METRIC)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def test_tensorboard_holds_the_same_curves(tmp_path):

@@ -20,7 +20,7 @@ from muat_exp.config.checks import require
 from muat_exp.config.groups import Config
 from muat_exp.errors import ConfigurationError, DatasetError, MuatError, RunFolderError, SweepError
 from muat_exp.generation.run_folder import load_run_config
-from muat_exp.lean_import import lean_imports
+from muat_exp.startup import heavy_imports
 from muat_exp.sweep.callback import STARTED
 from muat_exp.sweep.jobs import (
     FINISHED,
@@ -121,11 +121,10 @@ def _as_launched(config: Config, settings: Any, number: int) -> Config:
 def _make_dataset(config: Config, folder: Path, brief: bool = False) -> float:
     """Runs the pipeline under a progress display and prints the closing table, or with `brief` one line."""
     if config.logger.name == "wandb":
-        from muat_exp.tracking.weights_and_biases import begin_process, require_login
+        from muat_exp.tracking.weights_and_biases import require_login
 
         require_login(config.logger.mode)
-        begin_process()  # imports W&B while we import torch
-    with lean_imports():
+    with heavy_imports():
         from muat_exp.generation.pipeline import generate
         from muat_exp.progress import print_brief, print_summary, reporter
 
@@ -201,7 +200,7 @@ def _validate_dataset(config: Config, folder: Path) -> float:
     from muat_exp.dataset.hub import dataset_folder
 
     source = dataset_folder(config.dataset_dir)
-    with lean_imports():
+    with heavy_imports():
         from muat_exp.executors.threads import worker_threads
         from muat_exp.progress import reporter
         from muat_exp.validation.validate import count_examples, validate
@@ -261,7 +260,7 @@ def _derive_dataset(config: Config, folder: Path) -> float:
     from muat_exp.dataset.hub import dataset_folder
 
     source = dataset_folder(config.dataset_dir)
-    with lean_imports():
+    with heavy_imports():
         from muat_exp.dataset.reading import read_summary
         from muat_exp.executors.threads import worker_threads
         from muat_exp.generation.derive import derive

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from muat_exp.compilation import ensure_compiled
 from muat_exp.config.checks import require
 from muat_exp.config.groups import Config, SignatureConfig
 from muat_exp.config.identity import config_signature
@@ -25,6 +24,7 @@ from muat_exp.evaluation.measurement import Task, measure, unbounded
 from muat_exp.executors.threads import Here, Workers
 from muat_exp.generation.source import Source
 from muat_exp.generation.table import measured_columns
+from muat_exp.generation.pipeline import ensure_compiled
 from muat_exp.progress import Reporter
 from muat_exp.prompts.tokens import LLAMA3, NONE
 from muat_exp.signatures.probe_set import given_probes

@@ -1,9 +1,10 @@
 """The pipeline: attempts in cohorts, accepted subjects, the dataset."""
 
+import tempfile
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,19 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from muat_exp.compilation import ensure_compiled
-from muat_exp.config.groups import Config
+from muat_exp.config.groups import (
+    PROMPT_TASKS,
+    ArchitectureConfig,
+    Config,
+    DatasetConfig,
+    LoggerConfig,
+    Range,
+)
 from muat_exp.dataset.card import render_card
 from muat_exp.dataset.reading import Subjects, load_subjects
 from muat_exp.dataset.staging import claim_dataset, replace_folder, staged_folder
 from muat_exp.dataset.writing import Means, complete, write_shards
+from muat_exp.errors import TrackingError
 from muat_exp.evaluation.measurement import Task
 from muat_exp.executors.threads import Workers, worker_threads
 from muat_exp.files import write_atomically
@@ -28,6 +36,7 @@ from muat_exp.generation.run_folder import RunFolder, is_finished, run_digest
 from muat_exp.generation.summary import Stopwatch, describe, performance
 from muat_exp.generation.table import attempt_table, gather
 from muat_exp.progress import Reporter, Silent
+from muat_exp.kernels.compiled import compile_once
 from muat_exp.prompts.tokens import load_counter
 from muat_exp.tracking.choice import build_trackers
 from muat_exp.tracking.curves import attach_curves, attached_curves
@@ -59,6 +68,30 @@ class Result:
         return load_subjects(self.dataset)
 
 
+def ensure_compiled(note: Callable[[str], None]) -> None:
+    """Compiles the kernels where no earlier run did, by a tiny run, and says so."""
+    compile_once(_run_everything, note)
+
+
+def _run_everything() -> None:
+    """A run of two examples in a folder that vanishes: it calls every kernel that a run calls."""
+    config = Config(
+        architecture=ArchitectureConfig(Range(1, 2), Range(5, 6)),
+        dataset=DatasetConfig(2, balance=False, on_shortfall="accept", tasks=PROMPT_TASKS),
+        logger=LoggerConfig("none"),
+        cohort_size=32,
+        workers=2,
+    )
+    with (
+        tempfile.TemporaryDirectory(prefix="muat-kernels-") as folder,
+        RunFolder.open(Path(folder), config) as run,
+        worker_threads(config.threads) as workers,
+        quiet_lightning(),
+    ):
+        run.store_config(config)
+        _make_dataset(config, run, [], workers, Stopwatch(), Silent())
+
+
 def generate(config: Config, folder: Path | str, reporter: Reporter | None = None) -> Result:
     """Makes a dataset, or continues one in the same folder.
 
@@ -87,6 +120,9 @@ def generate(config: Config, folder: Path | str, reporter: Reporter | None = Non
             reporter.note(
                 f"the dataset of {there} examples in {run.path} becomes one of {config.dataset.num_examples}"
             )
+        with watch.phase("compilation"):
+            ensure_compiled(reporter.note)
+        watch.restart()
         with (
             tracking(config, run.path) as trackers,
             worker_threads(config.threads) as workers,
@@ -107,9 +143,6 @@ def _make_dataset(
     reporter: Reporter,
 ) -> Result:
     """Makes the cohorts that are missing, and the dataset of all of them."""
-    with watch.phase("compilation"):
-        ensure_compiled(reporter.note)
-    watch.restart()
     with watch.phase("setup"):
         task = Task.build(config)
         if task.probes.given:
@@ -139,11 +172,17 @@ def _make_dataset(
 def tracking(config: Config, folder: Path) -> Iterator[list[Tracker]]:
     """The run's trackers, closed whatever happens."""
     trackers = build_trackers(config, folder)
-    try:
-        yield trackers
-    finally:
-        for tracker in trackers:
-            tracker.close()
+    with ExitStack() as closing:
+        for tracker in reversed(trackers):
+            closing.callback(tracker.close)
+        try:
+            yield trackers
+        except BaseException:
+            closing.pop_all()  # what ended the run is told, not what can't be logged of it
+            for tracker in trackers:
+                with suppress(TrackingError):
+                    tracker.close()
+            raise
 
 
 def _make_cohorts(

@@ -1,13 +1,16 @@
 """How every kernel is compiled: without the GIL, cached on disk, with vectorisable arithmetic."""
 
-import hashlib
 import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+import llvmlite.binding
 import numba
+from filelock import FileLock
 from numba import njit
+
+from muat_exp.files import short_sha256
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -19,7 +22,7 @@ _FAST_MATH = {"contract", "reassoc", "nsz", "arcp", "nnan", "ninf"}
 def _source_digest() -> str:
     """Hash of all kernel sources, the key of the compilation cache."""
     sources = sorted(Path(__file__).parent.glob("*.py"))
-    return hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:16]
+    return short_sha256(b"".join(path.read_bytes() for path in sources))
 
 
 def _cache_folder() -> Path:
@@ -36,12 +39,32 @@ def _cache_folder() -> Path:
 
 def kernels_are_cached() -> bool:
     """Whether an earlier run compiled all kernels that a run calls, so that the first call does not compile for seconds."""
-    return compiled_marker().is_file()
+    return _compiled_marker().is_file()
 
 
-def compiled_marker() -> Path:
-    """The file that says so."""
-    return Path(CACHE_FOLDER) / f"compiled-{_source_digest()}"
+def compile_once(run: Callable[[], None], note: Callable[[str], None]) -> None:
+    """Has a run compile the kernels where none did before; another process that does is waited for.
+
+    Args:
+        run: calls every kernel.
+        note: told that it takes a while.
+    """
+    if kernels_are_cached():
+        return
+    note("compiling kernels (once, about a minute)")
+    marker = _compiled_marker()
+    marker.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(marker.with_suffix(".lock")):
+        if not kernels_are_cached():
+            run()
+            marker.touch()
+
+
+def _compiled_marker() -> Path:
+    """The file that says so: for these sources, this version of Numba, and processors of this kind."""
+    processor = f"{llvmlite.binding.get_host_cpu_name()} {llvmlite.binding.get_host_cpu_features()}"
+    kind = short_sha256(f"{numba.__version__} {processor}".encode())
+    return Path(CACHE_FOLDER) / f"compiled-{_source_digest()}-{kind}"
 
 
 settings: Any = numba.config

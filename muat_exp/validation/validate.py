@@ -12,7 +12,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from muat_exp.compilation import ensure_compiled
 from muat_exp.config.groups import SPLITS, Config
 from muat_exp.config.identity import config_signature
 from muat_exp.dataset.card import NOT_COUNTED, render_card
@@ -25,6 +24,7 @@ from muat_exp.dataset.writing import Means, Written
 from muat_exp.errors import DatasetError
 from muat_exp.evaluation.measurement import Task
 from muat_exp.executors.threads import Workers
+from muat_exp.generation.pipeline import ensure_compiled
 from muat_exp.progress import Reporter, Silent
 from muat_exp.prompts.rendering import Renderer, prompt_schema
 from muat_exp.prompts.tokens import LLAMA3, TokenStatistics
