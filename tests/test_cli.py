@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import suppress
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -212,14 +211,6 @@ def test_a_second_run_in_the_folder_is_refused_and_ctrl_c_keeps_finished_cohorts
     )
     assert done.summary["accepted"] >= 56
     assert pq.read_table(done.dataset / "subjects").num_rows == done.summary["accepted"]
-
-
-def wait_until(condition, seconds=20):
-    """Waits for a condition; returns whether it came true."""
-    deadline = time.monotonic() + seconds
-    while not condition() and time.monotonic() < deadline:
-        time.sleep(0.1)
-    return bool(condition())
 
 
 def test_a_first_call_says_that_it_compiles(tmp_path):
