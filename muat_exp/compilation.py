@@ -14,14 +14,15 @@ from collections.abc import Callable
 import numpy as np
 
 from muat_exp.config.groups import Config
-from muat_exp.evaluation.measurement import Task, measure_responses, measure_tests
+from muat_exp.evaluation.measurement import RunContext, measure_responses, measure_tests
 from muat_exp.executors.threads import Here
 from muat_exp.kernels.compiled import compiled_marker, kernels_are_cached
 from muat_exp.kernels.training import batch_order
-from muat_exp.prompts.templates import PromptRenderer, Shape
+from muat_exp.prompts.templates import PromptRenderer
 from muat_exp.sequences.space import SpaceArrays
 from muat_exp.signatures.methods import method_columns, profile
 from muat_exp.signatures.probe_set import ProbeSet
+from muat_exp.subjects.architecture import Architecture
 from muat_exp.subjects.data import SubjectData, draw_data
 from muat_exp.subjects.initialization import draw_population
 from muat_exp.subjects.specs import Specs, draw_specs
@@ -68,19 +69,18 @@ def _compile_kernels() -> None:
     measure_tests(task, specs, data, population, population, _INDICES, Here())
 
 
-def _compile_data() -> tuple[Task, Specs, SubjectData]:
+def _compile_data() -> tuple[RunContext, Specs, SubjectData]:
     """Sequences and texts: what draws subjects and their data, and what renders them."""
-    task = Task.build(_CONFIG)
+    task = RunContext.build(_CONFIG)
     specs = draw_specs(_CONFIG, _INDICES)
     methods = method_columns(_CONFIG.signature, len(_CONFIG.patterns.enabled))
     renderer = PromptRenderer(
         _CONFIG.patterns.build(),
         methods,
-        _CONFIG.patterns.sequence_length,
         _CONFIG.patterns.vocab_size,
     )
     renderer.classification(
-        Shape(1, 4, "relu"), np.zeros(29, np.float32), np.zeros((5, 10), np.float32)
+        Architecture(5, (4,), "relu"), np.zeros(29, np.float32), np.zeros((5, 10), np.float32)
     )
     return task, specs, draw_data(_CONFIG, task.space, specs)
 
@@ -104,7 +104,9 @@ def _compile_training() -> None:
     starts = np.zeros(len(_CONFIG.patterns.enabled) + 1, np.int64)
     space = SpaceArrays(1, none, none, none, sequences, none, none, np.zeros(1), none)
     probes = ProbeSet(sequences, np.zeros(len(sequences), np.int64), len(_CONFIG.patterns.enabled))
-    measure_responses(Task(_CONFIG, space, probes, sequences, starts), population, _INDICES, Here())
+    measure_responses(
+        RunContext(_CONFIG, space, probes, sequences, starts), population, _INDICES, Here()
+    )
 
 
 def _end_with_parent() -> None:

@@ -10,7 +10,6 @@ import pytest
 from hypothesis import settings
 
 from muat_exp.config.groups import (
-    ACTIVATIONS,
     JSON_COLUMNS,
     PROMPT_TASKS,
     ArchitectureConfig,
@@ -26,6 +25,7 @@ from muat_exp.executors.threads import Workers, worker_threads
 from muat_exp.generation.pipeline import Result, generate
 from muat_exp.kernels.compiled import CACHE_FOLDER, kernels_are_cached
 from muat_exp.sequences.space import SpaceArrays, space_arrays
+from muat_exp.subjects.activations import ACTIVATIONS
 
 settings.register_profile("compiled", deadline=None)  # a first call compiles
 settings.load_profile("compiled")

@@ -29,7 +29,7 @@ def seconds(
 def finished(examples: int) -> dict[str, Any]:
     """Examples a second of each task on a default dataset of so many, one thread where nothing else is said."""
     from muat_exp.dataset.reading import load_subjects
-    from muat_exp.evaluation.measurement import Task
+    from muat_exp.evaluation.measurement import RunContext
     from muat_exp.executors.threads import worker_threads
     from muat_exp.generation.pipeline import generate
     from muat_exp.prompts.rendering import Renderer
@@ -41,7 +41,7 @@ def finished(examples: int) -> dict[str, Any]:
         dataset = generate(config, Path(folder)).dataset
         subjects = load_subjects(dataset)
         population = subjects.population()
-        probes = Task.build(config).probes
+        probes = RunContext.build(config).probes
         everyone = np.arange(len(subjects))
         tables = {part: pq.read_table(dataset / part) for part in ("prompts", "subjects")}
         methods = {}

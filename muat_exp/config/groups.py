@@ -13,14 +13,9 @@ from typing import Any
 from muat_exp.config.checks import require, require_between, require_in, require_names
 from muat_exp.config.reading import read
 from muat_exp.sequences.patterns import DEFAULT_NAMES, DEFINITIONS, Pattern, build_patterns
+from muat_exp.subjects.activations import ACTIVATIONS
+from muat_exp.subjects.shapes import DEPTH_LIMITS, SHAPES, WIDTH_LIMITS
 
-ACTIVATIONS = (
-    "relu",
-    "gelu",
-    "tanh",
-    "sigmoid",
-    "leaky_relu",
-)  # in the order of the codes in `kernels.network`
 PRECISIONS = ("float32", "bfloat16", "float16")
 QUANTIZATIONS = ("none", "int8", "int4", "ternary", "binary")
 PROMPT_TASKS = ("classification", "modification")
@@ -113,7 +108,7 @@ class RealRange:
 
 @dataclass(frozen=True)
 class ArchitectureConfig:
-    """Shapes of the subjects' MLPs: hidden layers of one width, then one logit."""
+    """Shapes of the subjects' MLPs: hidden layers, then one logit."""
 
     num_layers: Range = Range(8, 10)
     neurons_per_layer: Range = Range(10, 15)
@@ -121,10 +116,11 @@ class ArchitectureConfig:
     dropout: float = 0.0
     precision: str = "float32"
     quantization: str = "none"
+    shape: str = "uniform"
 
     def __post_init__(self) -> None:
-        self.num_layers.check("architecture.num_layers", 1, 64)
-        self.neurons_per_layer.check("architecture.neurons_per_layer", 4, 256)
+        self.num_layers.check("architecture.num_layers", *DEPTH_LIMITS)
+        self.neurons_per_layer.check("architecture.neurons_per_layer", *WIDTH_LIMITS)
         require(
             len(self.activations) > 0,
             "architecture.activations is empty; it needs at least one activation.",
@@ -134,6 +130,7 @@ class ArchitectureConfig:
         require_between("architecture.dropout", self.dropout, 0, 0.9)
         require_in("architecture.precision", self.precision, PRECISIONS)
         require_in("architecture.quantization", self.quantization, QUANTIZATIONS)
+        require_in("architecture.shape", self.shape, SHAPES)
 
 
 @dataclass(frozen=True)

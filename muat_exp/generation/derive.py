@@ -26,7 +26,7 @@ from muat_exp.dataset.writing import (
     write_shards,
 )
 from muat_exp.errors import DatasetError, RunFolderError
-from muat_exp.evaluation.measurement import Task, measure, unbounded
+from muat_exp.evaluation.measurement import RunContext, measure, unbounded
 from muat_exp.executors.threads import Here, Workers
 from muat_exp.generation.source import Source
 from muat_exp.generation.table import measured_columns
@@ -125,7 +125,7 @@ def _derived_signature(
 class _Remeasured:
     """Records with the weights that a configuration stores, and what is measured on these."""
 
-    def __init__(self, task: Task, source: Source) -> None:
+    def __init__(self, task: RunContext, source: Source) -> None:
         self.task = task
         self.source = source
         before = source.config
@@ -227,7 +227,7 @@ def derive(
         "dataset.columns asks for training_metrics, which this dataset did not keep; they need a run of their own.",
     )
     ensure_compiled(reporter.note)
-    task = Task.build(config, given_probes(source, config))
+    task = RunContext.build(config, given_probes(source, config))
     means = Means()
 
     def observe(records: pa.Table) -> None:

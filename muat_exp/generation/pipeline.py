@@ -23,7 +23,7 @@ from muat_exp.dataset.writing import (
     staged_folder,
     write_shards,
 )
-from muat_exp.evaluation.measurement import Task
+from muat_exp.evaluation.measurement import RunContext
 from muat_exp.executors.threads import Workers, worker_threads
 from muat_exp.files import write_atomically
 from muat_exp.generation.cohort import run_cohort
@@ -114,7 +114,7 @@ def _make_dataset(
         ensure_compiled(reporter.note)
     watch.restart()
     with watch.phase("setup"):
-        task = Task.build(config)
+        task = RunContext.build(config)
         if task.probes.given:
             write_atomically(
                 run.path / "probe_set.json", task.probes.given
@@ -150,7 +150,7 @@ def tracking(config: Config, folder: Path) -> Iterator[list[Tracker]]:
 
 
 def _make_cohorts(
-    task: Task,
+    task: RunContext,
     run: RunFolder,
     ledger: Ledger,
     workers: Workers,
@@ -202,7 +202,7 @@ def _next_attempts(run: RunFolder, quotas: Quotas, number: int, size: int) -> ND
 
 
 def _make_cohort(
-    task: Task,
+    task: RunContext,
     run: RunFolder,
     number: int,
     indices: NDArray[np.int64],
@@ -223,7 +223,7 @@ def _make_cohort(
 
 
 def _write_dataset(
-    task: Task, run: RunFolder, ledger: Ledger, workers: Workers
+    task: RunContext, run: RunFolder, ledger: Ledger, workers: Workers
 ) -> tuple[dict[str, Any], Path]:
     """Writes the dataset into a staged folder; returns what the data say, and the folder."""
     config = task.config

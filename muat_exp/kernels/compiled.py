@@ -16,9 +16,15 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 _FAST_MATH = {"contract", "reassoc", "nsz", "arcp", "nnan", "ninf"}
 
 
+# Modules outside this folder whose constants and types the kernels are compiled with.
+_SHARED_SOURCES = ("subjects/activations.py", "subjects/architecture.py")
+
+
 def _source_digest() -> str:
-    """Hash of all kernel sources, the key of the compilation cache."""
-    sources = sorted(Path(__file__).parent.glob("*.py"))
+    """Hash of all sources that kernels are compiled from, the key of the compilation cache."""
+    kernels = Path(__file__).parent
+    shared = [kernels.parent / path for path in _SHARED_SOURCES]
+    sources = [*sorted(kernels.glob("*.py")), *shared]
     return hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:16]
 
 

@@ -5,7 +5,19 @@ from collections import namedtuple
 import numpy as np
 
 from muat_exp.kernels.compiled import compiled
-from muat_exp.kernels.network import LOWEST, activate_only, aligned_zeros, f4, linear, padded
+from muat_exp.kernels.network import (
+    LOWEST,
+    activate_only,
+    aligned_zeros,
+    f4,
+    largest_shape,
+    layer_at,
+    linear,
+    padded,
+    subject_layers,
+    subject_parameters,
+)
+from muat_exp.subjects.activations import IDENTITY
 
 MEAN, STD, MIN, MAX, SPARSITY, ENTROPY, PCA, SVD, CLUSTERING, FOURIER, PATTERN_WISE = range(11)
 _ROUNDS = 100  # of Lloyd's algorithm at most
@@ -13,15 +25,16 @@ _NEGLIGIBLE = 1e-10  # components below this share of the first eigenvalue are r
 
 
 @compiled(fast=True)
-def pre_activations(subject, depth, width, kind, inputs, batch, z, h):
-    """Output of every Linear layer: inputs (1, features, batch) -> z (depth + 1, width, batch); h (1, width, batch)."""
-    features = inputs.shape[1]
-    linear(subject, 0, features, width, LOWEST, inputs, 0, z, 0, batch)
-    at = features * width + width
-    for index in range(1, depth + 1):
-        activate_only(kind, z, index - 1, h, 0, width, batch)
-        linear(subject, at, width, width if index < depth else 1, LOWEST, h, 0, z, index, batch)
-        at += width * width + width
+def pre_activations(subject, layers, inputs, batch, z, h):
+    """Output of every Linear layer: inputs (1, features, batch) -> z (layers, width, batch); h (1, width, batch)."""
+    first = layer_at(layers, 0)
+    linear(subject, 0, first.fan_in, first.fan_out, LOWEST, inputs, 0, z, 0, batch)
+    for index in range(1, layers.shape[0]):
+        layer = layer_at(layers, index)
+        before = layer_at(layers, index - 1)
+        activate_only(before.activation, z, index - 1, h, 0, layer.fan_in, batch)
+        at = layer.offset
+        linear(subject, at, layer.fan_in, layer.fan_out, LOWEST, h, 0, z, index, batch)
 
 
 @compiled(fast=True)
@@ -229,34 +242,29 @@ def _profile_layer(activations, probes, recipe, profile):
 
 
 @compiled()
-def profile_subjects(
-    depths, widths, kinds, parameters, offsets, which, probes, activated, recipe, signatures, signature_offsets
-):  # fmt: skip
+def profile_subjects(networks, which, probes, activated, recipe, signatures, signature_offsets):
     """Signatures of the subjects of `which`: probes float32 (features, n); rows of (neurons, columns) into `signatures`.
 
     With `activated` hidden neurons are profiled after their activation.
     """
-    columns, (features, count) = recipe.columns.sum(), probes.shape
+    columns = recipe.columns.sum()
+    features, count = probes.shape
     batch = padded(count)
-    widest = widths[which].max()
-    deepest = depths[which].max()
+    depth, width = largest_shape(networks, which)
     inputs = aligned_zeros(1, features, batch)
     inputs[0, :, :count] = probes
-    z = aligned_zeros(deepest + 1, widest, batch)
-    h = aligned_zeros(1, widest, batch)
+    z = aligned_zeros(depth + 1, width, batch)
+    h = aligned_zeros(1, width, batch)
     for i in range(which.shape[0]):
         s = which[i]
-        depth = depths[s]
-        width = widths[s]
-        pre_activations(
-            parameters[offsets[s] : offsets[s + 1]], depth, width, kinds[s], inputs, batch, z, h
-        )
-        if activated:
-            for index in range(depth):
-                activate_only(kinds[s], z, index, z, index, width, batch)
-        signature = signatures[signature_offsets[i] : signature_offsets[i + 1]].reshape(
-            depth * width + 1, columns
-        )
-        for index in range(depth + 1):
-            neurons = slice(index * width, min((index + 1) * width, depth * width + 1))
-            _profile_layer(z[index], count, recipe, signature[neurons])
+        layers = subject_layers(networks, s)
+        pre_activations(subject_parameters(networks, s), layers, inputs, batch, z, h)
+        signature = signatures[signature_offsets[i] : signature_offsets[i + 1]].reshape(-1, columns)
+        neuron = 0
+        for index in range(layers.shape[0]):
+            layer = layer_at(layers, index)
+            if activated and layer.activation != IDENTITY:
+                activate_only(layer.activation, z, index, z, index, layer.fan_out, batch)
+            own = signature[neuron : neuron + layer.fan_out]
+            _profile_layer(z[index], count, recipe, own)
+            neuron += layer.fan_out

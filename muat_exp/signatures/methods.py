@@ -72,11 +72,7 @@ def profile(
     ).astype(np.int64)
     signatures = np.empty(offsets[-1], np.float32)
     profiles.profile_subjects(
-        population.depths,
-        population.widths,
-        population.kinds,
-        population.parameters,
-        population.offsets,
+        population.networks,
         which,
         np.ascontiguousarray(probes.tokens.T.astype(np.float32)),
         config.site == "activations",
