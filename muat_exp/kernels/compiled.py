@@ -16,9 +16,14 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 _FAST_MATH = {"contract", "reassoc", "nsz", "arcp", "nnan", "ninf"}
 
 
+# Modules outside this folder that kernels take constants from, relative to the package.
+REGISTRIES = ("sequences/alphabet.py", "sequences/patterns.py", "signatures/methods.py")
+
+
 def _source_digest() -> str:
     """Hash of all kernel sources, the key of the compilation cache."""
-    sources = sorted(Path(__file__).parent.glob("*.py"))
+    kernels = Path(__file__).parent
+    sources = sorted(kernels.glob("*.py")) + [kernels.parent / name for name in REGISTRIES]
     return hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:16]
 
 
