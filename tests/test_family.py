@@ -13,7 +13,6 @@ import muat_exp
 from muat_exp.app.compose import load_config
 from muat_exp.config.groups import (
     ACTIVATIONS,
-    CORRUPTION_KINDS,
     JSON_COLUMNS,
     PRECISIONS,
     PROMPT_TASKS,
@@ -37,6 +36,7 @@ from muat_exp.progress import Silent
 from muat_exp.score.judge import judge
 from muat_exp.sequences.patterns import DEFINITIONS, NAMES
 from muat_exp.signatures.methods import METHODS
+from muat_exp.subjects.corruption import CORRUPTION_KINDS
 from muat_exp.validation.validate import validate
 
 SOME_NAMES = st.lists(st.sampled_from(NAMES), min_size=2, max_size=6, unique=True)
@@ -65,7 +65,7 @@ def configurations(draw):
             names, draw(st.sampled_from(tuple(DEFINITIONS))), draw(st.integers(8, 26)), draw(st.integers(4, 8)),
             per_subject=Range(1, draw(st.integers(1, 2))), examples_per_subject=draw(st.integers(40, 200)),
         ),
-        corruption=CorruptionConfig(draw(st.sampled_from([0.0, 0.2])), draw(st.sampled_from(CORRUPTION_KINDS))),
+        corruption=CorruptionConfig(draw(st.sampled_from([0.0, 0.2])), draw(st.sampled_from(tuple(CORRUPTION_KINDS)))),
         signature=SignatureConfig(
             draw(some(tuple(METHODS), 1)), draw(st.sampled_from(SITES)), draw(st.integers(1, 12)), probes=draw(st.integers(12, 60))
         ),

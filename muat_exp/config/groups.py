@@ -21,6 +21,7 @@ from muat_exp.sequences.patterns import (
     build_patterns,
 )
 from muat_exp.signatures.methods import METHODS, check_methods
+from muat_exp.subjects.corruption import CORRUPTION_KINDS
 
 ACTIVATIONS = (
     "relu",
@@ -41,7 +42,6 @@ JSON_COLUMNS = (
     "training_metrics",
 )
 SPLITS = ("train", "validation", "test")
-CORRUPTION_KINDS = ("flip_target", "flip_any", "random_label")
 SITES = ("pre_activations", "activations")
 _INITS = ("default", "kaiming")
 _UNTIL = ("switch", "plateau")
@@ -197,7 +197,7 @@ class CorruptionConfig:
 
     def __post_init__(self) -> None:
         require_between("corruption.rate", self.rate, 0, 1)
-        require_in("corruption.kind", self.kind, CORRUPTION_KINDS)
+        require_in("corruption.kind", self.kind, tuple(CORRUPTION_KINDS))
 
 
 @dataclass(frozen=True)
