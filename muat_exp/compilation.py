@@ -20,8 +20,9 @@ from muat_exp.kernels.compiled import compiled_marker, kernels_are_cached
 from muat_exp.kernels.training import batch_order
 from muat_exp.prompts.templates import PromptRenderer
 from muat_exp.sequences.space import SpaceArrays
-from muat_exp.signatures.methods import method_columns, profile
+from muat_exp.signatures.methods import method_columns
 from muat_exp.signatures.probe_set import ProbeSet
+from muat_exp.signatures.profiling import profile
 from muat_exp.subjects.architecture import Architecture
 from muat_exp.subjects.data import SubjectData, draw_data
 from muat_exp.subjects.initialization import draw_population

@@ -12,9 +12,7 @@ from hypothesis import strategies as st
 import muat_exp
 from muat_exp.app.compose import load_config
 from muat_exp.config.groups import (
-    CORRUPTION_KINDS,
     JSON_COLUMNS,
-    METHODS,
     PRECISIONS,
     PROMPT_TASKS,
     QUANTIZATIONS,
@@ -36,7 +34,9 @@ from muat_exp.generation.pipeline import generate
 from muat_exp.progress import Silent
 from muat_exp.score.judge import judge
 from muat_exp.sequences.patterns import DEFINITIONS, NAMES
+from muat_exp.signatures.methods import METHODS
 from muat_exp.subjects.activations import ACTIVATIONS
+from muat_exp.subjects.corruption import CORRUPTION_KINDS
 from muat_exp.subjects.shapes import SHAPES
 from muat_exp.validation.validate import validate
 
@@ -64,12 +64,12 @@ def configurations(draw):
             draw(st.sampled_from(SHAPES)),
         ),
         patterns=PatternsConfig(
-            names, draw(st.sampled_from(DEFINITIONS)), draw(st.integers(8, 26)), draw(st.integers(4, 8)),
+            names, draw(st.sampled_from(tuple(DEFINITIONS))), draw(st.integers(8, 26)), draw(st.integers(4, 8)),
             per_subject=Range(1, draw(st.integers(1, 2))), examples_per_subject=draw(st.integers(40, 200)),
         ),
-        corruption=CorruptionConfig(draw(st.sampled_from([0.0, 0.2])), draw(st.sampled_from(CORRUPTION_KINDS))),
+        corruption=CorruptionConfig(draw(st.sampled_from([0.0, 0.2])), draw(st.sampled_from(tuple(CORRUPTION_KINDS)))),
         signature=SignatureConfig(
-            draw(some(METHODS, 1)), draw(st.sampled_from(SITES)), draw(st.integers(1, 12)), probes=draw(st.integers(12, 60))
+            draw(some(tuple(METHODS), 1)), draw(st.sampled_from(SITES)), draw(st.integers(1, 12)), probes=draw(st.integers(12, 60))
         ),
         training=TrainingConfig(min_improvement=0.01, min_test_accuracy=0.0, test_examples=100, response_examples=50),
         dataset=DatasetConfig(

@@ -16,7 +16,7 @@ from muat_exp.config.groups import CorruptionConfig, DatasetConfig, Range
 from muat_exp.errors import RunFolderError
 from muat_exp.generation.pipeline import generate
 from muat_exp.generation.run_folder import load_run_config
-from muat_exp.signatures.methods import profile
+from muat_exp.signatures.profiling import profile
 from muat_exp.subjects.architecture import zero_networks
 from muat_exp.subjects.population import Population
 

@@ -11,7 +11,8 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from muat_exp.app.compose import load_config
-from muat_exp.config.groups import METHODS, SignatureConfig
+from muat_exp.config.groups import SignatureConfig
+from muat_exp.signatures.methods import METHODS
 
 
 def seconds(
@@ -33,7 +34,7 @@ def finished(examples: int) -> dict[str, Any]:
     from muat_exp.executors.threads import worker_threads
     from muat_exp.generation.pipeline import generate
     from muat_exp.prompts.rendering import Renderer
-    from muat_exp.signatures.methods import profile
+    from muat_exp.signatures.profiling import profile
     from muat_exp.validation.validate import validate
 
     config = replace(load_config([f"dataset.num_examples={examples}", "logger=none"]))

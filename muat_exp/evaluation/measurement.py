@@ -12,8 +12,8 @@ from muat_exp.kernels import random
 from muat_exp.kernels import training as kernels
 from muat_exp.kernels.data import draw_evenly
 from muat_exp.sequences.space import SpaceArrays, space_arrays
-from muat_exp.signatures.methods import profile
 from muat_exp.signatures.probe_set import ProbeSet, run_probes
+from muat_exp.signatures.profiling import profile
 from muat_exp.subjects.architecture import split_parameters
 from muat_exp.subjects.data import SubjectData
 from muat_exp.subjects.population import Population

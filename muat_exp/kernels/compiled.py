@@ -17,14 +17,20 @@ _FAST_MATH = {"contract", "reassoc", "nsz", "arcp", "nnan", "ninf"}
 
 
 # Modules outside this folder whose constants and types the kernels are compiled with.
-_SHARED_SOURCES = ("subjects/activations.py", "subjects/architecture.py")
+REGISTRIES = (
+    "sequences/alphabet.py",
+    "sequences/patterns.py",
+    "signatures/methods.py",
+    "subjects/activations.py",
+    "subjects/architecture.py",
+)
 
 
 def _source_digest() -> str:
     """Hash of all sources that kernels are compiled from, the key of the compilation cache."""
     kernels = Path(__file__).parent
-    shared = [kernels.parent / path for path in _SHARED_SOURCES]
-    sources = [*sorted(kernels.glob("*.py")), *shared]
+    registries = [kernels.parent / name for name in REGISTRIES]
+    sources = [*sorted(kernels.glob("*.py")), *registries]
     return hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:16]
 
 
