@@ -7,7 +7,6 @@ import pytest
 from hypothesis import settings
 
 from muat_exp.config.groups import (
-    ACTIVATIONS,
     JSON_COLUMNS,
     PROMPT_TASKS,
     ArchitectureConfig,
@@ -22,6 +21,7 @@ from muat_exp.config.groups import (
 from muat_exp.executors.threads import Workers, worker_threads
 from muat_exp.generation.pipeline import Result, ensure_compiled, generate
 from muat_exp.sequences.space import SpaceArrays, space_arrays
+from muat_exp.subjects.activations import ACTIVATIONS
 
 settings.register_profile("compiled", deadline=None)  # a first call compiles
 settings.load_profile("compiled")

@@ -12,10 +12,7 @@ from hypothesis import strategies as st
 import muat_exp
 from muat_exp.app.compose import load_config
 from muat_exp.config.groups import (
-    ACTIVATIONS,
-    CORRUPTION_KINDS,
     JSON_COLUMNS,
-    METHODS,
     PRECISIONS,
     PROMPT_TASKS,
     QUANTIZATIONS,
@@ -37,6 +34,10 @@ from muat_exp.generation.pipeline import generate
 from muat_exp.progress import Silent
 from muat_exp.score.judge import judge
 from muat_exp.sequences.patterns import DEFINITIONS, NAMES
+from muat_exp.signatures.methods import METHODS
+from muat_exp.subjects.activations import ACTIVATIONS
+from muat_exp.subjects.corruption import CORRUPTION_KINDS
+from muat_exp.subjects.shapes import SHAPES
 from muat_exp.validation.validate import validate
 
 SOME_NAMES = st.lists(st.sampled_from(NAMES), min_size=2, max_size=6, unique=True)
@@ -60,14 +61,15 @@ def configurations(draw):
         architecture=ArchitectureConfig(
             Range(low, high), Range(4, draw(st.integers(4, 18))), draw(some(ACTIVATIONS, 1)),
             draw(st.sampled_from([0.0, 0.1])), draw(st.sampled_from(PRECISIONS)), draw(st.sampled_from(QUANTIZATIONS[:3])),
+            draw(st.sampled_from(SHAPES)),
         ),
         patterns=PatternsConfig(
-            names, draw(st.sampled_from(DEFINITIONS)), draw(st.integers(8, 26)), draw(st.integers(4, 8)),
+            names, draw(st.sampled_from(tuple(DEFINITIONS))), draw(st.integers(8, 26)), draw(st.integers(4, 8)),
             per_subject=Range(1, draw(st.integers(1, 2))), examples_per_subject=draw(st.integers(40, 200)),
         ),
-        corruption=CorruptionConfig(draw(st.sampled_from([0.0, 0.2])), draw(st.sampled_from(CORRUPTION_KINDS))),
+        corruption=CorruptionConfig(draw(st.sampled_from([0.0, 0.2])), draw(st.sampled_from(tuple(CORRUPTION_KINDS)))),
         signature=SignatureConfig(
-            draw(some(METHODS, 1)), draw(st.sampled_from(SITES)), draw(st.integers(1, 12)), probes=draw(st.integers(12, 60))
+            draw(some(tuple(METHODS), 1)), draw(st.sampled_from(SITES)), draw(st.integers(1, 12)), probes=draw(st.integers(12, 60))
         ),
         training=TrainingConfig(min_improvement=0.01, min_test_accuracy=0.0, test_examples=100, response_examples=50),
         dataset=DatasetConfig(
@@ -100,6 +102,7 @@ def test_all_tasks_agree_on_any_small_dataset(workers, tmp_path_factory, config:
     for subject in subjects:
         parsed = muat_exp.parse_prompt(prompts[subject.example_id]["classification_prompt"])
         assert np.allclose(parsed.parameters, subject.weights, rtol=1e-6, atol=6e-7)
+        assert parsed.architecture == subject.architecture
     if len(subjects):
         for task in PROMPT_TASKS:
             score = judge(dataset, true_answers(dataset, task, folder / "answers.jsonl"), "", 2)

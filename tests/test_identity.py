@@ -8,15 +8,15 @@ from conftest import small_config
 
 from muat_exp.app.compose import load_config
 from muat_exp.config.groups import (
-    ACTIVATIONS,
     ArchitectureConfig,
     DatasetConfig,
     PatternsConfig,
     Range,
 )
-from muat_exp.evaluation.measurement import Task
+from muat_exp.evaluation.measurement import RunContext
 from muat_exp.executors.threads import worker_threads
 from muat_exp.generation.cohort import run_cohort
+from muat_exp.subjects.activations import ACTIVATIONS
 
 EVERYONE = np.arange(48)
 
@@ -62,7 +62,7 @@ def test_a_subject_is_the_same_alone_among_others_and_in_any_order(recipe, archi
         training=load_config([f"training={recipe}"]).training,
         dataset=DatasetConfig(num_examples=28, columns=("training_metrics", "degraded_signature")),
     )
-    task = Task.build(config)
+    task = RunContext.build(config)
     with worker_threads(3) as many, worker_threads(1) as one:
         together = run_cohort(task, EVERYONE, many, [])
         shuffled = EVERYONE[::-1][5:]

@@ -6,27 +6,39 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import muat_exp
-from muat_exp.config.groups import ACTIVATIONS, STYLES, Config
+from muat_exp.config.groups import STYLES, Config
 from muat_exp.errors import PromptError
-from muat_exp.prompts.templates import PromptRenderer, Shape
+from muat_exp.prompts.templates import PromptRenderer
+from muat_exp.subjects.activations import ACTIVATIONS
+from muat_exp.subjects.architecture import Architecture
+from muat_exp.subjects.shapes import SHAPES, hidden_widths
 
 PATTERNS = Config().patterns.build()
 METHODS = [("mean", 1), ("pca", 3)]
 
 
 def renderer(style):
-    return PromptRenderer(PATTERNS, METHODS, 5, 10, style)
+    return PromptRenderer(PATTERNS, METHODS, 10, style)
 
 
-def render(depth, width, seed, activation="relu", style="separate"):
+def uniform(depth, width, activation="relu"):
+    return Architecture(5, hidden_widths("uniform", depth, width), activation)
+
+
+def render(architecture, seed, style="separate"):
     generator = np.random.default_rng(seed)
-    count = 5 * width + width + (depth - 1) * (width * width + width) + width + 1
-    weights = generator.normal(scale=10.0 ** generator.integers(-3, 3), size=count).astype(
-        np.float32
-    )
-    signature = generator.normal(size=(depth * width + 1, 4)).astype(np.float32)
-    text = renderer(style).classification(Shape(depth, width, activation), weights, signature)
+    scale = 10.0 ** generator.integers(-3, 3)
+    weights = generator.normal(scale=scale, size=architecture.parameters).astype(np.float32)
+    signature = generator.normal(size=(architecture.neurons, 4)).astype(np.float32)
+    text = renderer(style).classification(architecture, weights, signature)
     return text, weights, signature
+
+
+@st.composite
+def architectures(draw):
+    shape = draw(st.sampled_from(SHAPES))
+    widths = hidden_widths(shape, draw(st.integers(1, 6)), draw(st.integers(4, 12)))
+    return Architecture(5, widths, draw(st.sampled_from(ACTIVATIONS)))
 
 
 def flat_signature(parsed):
@@ -36,20 +48,20 @@ def flat_signature(parsed):
 
 
 @pytest.mark.parametrize("style", STYLES)
-@given(st.integers(1, 6), st.integers(4, 12), st.integers(0, 10**6), st.sampled_from(ACTIVATIONS))
-def test_a_prompt_comes_back(style, depth, width, seed, activation):
-    text, weights, signature = render(depth, width, seed, activation, style)
+@given(architectures(), st.integers(0, 10**6))
+def test_a_prompt_comes_back(style, architecture, seed):
+    text, weights, signature = render(architecture, seed, style)
     parsed = muat_exp.parse_prompt(text)
-    assert (parsed.num_layers, parsed.neurons_per_layer, parsed.activation) == (
-        depth,
-        width,
-        activation,
-    )
+    assert parsed.architecture == architecture
+    assert parsed.num_layers == len(parsed.widths)
+    assert parsed.neurons_per_layer == parsed.widths[0]
     assert (parsed.sequence_length, parsed.vocab_size) == (5, 10)
     assert np.allclose(parsed.parameters, weights, rtol=1e-6, atol=6e-7)
     assert np.allclose(flat_signature(parsed), signature, atol=6e-7)
-    shape = Shape(depth, width, activation)
-    assert renderer(style).classification(shape, parsed.parameters, flat_signature(parsed)) == text
+    again = renderer(style).classification(
+        parsed.architecture, parsed.parameters, flat_signature(parsed)
+    )
+    assert again == text
     assert all(
         np.array_equal(parsed.weights[name], array)
         for name, array in muat_exp.parse_weights(text).items()
@@ -61,6 +73,9 @@ def test_a_prompt_comes_back(style, depth, width, seed, activation):
     [
         ("## Weights", "## Waits", "no section '## Weights'"),
         ("2 hidden layers", "3 hidden layers", "need"),
+        ("of 5 neurons", "of 5, 6 neurons", "need"),
+        ("of 5 neurons", "of 5, 5, 5 neurons", "line 2: the architecture"),
+        ("2 hidden layers", "0 hidden layers", "line 2: the architecture"),
         ("relu;", "sine;", "line 2: the architecture"),
         ("### 2", "### 3", "'### 2' must come here"),
         ('"network.2.bias"', '"network.2.bios"', "network.2.bias is missing"),
@@ -70,7 +85,7 @@ def test_a_prompt_comes_back(style, depth, width, seed, activation):
     ],
 )
 def test_a_fault_is_named_with_its_line(before, after, message):
-    text, _, _ = render(2, 5, 0)
+    text, _, _ = render(uniform(2, 5), 0)
     with pytest.raises(PromptError, match=r"^line \d+: ") as caught:
         muat_exp.parse_prompt(text.replace(before, after, 1))
     assert message in str(caught.value)
@@ -78,8 +93,8 @@ def test_a_fault_is_named_with_its_line(before, after, message):
 
 @given(st.integers(1, 4), st.integers(4, 8), st.integers(0, 10**6))
 def test_the_answer_to_a_modification_prompt_comes_back(depth, width, seed):
-    _, weights, signature = render(depth, width, seed)
-    shape = Shape(depth, width, "relu")
+    shape = uniform(depth, width)
+    _, weights, signature = render(shape, seed)
     answer = renderer("separate").weights(shape, weights)
     flat = np.concatenate(
         [
@@ -102,7 +117,7 @@ def test_the_answer_to_a_modification_prompt_comes_back(depth, width, seed):
 @pytest.mark.parametrize("style", STYLES)
 @given(data=st.data())
 def test_mutated_prompts_are_read_or_refused(style, data):
-    text, _, _ = render(1, 4, 1, style=style)
+    text, _, _ = render(uniform(1, 4), 1, style)
     text = text[: text.index("## Task")]
     at = data.draw(st.integers(0, len(text) - 1))
     length = data.draw(st.integers(0, 20))

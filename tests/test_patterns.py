@@ -123,6 +123,6 @@ def test_letters_round_trip():
 
 
 def test_descriptions_name_the_configured_token():
-    (pattern,) = build_patterns(["starts_with"], "distinct", 10, 5, starts_with="C")
+    (pattern,) = build_patterns(["starts_with"], "distinct", 10, 5, {"starts_with": "C"})
     assert isinstance(pattern, Pattern)
     assert pattern.description == "the first token is C"

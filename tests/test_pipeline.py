@@ -16,7 +16,8 @@ from muat_exp.config.groups import CorruptionConfig, DatasetConfig, Range
 from muat_exp.errors import RunFolderError
 from muat_exp.generation.pipeline import generate
 from muat_exp.generation.run_folder import load_run_config
-from muat_exp.signatures.methods import profile
+from muat_exp.signatures.profiling import profile
+from muat_exp.subjects.architecture import zero_networks
 from muat_exp.subjects.population import Population
 
 
@@ -80,10 +81,12 @@ def test_stored_networks_reproduce_their_accuracy_and_signature(run):
         assert ((degraded > 0) == (labels > 0.5)).mean() == pytest.approx(
             subject.record["degraded_accuracy"], abs=1e-9
         )
-    population = Population.zeros(
-        5, *(np.array([getattr(s, k) for s in subjects]) for k in ("num_layers", "neurons_per_layer")),
-        np.array([["relu", "gelu"].index(s.activation) for s in subjects]),
-    )  # fmt: skip
+    depths, widths = (
+        np.array([getattr(subject, name) for subject in subjects])
+        for name in ("num_layers", "neurons_per_layer")
+    )
+    codes = np.array([["relu", "gelu"].index(subject.activation) for subject in subjects])
+    population = Population(zero_networks("uniform", 5, depths, widths, codes))
     for i, subject in enumerate(subjects):
         population.subject(i)[:] = subject.weights
     flat, _ = profile(

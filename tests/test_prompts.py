@@ -9,11 +9,12 @@ from hypothesis import strategies as st
 
 from muat_exp.config.groups import Config
 from muat_exp.kernels.text import write_number
-from muat_exp.prompts.templates import PromptRenderer, Shape
+from muat_exp.prompts.templates import PromptRenderer
 from muat_exp.prompts.tokens import load_counter
-from muat_exp.subjects.architecture import layer_shapes, split_parameters
+from muat_exp.subjects.architecture import Architecture, split_parameters
 
-DEPTH, WIDTH = 3, 4
+WIDTH = 4
+SHAPE = Architecture(5, (WIDTH,) * 3, "gelu")
 
 
 def spelled(value):
@@ -37,15 +38,14 @@ def test_spellings(value, text):
 @pytest.fixture(scope="module")
 def subject():
     generator = np.random.default_rng(0)
-    count = sum(out * (fan_in + 1) for out, fan_in in layer_shapes(5, DEPTH, WIDTH))
-    parameters = generator.normal(size=count).astype(np.float32)
-    return parameters, generator.normal(size=(DEPTH * WIDTH + 1, 4)).astype(np.float32)
+    parameters = generator.normal(size=SHAPE.parameters).astype(np.float32)
+    return parameters, generator.normal(size=(SHAPE.neurons, 4)).astype(np.float32)
 
 
 @pytest.fixture(scope="module")
 def prompt(subject):
-    renderer = PromptRenderer(Config().patterns.build(), [("mean", 1), ("pca", 3)], 5, 10)
-    return renderer.classification(Shape(DEPTH, WIDTH, "gelu"), *subject)
+    renderer = PromptRenderer(Config().patterns.build(), [("mean", 1), ("pca", 3)], 10)
+    return renderer.classification(SHAPE, *subject)
 
 
 def section(prompt, name):
@@ -61,7 +61,7 @@ def test_sections_come_in_the_published_order(prompt):
 def test_weights_are_indented_json_with_six_decimals(prompt, subject):
     text = section(prompt, "Weights")
     weights = json.loads(text)
-    for i, (weight, bias) in enumerate(split_parameters(subject[0], layer_shapes(5, DEPTH, WIDTH))):
+    for i, (weight, bias) in enumerate(split_parameters(subject[0], SHAPE.layers)):
         assert np.allclose(weights[f"network.{2 * i}.weight"], weight, atol=5.1e-7)
         assert np.allclose(weights[f"network.{2 * i}.bias"], bias, atol=5.1e-7)
     numbers = [f"{value:.6f}" for value in subject[0]]
@@ -82,6 +82,14 @@ def test_signatures_are_a_block_a_layer_and_a_line_a_method(prompt, subject):
     assert blocks[3].splitlines()[2].count("[") == 1
 
 
+def test_layers_of_different_widths_are_listed():
+    shape = Architecture(5, (9, 6, 4), "relu")
+    renderer = PromptRenderer(Config().patterns.build(), [("mean", 1)], 10)
+    weights = np.zeros(shape.parameters, np.float32)
+    text = renderer.classification(shape, weights, np.zeros((shape.neurons, 1), np.float32))
+    assert section(text, "Architecture").startswith("3 hidden layers of 9, 6, 4 neurons, relu; ")
+
+
 def test_the_task_lists_every_pattern(prompt):
     listed = [line[2:].split(":")[0] for line in section(prompt, "Task").splitlines()[1:]]
     assert listed == list(Config().patterns.enabled)
@@ -90,9 +98,9 @@ def test_the_task_lists_every_pattern(prompt):
 @pytest.mark.parametrize(("depth", "width", "published"), [(8, 10, 11581), (10, 15, 26103)])
 def test_prompts_have_as_many_tokens_as_the_published_ones(depth, width, published):
     generator = np.random.default_rng(0)
-    count = sum(out * (fan_in + 1) for out, fan_in in layer_shapes(5, depth, width))
-    renderer = PromptRenderer(Config().patterns.build(), [("pca", 10)], 5, 10)
-    weights = generator.normal(scale=0.5, size=count).astype(np.float32)
-    loadings = generator.uniform(-0.9, 0.9, size=(depth * width + 1, 10)).astype(np.float32)
-    text = renderer.classification(Shape(depth, width, "relu"), weights, loadings) + "palindrome"
+    shape = Architecture(5, (width,) * depth, "relu")
+    renderer = PromptRenderer(Config().patterns.build(), [("pca", 10)], 10)
+    weights = generator.normal(scale=0.5, size=shape.parameters).astype(np.float32)
+    loadings = generator.uniform(-0.9, 0.9, size=(shape.neurons, 10)).astype(np.float32)
+    text = renderer.classification(shape, weights, loadings) + "palindrome"
     assert load_counter("llama3").count(text) == pytest.approx(published, rel=0.01)

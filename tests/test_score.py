@@ -18,7 +18,6 @@ from muat_exp.dataset.reading import load_subjects
 from muat_exp.errors import DatasetError, PredictionsError, ProbeSetError
 from muat_exp.evaluation.benchmark_set import LabelGroups, draw_benchmark
 from muat_exp.evaluation.measurement import bounded
-from muat_exp.prompts.parsing import shapes
 from muat_exp.score.behaviour import Bench
 from muat_exp.score.classification import membership, read_answer, score_classification
 from muat_exp.score.intervals import normal, wilson
@@ -36,9 +35,7 @@ answers = st.sets(st.sampled_from(NAMES), min_size=1)
 def as_json(subject, flat):
     """Weights as the JSON object of a modification answer, written by the standard library."""
     values, at = {}, 0
-    for name, shape in shapes(
-        subject.num_layers, subject.neurons_per_layer, subject.features
-    ).items():
+    for name, shape in subject.architecture.shapes.items():
         values[name] = flat[at : at + int(np.prod(shape))].reshape(shape).tolist()
         at += int(np.prod(shape))
     return json.dumps(values)

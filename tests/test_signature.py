@@ -7,11 +7,12 @@ import torch
 from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
 
-from muat_exp.config.groups import METHODS, Config, SignatureConfig
+from muat_exp.config.groups import Config, SignatureConfig
 from muat_exp.kernels.profiles import principal_loadings
 from muat_exp.sequences.space import matches
-from muat_exp.signatures.methods import method_columns, profile
+from muat_exp.signatures.methods import METHODS, method_columns
 from muat_exp.signatures.probe_set import ProbeSet, draw_probes
+from muat_exp.signatures.profiling import profile
 from muat_exp.subjects.initialization import draw_population
 from muat_exp.subjects.specs import draw_specs
 
@@ -149,7 +150,7 @@ def test_svd_agrees_with_numpy(space):
 
 def test_a_constant_neuron_has_no_spread():
     probes = ProbeSet(np.zeros((6, 5), np.uint8), np.array([0, 0, 0, 1, 1, 1]), 3)
-    config = Config(signature=SignatureConfig(methods=METHODS, components=2, probes=20))
+    config = Config(signature=SignatureConfig(methods=tuple(METHODS), components=2, probes=20))
     population = draw_population(config, draw_specs(config, EVERYONE[:1]))
     widths = [width for _, width in method_columns(config.signature, 3)]
     flat, _ = profile(config.signature, population, probes, EVERYONE[:1])

@@ -9,9 +9,9 @@ from hypothesis.extra.numpy import arrays
 
 from muat_exp.config.groups import QUANTIZATIONS, ArchitectureConfig
 from muat_exp.kernels.quantization import quantize_row
-from muat_exp.subjects.architecture import layer_shapes, split_parameters
+from muat_exp.subjects.architecture import split_parameters, zero_networks
 from muat_exp.subjects.population import Population
-from muat_exp.subjects.quantization import as_stored, rounded
+from muat_exp.subjects.quantization import SCHEMES, as_stored, rounded
 
 WEIGHTS = arrays(
     np.float32, st.integers(1, 20), elements=st.floats(-1e3, 1e3, width=32, allow_subnormal=False)
@@ -20,8 +20,22 @@ WEIGHTS = arrays(
 
 def quantized(row, scheme):
     row = row.copy()
-    quantize_row(row, QUANTIZATIONS.index(scheme))
+    quantize_row(row, SCHEMES[scheme])
     return row
+
+
+def zeros(shape, depths, widths):
+    codes = np.zeros(len(depths), np.int64)
+    return Population(zero_networks(shape, 5, np.array(depths), np.array(widths), codes))
+
+
+def test_a_quantization_that_the_kernels_do_not_know_is_refused():
+    with pytest.raises(ValueError, match="quantization"):
+        quantize_row(np.ones(4, np.float32), max(SCHEMES.values()) + 1)
+
+
+def test_every_quantization_has_a_code():
+    assert ("none", *SCHEMES) == QUANTIZATIONS
 
 
 @given(
@@ -60,14 +74,14 @@ def test_ternary_weights_are_zero_in_the_dead_zone(row):
 
 @pytest.mark.parametrize("scheme", QUANTIZATIONS[1:])
 def test_each_neuron_has_its_own_levels_and_biases_stay(scheme):
-    population = Population.zeros(5, np.array([3, 1]), np.array([6, 4]), np.zeros(2, np.int64))
+    population = zeros("pyramid", [3, 1], [6, 4])
     population.parameters[:] = np.random.default_rng(0).normal(size=len(population.parameters))
     stored = as_stored(population, ArchitectureConfig(quantization=scheme))
-    for i, (depth, width) in enumerate(((3, 6), (1, 4))):
-        shapes = layer_shapes(5, depth, width)
+    for i in range(2):
+        layers = population.layers(i)
         pairs = zip(
-            split_parameters(population.subject(i), shapes),
-            split_parameters(stored.subject(i), shapes),
+            split_parameters(population.subject(i), layers),
+            split_parameters(stored.subject(i), layers),
             strict=True,
         )
         for (weight, bias), (stored_weight, stored_bias) in pairs:
@@ -78,6 +92,6 @@ def test_each_neuron_has_its_own_levels_and_biases_stay(scheme):
 
 
 def test_float32_without_quantization_is_what_was_trained():
-    population = Population.zeros(5, np.array([3]), np.array([6]), np.zeros(1, np.int64))
+    population = zeros("uniform", [3], [6])
     population.parameters[:] = 0.1
     assert as_stored(population, ArchitectureConfig()).parameters is population.parameters

@@ -8,7 +8,7 @@ import pytest
 from conftest import small_config
 
 from muat_exp.config.groups import RealRange, StageConfig, TrainingConfig
-from muat_exp.evaluation.measurement import Task
+from muat_exp.evaluation.measurement import RunContext
 from muat_exp.generation.cohort import REASONS, run_cohort
 from muat_exp.subjects.initialization import draw_population
 from muat_exp.training.engines.base import stage_problem
@@ -22,7 +22,7 @@ PUBLISHED = TrainingConfig(
 
 def test_a_subject_switches_at_the_first_epoch_that_is_better_by_the_threshold(workers):
     config = small_config()
-    result = run_cohort(Task.build(config), np.arange(28), workers, [])
+    result = run_cohort(RunContext.build(config), np.arange(28), workers, [])
     problem = stage_problem(
         config, result.specs, result.data, draw_population(config, result.specs), 0
     )
@@ -48,8 +48,8 @@ def test_engines_agree_on_all_but_a_few_subjects(workers):
         training=replace(TrainingConfig(), degraded=StageConfig(8, 8), clean=StageConfig(4, 4))
     )
     indices = np.arange(42)
-    ours = run_cohort(Task.build(config), indices, workers, [])
-    reference = run_cohort(Task.build(replace(config, engine="torch")), indices, workers, [])
+    ours = run_cohort(RunContext.build(config), indices, workers, [])
+    reference = run_cohort(RunContext.build(replace(config, engine="torch")), indices, workers, [])
     apart = (ours.switch_epoch != reference.switch_epoch) | (ours.outcomes != reference.outcomes)
     assert apart.sum() <= 4
     assert np.median(np.abs(ours.degraded_accuracy - reference.degraded_accuracy)[~apart]) == 0
@@ -57,9 +57,9 @@ def test_engines_agree_on_all_but_a_few_subjects(workers):
 
 
 def test_plateau_trains_longer_than_the_switch(workers):
-    switch = run_cohort(Task.build(small_config()), np.arange(28), workers, [])
+    switch = run_cohort(RunContext.build(small_config()), np.arange(28), workers, [])
     config = small_config(training=TrainingConfig(until="plateau", min_improvement=-1.0))
-    plateau = run_cohort(Task.build(config), np.arange(28), workers, [])
+    plateau = run_cohort(RunContext.build(config), np.arange(28), workers, [])
     assert plateau.switch_epoch.mean() > switch.switch_epoch.mean()
     assert plateau.degraded_accuracy.mean() > switch.degraded_accuracy[switch.accepted].mean()
 
@@ -70,7 +70,7 @@ def test_the_published_recipe_accepts_about_a_third_and_the_robust_one_most(work
         config = replace(
             small_config(training=recipe), architecture=type(small_config().architecture)()
         )
-        result = run_cohort(Task.build(config), np.arange(280), workers, [])
+        result = run_cohort(RunContext.build(config), np.arange(280), workers, [])
         assert set(Counter(result.outcomes)) <= {"accepted", *REASONS}
         shares.append(len(result.accepted) / 280)
     assert 0.15 < shares[0] < 0.55
@@ -80,14 +80,14 @@ def test_the_published_recipe_accepts_about_a_third_and_the_robust_one_most(work
 @pytest.mark.filterwarnings("ignore:overflow")
 def test_subjects_that_blow_up_are_rejected_as_diverged(workers):
     recipe = replace(PUBLISHED, learning_rate=RealRange(1e12, 1e13))
-    result = run_cohort(Task.build(small_config(training=recipe)), np.arange(14), workers, [])
+    result = run_cohort(RunContext.build(small_config(training=recipe)), np.arange(14), workers, [])
     assert "diverged" in set(result.outcomes)
     assert "accepted" not in set(result.outcomes)
 
 
 def test_accepted_subjects_pass_every_gate(workers):
     config = small_config()
-    result = run_cohort(Task.build(config), np.arange(140), workers, [])
+    result = run_cohort(RunContext.build(config), np.arange(140), workers, [])
     improvement = (result.improved_accuracy - result.degraded_accuracy)[result.accepted]
     assert (improvement >= config.training.min_improvement - 1e-9).all()
     assert (result.test_accuracy[result.accepted, 1] >= config.training.min_test_accuracy).all()

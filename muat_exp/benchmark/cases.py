@@ -115,25 +115,23 @@ def _matmul_peak() -> float:
 
 def training(recipe: str, architecture: str, workers: int) -> _Row:
     """Both stages of one cohort, in Lightning, its data drawn before."""
-    from muat_exp.evaluation.measurement import Task
+    from muat_exp.evaluation.measurement import RunContext
     from muat_exp.executors.threads import worker_threads
     from muat_exp.subjects.data import draw_data
+    from muat_exp.subjects.initialization import empty_population
     from muat_exp.subjects.specs import draw_specs
     from muat_exp.training.engines.compiled import CompiledEngine
     from muat_exp.training.stages import train_clean, train_degraded
 
     config = load_config([f"training={recipe}", f"architecture={architecture}"])
     work = [0.0]
-    task = Task.build(config)
+    task = RunContext.build(config)
     specs = draw_specs(config, np.arange(_COHORT))
     data = draw_data(config, task.space, specs)
-    features = config.patterns.sequence_length
-    products = (
-        features * specs.widths + (specs.depths - 1) * specs.widths**2 + specs.widths
-    )  # multiplications an example
-    step = (
-        6 * products - 2 * features * specs.widths
-    )  # forward and twice that backward, but for the inputs' gradient
+    shapes = empty_population(config, specs)
+    products = shapes.products
+    # Forward and twice that backward, but for the inputs' gradient.
+    step = 6 * products - 2 * shapes.input_products
     train_epoch = CompiledEngine.train_epoch
     evaluate = CompiledEngine.evaluate
 

@@ -11,7 +11,8 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from muat_exp.app.compose import load_config
-from muat_exp.config.groups import METHODS, SignatureConfig
+from muat_exp.config.groups import SignatureConfig
+from muat_exp.signatures.methods import METHODS
 
 
 def seconds(
@@ -29,11 +30,11 @@ def seconds(
 def finished(examples: int) -> dict[str, Any]:
     """Examples a second of each task on a default dataset of so many, one thread where nothing else is said."""
     from muat_exp.dataset.reading import load_subjects
-    from muat_exp.evaluation.measurement import Task
+    from muat_exp.evaluation.measurement import RunContext
     from muat_exp.executors.threads import worker_threads
     from muat_exp.generation.pipeline import generate
     from muat_exp.prompts.rendering import Renderer
-    from muat_exp.signatures.methods import profile
+    from muat_exp.signatures.profiling import profile
     from muat_exp.validation.validate import validate
 
     config = replace(load_config([f"dataset.num_examples={examples}", "logger=none"]))
@@ -41,7 +42,7 @@ def finished(examples: int) -> dict[str, Any]:
         dataset = generate(config, Path(folder)).dataset
         subjects = load_subjects(dataset)
         population = subjects.population()
-        probes = Task.build(config).probes
+        probes = RunContext.build(config).probes
         everyone = np.arange(len(subjects))
         tables = {part: pq.read_table(dataset / part) for part in ("prompts", "subjects")}
         methods = {}

@@ -183,14 +183,14 @@ def one_at_a_time(config: Config, count: int, stage: Callable[..., Any]) -> None
     import pyarrow.parquet as pq
     import torch
 
-    from muat_exp.evaluation.measurement import Task
+    from muat_exp.evaluation.measurement import RunContext
     from muat_exp.subjects.data import draw_data
     from muat_exp.subjects.initialization import draw_population
     from muat_exp.subjects.specs import draw_specs
     from muat_exp.training.engines.base import input_scaling
 
     torch.set_num_threads(1)
-    task = Task.build(config)
+    task = RunContext.build(config)
     shift, scale = map(float, input_scaling(config))
 
     def inputs(tokens: Any) -> Any:

@@ -12,15 +12,19 @@ from typing import Any
 
 from muat_exp.config.checks import require, require_between, require_in, require_names
 from muat_exp.config.reading import read
-from muat_exp.sequences.patterns import DEFAULT_NAMES, DEFINITIONS, Pattern, build_patterns
+from muat_exp.sequences.alphabet import LENGTHS, VOCAB_SIZES
+from muat_exp.sequences.patterns import (
+    DEFAULT_NAMES,
+    DEFINITIONS,
+    RULES,
+    Pattern,
+    build_patterns,
+)
+from muat_exp.signatures.methods import METHODS, check_methods
+from muat_exp.subjects.activations import ACTIVATIONS
+from muat_exp.subjects.corruption import CORRUPTION_KINDS
+from muat_exp.subjects.shapes import DEPTH_LIMITS, SHAPES, WIDTH_LIMITS
 
-ACTIVATIONS = (
-    "relu",
-    "gelu",
-    "tanh",
-    "sigmoid",
-    "leaky_relu",
-)  # in the order of the codes in `kernels.network`
 PRECISIONS = ("float32", "bfloat16", "float16")
 QUANTIZATIONS = ("none", "int8", "int4", "ternary", "binary")
 PROMPT_TASKS = ("classification", "modification")
@@ -33,20 +37,6 @@ JSON_COLUMNS = (
     "training_metrics",
 )
 SPLITS = ("train", "validation", "test")
-CORRUPTION_KINDS = ("flip_target", "flip_any", "random_label")
-METHODS = (
-    "mean",
-    "std",
-    "min",
-    "max",
-    "sparsity",
-    "entropy",
-    "pca",
-    "svd",
-    "clustering",
-    "fourier",
-    "pattern_wise",
-)
 SITES = ("pre_activations", "activations")
 _INITS = ("default", "kaiming")
 _UNTIL = ("switch", "plateau")
@@ -113,7 +103,7 @@ class RealRange:
 
 @dataclass(frozen=True)
 class ArchitectureConfig:
-    """Shapes of the subjects' MLPs: hidden layers of one width, then one logit."""
+    """Shapes of the subjects' MLPs: hidden layers, then one logit."""
 
     num_layers: Range = Range(8, 10)
     neurons_per_layer: Range = Range(10, 15)
@@ -121,10 +111,11 @@ class ArchitectureConfig:
     dropout: float = 0.0
     precision: str = "float32"
     quantization: str = "none"
+    shape: str = "uniform"
 
     def __post_init__(self) -> None:
-        self.num_layers.check("architecture.num_layers", 1, 64)
-        self.neurons_per_layer.check("architecture.neurons_per_layer", 4, 256)
+        self.num_layers.check("architecture.num_layers", *DEPTH_LIMITS)
+        self.neurons_per_layer.check("architecture.neurons_per_layer", *WIDTH_LIMITS)
         require(
             len(self.activations) > 0,
             "architecture.activations is empty; it needs at least one activation.",
@@ -134,6 +125,7 @@ class ArchitectureConfig:
         require_between("architecture.dropout", self.dropout, 0, 0.9)
         require_in("architecture.precision", self.precision, PRECISIONS)
         require_in("architecture.quantization", self.quantization, QUANTIZATIONS)
+        require_in("architecture.shape", self.shape, SHAPES)
 
 
 @dataclass(frozen=True)
@@ -144,17 +136,17 @@ class PatternsConfig:
     definitions: str = "distinct"
     vocab_size: int = 10
     sequence_length: int = 5
-    starts_with_token: str = "A"
-    ends_with_token: str = "B"
+    starts_with_token: str = RULES["starts_with"].token
+    ends_with_token: str = RULES["ends_with"].token
     per_subject: Range = Range(1, 1)
     examples_per_subject: int = 250
     positive_share: float = 0.5
     validation_share: float = 0.2
 
     def __post_init__(self) -> None:
-        require_in("patterns.definitions", self.definitions, DEFINITIONS)
-        require_between("patterns.vocab_size", self.vocab_size, 5, 26)
-        require_between("patterns.sequence_length", self.sequence_length, 4, 20)
+        require_in("patterns.definitions", self.definitions, tuple(DEFINITIONS))
+        require_between("patterns.vocab_size", self.vocab_size, *VOCAB_SIZES)
+        require_between("patterns.sequence_length", self.sequence_length, *LENGTHS)
         require(len(self.enabled) > 0, "patterns.enabled is empty; it needs at least one pattern.")
         self.per_subject.check("patterns.per_subject", 1, len(self.enabled))
         require_between("patterns.examples_per_subject", self.examples_per_subject, 20, 100_000)
@@ -189,8 +181,7 @@ class PatternsConfig:
             self.definitions,
             self.vocab_size,
             self.sequence_length,
-            self.starts_with_token,
-            self.ends_with_token,
+            {"starts_with": self.starts_with_token, "ends_with": self.ends_with_token},
         )
 
 
@@ -203,7 +194,7 @@ class CorruptionConfig:
 
     def __post_init__(self) -> None:
         require_between("corruption.rate", self.rate, 0, 1)
-        require_in("corruption.kind", self.kind, CORRUPTION_KINDS)
+        require_in("corruption.kind", self.kind, tuple(CORRUPTION_KINDS))
 
 
 @dataclass(frozen=True)
@@ -223,7 +214,7 @@ class SignatureConfig:
 
     def __post_init__(self) -> None:
         require(len(self.methods) > 0, "signature.methods is empty; it needs at least one method.")
-        require_names("signature.methods", self.methods, METHODS)
+        require_names("signature.methods", self.methods, tuple(METHODS))
         require_in("signature.site", self.site, SITES)
         require_between("signature.components", self.components, 1, 256)
         require_between("signature.n_frequencies", self.n_frequencies, 1, 256)
@@ -236,11 +227,7 @@ class SignatureConfig:
             read,
             "signature.probe_set was not read; muat_exp.load_config reads it and fills in probe_set_sha256.",
         )
-        fourier = "fourier" not in self.methods or self.n_frequencies <= self.probes // 2
-        require(
-            fourier,
-            f"signature.n_frequencies is {self.n_frequencies}; {self.probes} probes have {self.probes // 2} frequencies.",
-        )
+        check_methods(self)
 
 
 @dataclass(frozen=True)

@@ -14,12 +14,17 @@ import pyarrow as pa
 import yaml
 from numpy.typing import NDArray
 
-from muat_exp.config.groups import ACTIVATIONS, Config, from_dict
+from muat_exp.config.groups import Config, from_dict
 from muat_exp.dataset.hub import dataset_folder
 from muat_exp.dataset.parquet import open_parquet, shards
 from muat_exp.dataset.schema import lists
 from muat_exp.errors import ConfigurationError, DatasetError
-from muat_exp.subjects.architecture import to_module
+from muat_exp.subjects.architecture import (
+    Architecture,
+    recorded_architecture,
+    recorded_networks,
+    to_module,
+)
 from muat_exp.subjects.population import Population
 
 if TYPE_CHECKING:
@@ -82,8 +87,7 @@ class Subject:
         example_id: its number; with the configuration it determines everything.
         target_pattern: the pattern whose labels were corrupted in the degraded stage.
         selected_patterns: all patterns that it learned to call positive.
-        num_layers, neurons_per_layer, activation: its shape.
-        features: inputs, the sequence length.
+        architecture: its shape, and the inputs that it takes.
         record: all scalar columns of the `subjects` configuration.
         weights, degraded_weights: float32 `(parameters,)`, each Linear's weight (out, in) and bias in turn.
         signature: float32 `(neurons, columns)`, neurons layer by layer, the logit last.
@@ -93,22 +97,42 @@ class Subject:
     example_id: int
     target_pattern: str
     selected_patterns: tuple[str, ...]
-    num_layers: int
-    neurons_per_layer: int
-    activation: str
-    features: int
+    architecture: Architecture
     record: dict[str, Any] = field(repr=False)
     weights: NDArray[np.float32] = field(repr=False)
     degraded_weights: NDArray[np.float32] = field(repr=False)
     signature: NDArray[np.float32] = field(repr=False)
     config: Config = field(repr=False)
 
+    @property
+    def features(self) -> int:
+        """Inputs, the sequence length."""
+        return self.architecture.features
+
+    @property
+    def num_layers(self) -> int:
+        """Hidden layers."""
+        return self.architecture.num_layers
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Neurons of each hidden layer."""
+        return self.architecture.widths
+
+    @property
+    def neurons_per_layer(self) -> int:
+        """Neurons of the first hidden layer, and of all others in a uniform network."""
+        return self.architecture.neurons_per_layer
+
+    @property
+    def activation(self) -> str:
+        """Name of the hidden layers' activation."""
+        return self.architecture.activation
+
     def to_module(self, degraded: bool = False) -> nn.Sequential:
         """The network as a plain `nn.Sequential`: float token indices `(batch, L)` to logits `(batch, 1)`."""
         weights = self.degraded_weights if degraded else self.weights
-        return to_module(
-            weights, self.features, self.num_layers, self.neurons_per_layer, self.activation
-        )
+        return to_module(weights, self.architecture.layers)
 
     def validation(self) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
         """Validation tokens `(rows, L)` and labels `(rows,)`: drawn again from configuration, seed and number."""
@@ -149,14 +173,7 @@ class Subjects(Sequence[Subject]):
     def population(self, degraded: bool = False) -> Population:
         """All networks in flat arrays, in the order of the subjects: what weight-space models and the kernels read."""
         values, _ = lists(self.table, "degraded_weights" if degraded else "weights")
-        depths, widths = (
-            self.table[name].to_numpy().astype(np.int64)
-            for name in ("num_layers", "neurons_per_layer")
-        )
-        kinds = np.array(
-            [ACTIVATIONS.index(name) for name in self.table["activation"].to_pylist()], np.int64
-        )
-        empty = Population.zeros(self.config.patterns.sequence_length, depths, widths, kinds)
+        empty = Population(recorded_networks(self.table, self.config))
         if len(values) != len(empty.parameters):
             raise DatasetError(
                 f"{self.folder}: there are {len(values)} weights; the networks have {len(empty.parameters)}."
@@ -188,16 +205,16 @@ class Subjects(Sequence[Subject]):
             for name in ("weights", "degraded_weights", "signature")
         }
         record = row.drop_columns(list(arrays)).to_pylist()[0]
-        neurons = record["num_layers"] * record["neurons_per_layer"] + 1
-        scalars = ("example_id", "target_pattern", "num_layers", "neurons_per_layer", "activation")
+        architecture = recorded_architecture(record, self.config)
         return Subject(
-            **{name: record[name] for name in scalars},
+            example_id=record["example_id"],
+            target_pattern=record["target_pattern"],
             selected_patterns=tuple(record["selected_patterns"]),
-            features=self.config.patterns.sequence_length,
+            architecture=architecture,
             record=record,
             weights=arrays["weights"],
             degraded_weights=arrays["degraded_weights"],
-            signature=arrays["signature"].reshape(neurons, -1),
+            signature=arrays["signature"].reshape(architecture.neurons, -1),
             config=self.config,
         )
 

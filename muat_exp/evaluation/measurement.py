@@ -12,9 +12,9 @@ from muat_exp.kernels import random
 from muat_exp.kernels import training as kernels
 from muat_exp.kernels.data import draw_evenly
 from muat_exp.sequences.space import SpaceArrays, space_arrays
-from muat_exp.signatures.methods import profile
 from muat_exp.signatures.probe_set import ProbeSet, run_probes
-from muat_exp.subjects.architecture import layer_shapes, split_parameters
+from muat_exp.signatures.profiling import profile
+from muat_exp.subjects.architecture import split_parameters
 from muat_exp.subjects.data import SubjectData
 from muat_exp.subjects.population import Population
 from muat_exp.subjects.specs import Specs
@@ -26,7 +26,7 @@ _OVERFLOW = 1e37  # activations that may grow beyond this are not measured
 
 
 @dataclass(frozen=True)
-class Task:
+class RunContext:
     """What all cohorts of a run share.
 
     Attributes:
@@ -44,7 +44,7 @@ class Task:
     response_starts: NDArray[np.int64]
 
     @classmethod
-    def build(cls, config: Config, probes: ProbeSet | None = None) -> "Task":
+    def build(cls, config: Config, probes: ProbeSet | None = None) -> "RunContext":
         """Draws what the configuration fixes; `probes` are those of a finished dataset."""
         space = space_arrays(config.patterns.build())
         key = random.generator_keys(config.seed, np.zeros(1, np.int64), random.RESPONSES)[0]
@@ -56,53 +56,59 @@ class Task:
 
 
 def measure_tests(
-    task: Task, specs: Specs, data: SubjectData, degraded: Population, improved: Population, which: NDArray[np.int64],
+    context: RunContext,
+    specs: Specs,
+    data: SubjectData,
+    degraded: Population,
+    improved: Population,
+    which: NDArray[np.int64],
     workers: Parallel,
-) -> NDArray[np.float64]:  # fmt: skip
-    """Balanced accuracy `(S, 2)` of both weights on fresh sequences of each subject's own task; NaN outside `which`."""
+) -> NDArray[np.float64]:
+    """Balanced accuracy `(S, 2)` of both weights on fresh sequences of each subject's own patterns; NaN outside `which`."""
     accuracies = np.full((len(specs), 2), np.nan)
-    keys = random.generator_keys(task.config.seed, specs.indices, random.TESTS)
-    count = task.config.training.test_examples
+    tests = kernels.Tests(
+        space=context.space,
+        selected=specs.selected,
+        targets=specs.targets,
+        keys=random.generator_keys(context.config.seed, specs.indices, random.TESTS),
+        tokens=data.tokens,
+        per_label=context.config.training.test_examples,
+    )
 
     def kernel(chunk: NDArray[np.int64]) -> None:
-        kernels.measure_tests(
-            task.space, specs.selected, specs.targets, keys, improved.depths, improved.widths, improved.kinds,
-            degraded.parameters, improved.parameters, improved.offsets, data.tokens, chunk, count, accuracies,
-        )  # fmt: skip
+        kernels.measure_tests(tests, degraded.networks, improved.networks, chunk, accuracies)
 
     workers.over(which, kernel)
     return accuracies
 
 
 def measure_responses(
-    task: Task, population: Population, which: NDArray[np.int64], workers: Parallel
+    context: RunContext, population: Population, which: NDArray[np.int64], workers: Parallel
 ) -> NDArray[np.float64]:
     """Share of each enabled pattern's members that a subject calls positive, `(S, P)`; NaN outside `which`."""
-    responses = np.full((len(population), len(task.config.patterns.enabled)), np.nan)
+    shares = np.full((len(population), len(context.config.patterns.enabled)), np.nan)
 
     def kernel(chunk: NDArray[np.int64]) -> None:
         kernels.respond(
-            population.depths, population.widths, population.kinds, population.parameters, population.offsets,
-            task.responses, task.response_starts, chunk, responses,
-        )  # fmt: skip
+            population.networks, context.responses, context.response_starts, chunk, shares
+        )
 
     workers.over(which, kernel)
-    return responses
+    return shares
 
 
 def extract_signatures(
-    task: Task, population: Population, which: NDArray[np.int64], workers: Parallel
+    context: RunContext, population: Population, which: NDArray[np.int64], workers: Parallel
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Flat signatures of the subjects of `which`, and their offsets."""
     if not len(which):
         return np.empty(0, np.float32), np.zeros(1, np.int64)
     parts = workers.over(
-        which, lambda chunk: profile(task.config.signature, population, task.probes, chunk)
+        which, lambda chunk: profile(context.config.signature, population, context.probes, chunk)
     )
+    signatures = np.concatenate([flat for flat, _ in parts])
     sizes = np.concatenate([np.diff(offsets) for _, offsets in parts])
-    return np.concatenate([flat for flat, _ in parts]), np.concatenate(
-        [[0], np.cumsum(sizes)]
-    ).astype(np.int64)
+    return signatures, np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
 
 
 def bounded(layers: Iterable[tuple[NDArray[np.float32], NDArray[np.float32]]]) -> bool:
@@ -122,18 +128,9 @@ def bounded(layers: Iterable[tuple[NDArray[np.float32], NDArray[np.float32]]]) -
 
 def unbounded(population: Population) -> NDArray[np.bool_]:
     """Subjects that are not `bounded`, bool `(S,)`."""
-    shapes = zip(population.depths, population.widths, strict=True)
-    return np.array(
-        [
-            not bounded(
-                split_parameters(
-                    population.subject(s), layer_shapes(population.features, depth, width)
-                )
-            )
-            for s, (depth, width) in enumerate(shapes)
-        ],
-        bool,
-    )
+    subjects = range(len(population))
+    parts = (split_parameters(population.subject(s), population.layers(s)) for s in subjects)
+    return np.array([not bounded(layers) for layers in parts], bool)
 
 
 @dataclass(frozen=True)
@@ -166,7 +163,7 @@ class Measured:
 
 
 def measure(
-    task: Task,
+    context: RunContext,
     specs: Specs,
     data: SubjectData,
     degraded: Population,
@@ -177,18 +174,18 @@ def measure(
     everyone = np.arange(len(specs))
     accuracies = [
         evaluate_stored(
-            stage_problem(task.config, specs, data, population, 1), population, workers
+            stage_problem(context.config, specs, data, population, 1), population, workers
         )[1]
         for population in (degraded, improved)
     ]
-    signatures, offsets = extract_signatures(task, improved, everyone, workers)
-    shown = everyone if task.config.dataset.needs_degraded_signature else everyone[:0]
+    signatures, offsets = extract_signatures(context, improved, everyone, workers)
+    shown = everyone if context.config.dataset.needs_degraded_signature else everyone[:0]
     return Measured(
         accuracies[0],
         accuracies[1],
-        measure_tests(task, specs, data, degraded, improved, everyone, workers),
-        measure_responses(task, improved, everyone, workers),
+        measure_tests(context, specs, data, degraded, improved, everyone, workers),
+        measure_responses(context, improved, everyone, workers),
         signatures,
-        extract_signatures(task, degraded, shown, workers)[0],
+        extract_signatures(context, degraded, shown, workers)[0],
         offsets,
     )

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from pytorch_lightning.loggers import Logger
 
 from muat_exp.evaluation.measurement import (
-    Task,
+    RunContext,
     extract_signatures,
     measure_responses,
     measure_tests,
@@ -64,7 +64,7 @@ class CohortResult:
 
 
 def run_cohort(
-    task: Task, indices: NDArray[np.int64], workers: Workers, loggers: list[Logger]
+    task: RunContext, indices: NDArray[np.int64], workers: Workers, loggers: list[Logger]
 ) -> CohortResult:
     """Trains, judges and profiles the attempts with these numbers."""
     config = task.config

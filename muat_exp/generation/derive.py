@@ -20,11 +20,11 @@ from muat_exp.dataset.schema import subject_schema
 from muat_exp.dataset.staging import claim_dataset, replace_folder, staged_folder
 from muat_exp.dataset.writing import Means, Written, complete, write_shards
 from muat_exp.errors import DatasetError, RunFolderError
-from muat_exp.evaluation.measurement import Task, measure, unbounded
+from muat_exp.evaluation.measurement import RunContext, measure, unbounded
 from muat_exp.executors.threads import Here, Workers
+from muat_exp.generation.pipeline import ensure_compiled
 from muat_exp.generation.source import Source
 from muat_exp.generation.table import measured_columns
-from muat_exp.generation.pipeline import ensure_compiled
 from muat_exp.progress import Reporter
 from muat_exp.prompts.tokens import LLAMA3, NONE
 from muat_exp.signatures.probe_set import given_probes
@@ -120,7 +120,7 @@ def _derived_signature(
 class _Remeasured:
     """Records with the weights that a configuration stores, and what is measured on these."""
 
-    def __init__(self, task: Task, source: Source) -> None:
+    def __init__(self, task: RunContext, source: Source) -> None:
         self.task = task
         self.source = source
         before = source.config
@@ -223,7 +223,7 @@ def derive(
     )
     claim_dataset(target, config)
     ensure_compiled(reporter.note)
-    task = Task.build(config, given_probes(source, config))
+    task = RunContext.build(config, given_probes(source, config))
     means = Means()
 
     def observe(records: pa.Table) -> None:

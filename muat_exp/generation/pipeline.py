@@ -26,7 +26,7 @@ from muat_exp.dataset.reading import Subjects, load_subjects
 from muat_exp.dataset.staging import claim_dataset, replace_folder, staged_folder
 from muat_exp.dataset.writing import Means, complete, write_shards
 from muat_exp.errors import TrackingError
-from muat_exp.evaluation.measurement import Task
+from muat_exp.evaluation.measurement import RunContext
 from muat_exp.executors.threads import Workers, worker_threads
 from muat_exp.files import write_atomically
 from muat_exp.generation.cohort import run_cohort
@@ -35,8 +35,8 @@ from muat_exp.generation.quota import Quotas
 from muat_exp.generation.run_folder import RunFolder, is_finished, run_digest
 from muat_exp.generation.summary import Stopwatch, describe, performance
 from muat_exp.generation.table import attempt_table, gather
-from muat_exp.progress import Reporter, Silent
 from muat_exp.kernels.compiled import compile_once
+from muat_exp.progress import Reporter, Silent
 from muat_exp.prompts.tokens import load_counter
 from muat_exp.tracking.choice import build_trackers
 from muat_exp.tracking.curves import attach_curves, attached_curves
@@ -144,7 +144,7 @@ def _make_dataset(
 ) -> Result:
     """Makes the cohorts that are missing, and the dataset of all of them."""
     with watch.phase("setup"):
-        task = Task.build(config)
+        task = RunContext.build(config)
         if task.probes.given:
             write_atomically(
                 run.path / "probe_set.json", task.probes.given
@@ -186,7 +186,7 @@ def tracking(config: Config, folder: Path) -> Iterator[list[Tracker]]:
 
 
 def _make_cohorts(
-    task: Task,
+    task: RunContext,
     run: RunFolder,
     ledger: Ledger,
     workers: Workers,
@@ -238,7 +238,7 @@ def _next_attempts(run: RunFolder, quotas: Quotas, number: int, size: int) -> ND
 
 
 def _make_cohort(
-    task: Task,
+    task: RunContext,
     run: RunFolder,
     number: int,
     indices: NDArray[np.int64],
@@ -259,7 +259,7 @@ def _make_cohort(
 
 
 def _write_dataset(
-    task: Task, run: RunFolder, ledger: Ledger, workers: Workers
+    task: RunContext, run: RunFolder, ledger: Ledger, workers: Workers
 ) -> tuple[dict[str, Any], Path]:
     """Writes the dataset into a staged folder; returns what the data say, and the folder."""
     config = task.config

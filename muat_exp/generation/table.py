@@ -9,7 +9,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from muat_exp.config.groups import ACTIVATIONS, Config
+from muat_exp.config.groups import Config
+from muat_exp.subjects.activations import ACTIVATIONS
 from muat_exp.subjects.population import Population
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ def attempt_table(config: Config, result: CohortResult) -> pa.Table:
         "selected_patterns": selected_lists(names, specs.selected),
         "num_layers": specs.depths,
         "neurons_per_layer": specs.widths,
-        "activation": np.array(ACTIVATIONS, object)[specs.kinds],
+        "activation": np.array(ACTIVATIONS, object)[specs.activations],
         "learning_rate": specs.rates,
         "degraded_accuracy": result.degraded_accuracy,
         "improved_accuracy": result.improved_accuracy,

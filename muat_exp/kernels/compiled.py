@@ -19,9 +19,21 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 _FAST_MATH = {"contract", "reassoc", "nsz", "arcp", "nnan", "ninf"}
 
 
+# Modules outside this folder whose constants and types the kernels are compiled with.
+REGISTRIES = (
+    "sequences/alphabet.py",
+    "sequences/patterns.py",
+    "signatures/methods.py",
+    "subjects/activations.py",
+    "subjects/architecture.py",
+)
+
+
 def _source_digest() -> str:
-    """Hash of all kernel sources, the key of the compilation cache."""
-    sources = sorted(Path(__file__).parent.glob("*.py"))
+    """Hash of all sources that kernels are compiled from, the key of the compilation cache."""
+    kernels = Path(__file__).parent
+    registries = [kernels.parent / name for name in REGISTRIES]
+    sources = [*sorted(kernels.glob("*.py")), *registries]
     return short_sha256(b"".join(path.read_bytes() for path in sources))
 
 

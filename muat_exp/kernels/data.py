@@ -1,7 +1,8 @@
-"""One subject's sequences: distinct members of its patterns, negatives from the others, fresh ones for the tests.
+"""One subject's sequences: members of its patterns, negatives, and fresh ones for its tests.
 
-`seen` is an open-addressing set of 64-bit sequence hashes. Two sequences of one hash (never met below V^L = 2^32, and
-with odds under 1e-12 a subject above) count as the same, so what is called distinct always is.
+`seen` is an open-addressing set of 64-bit sequence hashes. Two sequences of one hash (never met
+below V^L = 2^32, and with odds under 1e-12 per subject above) count as the same, so what is called
+distinct always is.
 """
 
 import numpy as np
@@ -10,12 +11,14 @@ from muat_exp.kernels.compiled import compiled
 from muat_exp.kernels.random import below, shuffle
 from muat_exp.kernels.rules import draw_any, draw_member, satisfies
 
-_EMPTY = np.uint64(0)
+_EMPTY = np.uint64(0)  # a slot without a hash
 _FNV_BASIS = np.uint64(0xCBF29CE484222325)
 _FNV_PRIME = np.uint64(0x100000001B3)
 _FOLD = np.uint64(29)
+_ONE = np.uint64(1)
 _HELD_OUT = 0.2  # share of a small pattern's members that only its tests see
 _TRIES = 50  # draws for each wanted sequence before a source is given up as exhausted
+_WHOLE_SPACE = -1  # in the place of a pattern's index
 
 
 @compiled()
@@ -28,21 +31,26 @@ def _empty_set(entries):
 
 
 @compiled()
-def add(seen, row):
-    """Adds a sequence; False where it was there already (FNV-1a)."""
+def _sequence_hash(row):
+    """FNV-1a over the tokens, its high bits folded into the low ones; never `_EMPTY`."""
     code = _FNV_BASIS
     for i in range(row.shape[0]):
         code = (code ^ np.uint64(row[i] + 1)) * _FNV_PRIME
     code ^= code >> _FOLD
-    if code == _EMPTY:
-        code = _FNV_BASIS
-    mask = np.uint64(seen.shape[0] - 1)
-    place = code & mask
-    while seen[place] != _EMPTY:
-        if seen[place] == code:
+    return _FNV_BASIS if code == _EMPTY else code
+
+
+@compiled()
+def add(seen, row):
+    """Adds a sequence to a set; False where it was there already."""
+    code = _sequence_hash(row)
+    mask = np.uint64(seen.shape[0] - 1)  # the capacity is a power of two
+    slot = code & mask
+    while seen[slot] != _EMPTY:
+        if seen[slot] == code:
             return False
-        place = (place + np.uint64(1)) & mask
-    seen[place] = code
+        slot = (slot + _ONE) & mask
+    seen[slot] = code
     return True
 
 
@@ -56,50 +64,60 @@ def _satisfies_any(rules, tokens, row):
 
 
 @compiled()
-def _copy_row(rows, index, row):
-    """row[:] = rows[index], without the counted reference that a view costs."""
-    for i in range(row.shape[0]):
-        row[i] = rows[index, i]
+def _copy_row(source, index, target, position):
+    """target[position] = source[index], without the counted reference that a view costs."""
+    for i in range(source.shape[1]):
+        target[position, i] = source[index, i]
+
+
+@compiled()
+def _members(space, pattern):
+    """The table of a pattern's members; empty for the whole space, and where there is none."""
+    if pattern == _WHOLE_SPACE:
+        return space.table[:0]
+    start = space.table_start[pattern]
+    return space.table[start : start + space.table_count[pattern]]
+
+
+@compiled()
+def _rule_of(space, pattern):
+    """A pattern's rule, its token and its draw's choices; for the whole space they mean nothing."""
+    if pattern == _WHOLE_SPACE:
+        return space.rules[0], space.tokens[0], space.choices[:0]
+    choices = space.choices[space.choice_start[pattern] : space.choice_start[pattern + 1]]
+    return space.rules[pattern], space.tokens[pattern], choices
 
 
 @compiled()
 def _draw_distinct(space, pattern, count, excluded, seen, state, rows):
-    """Fills up to `count` rows with distinct, unseen members that satisfy no excluded pattern; returns how many.
+    """Fills up to `count` rows with unseen members that satisfy no excluded pattern.
 
-    Pattern -1 is the whole space. A pattern with few members for the count is gone through in random order, so that all
-    of them can be found; others are drawn at random and drawn again on a repeat.
+    Returns how many it found.     A pattern with few members for the count is gone through in
+    random order, so that all of them can be found; others, and the whole space, are drawn at random
+    and drawn again on a repeat.
     """
     rules = space.rules[excluded]
     tokens = space.tokens[excluded]
-    rule = np.int64(-1)
-    token = np.int64(-1)
-    weights = space.weights[:0]
-    table = space.table[:0]
-    if pattern >= 0:
-        rule = np.int64(space.rules[pattern])
-        token = np.int64(space.tokens[pattern])
-        weights = space.weights[space.weight_start[pattern] : space.weight_start[pattern + 1]]
-        table = space.table[
-            space.table_start[pattern] : space.table_start[pattern] + space.table_count[pattern]
-        ]
+    rule, token, choices = _rule_of(space, pattern)
+    table = _members(space, pattern)
     members = table.shape[0]
     listed = 0 < members <= 4 * count
     order = np.arange(members if listed else 0)
     shuffle(state, order, order.shape[0])
     found = 0
-    row = np.empty(rows.shape[1], np.uint8)
+    drawn = np.empty((1, rows.shape[1]), np.uint8)
+    row = drawn[0]
     for attempt in range(members if listed else _TRIES * count):
         if found == count:
             break
         if members > 0:
-            _copy_row(table, order[attempt] if listed else below(state, members), row)
-        elif pattern < 0:
+            _copy_row(table, order[attempt] if listed else below(state, members), drawn, 0)
+        elif pattern == _WHOLE_SPACE:
             draw_any(state, space.vocabulary, row)
         else:
-            draw_member(state, space.vocabulary, rule, token, weights, row)
+            draw_member(state, space.vocabulary, rule, token, choices, row)
         if not _satisfies_any(rules, tokens, row) and add(seen, row):
-            for i in range(row.shape[0]):
-                rows[found, i] = row[i]
+            _copy_row(drawn, 0, rows, found)
             found += 1
     return found
 
@@ -125,15 +143,16 @@ def _target_first(selected, target):
 
 @compiled()
 def _most_used(space, pattern, wanted):
-    """How many distinct members training and validation may use: a small pattern keeps some for its tests."""
+    """How many distinct members may train and validate; a small pattern keeps some for tests."""
     return min(wanted, np.int64((1.0 - _HELD_OUT) * space.sizes[pattern]))
 
 
 @compiled()
 def _spread(source, found, wanted, earlier, state, rows):
-    """Writes `wanted` rows: the `found` distinct ones, then repeats of these, or of earlier rows where none were found.
+    """Writes `wanted` rows of one side after its `earlier` ones.
 
-    `rows[:earlier]` are the rows of this side that were written before; the new ones follow them.
+    They are the `found` distinct ones of the source, then repeats of these, or of earlier rows
+    where none were found.
     """
     for i in range(wanted):
         if i < found:
@@ -145,37 +164,60 @@ def _spread(source, found, wanted, earlier, state, rows):
 
 
 @compiled()
-def _draw_positives(space, selected, target, seen, state, training, validation):
-    """Fills both sides with members in equal shares of the selected patterns; the sides share no sequence.
+def _distinct_to_train(found, train, validate):
+    """How many of the `found` distinct members train; the others validate.
 
-    Returns the number of target rows at the head of `training`.
+    Where fewer were found than both sides want, they share them in the proportion of what they
+    want. Where validation wants any, it gets at least one.
+    """
+    wanted = train + validate
+    share = train
+    if found < wanted:
+        share = min(train, (found * train + wanted - 1) // wanted)
+    if validate > 0:
+        share = max(min(share, found - 1), 0)
+    return share
+
+
+@compiled()
+def _draw_positives(space, selected, target, seen, state, training, validation):
+    """Fills both sides with members of the selected patterns in equal shares.
+
+    The sides share no sequence. Returns the number of target rows at the head of `training`.
     """
     chosen = _target_first(selected, target)
     nothing = np.zeros(selected.shape[0], np.bool_)
     source = np.empty((training.shape[0] + validation.shape[0], training.shape[1]), np.uint8)
-    to_train = 0
-    to_validate = 0
+    trained = 0
+    validated = 0
     for i in range(chosen.shape[0]):
         train = _part(training.shape[0], chosen.shape[0], i)
         validate = _part(validation.shape[0], chosen.shape[0], i)
-        wanted = train + validate
-        found = _draw_distinct(
-            space, chosen[i], _most_used(space, chosen[i], wanted), nothing, seen, state, source
-        )
-        unique = train if found == wanted else min(train, (found * train + wanted - 1) // wanted)
-        unique = max(min(unique, found - 1), 0) if validate > 0 else unique
-        _spread(source, unique, train, to_train, state, training)
-        _spread(source[unique:], found - unique, validate, to_validate, state, validation)
-        to_train += train
-        to_validate += validate
+        usable = _most_used(space, chosen[i], train + validate)
+        found = _draw_distinct(space, chosen[i], usable, nothing, seen, state, source)
+        unique = _distinct_to_train(found, train, validate)
+        _spread(source, unique, train, trained, state, training)
+        _spread(source[unique:], found - unique, validate, validated, state, validation)
+        trained += train
+        validated += validate
     return _part(training.shape[0], chosen.shape[0], 0)
 
 
 @compiled()
-def _draw_negatives(space, selected, seen, state, rows):
-    """Fills rows evenly from the other patterns' members, then from the whole space, in random order; returns how many.
+def _shuffle_rows(state, rows, count):
+    """Fisher-Yates over the first `count` rows, in place."""
+    for i in range(count - 1, 0, -1):
+        j = below(state, i + 1)
+        for k in range(rows.shape[1]):
+            rows[i, k], rows[j, k] = rows[j, k], rows[i, k]
 
-    None satisfies a selected pattern.
+
+@compiled()
+def _draw_negatives(space, selected, seen, state, rows):
+    """Fills rows with sequences that satisfy no selected pattern, in random order.
+
+    Returns how many it found. They come evenly from the other patterns' members, and what these
+    lack from the whole space.
     """
     others = np.flatnonzero(~selected)
     shuffle(state, others, others.shape[0])
@@ -183,46 +225,60 @@ def _draw_negatives(space, selected, seen, state, rows):
     for i in range(others.shape[0]):
         wanted = _most_used(space, others[i], _part(rows.shape[0], others.shape[0], i))
         found += _draw_distinct(space, others[i], wanted, selected, seen, state, rows[found:])
-    found += _draw_distinct(space, -1, rows.shape[0] - found, selected, seen, state, rows[found:])
-    for i in range(found - 1, 0, -1):
-        j = below(state, i + 1)
-        for k in range(rows.shape[1]):
-            rows[i, k], rows[j, k] = rows[j, k], rows[i, k]
+    missing = rows.shape[0] - found
+    found += _draw_distinct(space, _WHOLE_SPACE, missing, selected, seen, state, rows[found:])
+    _shuffle_rows(state, rows, found)
     return found
 
 
 @compiled()
 def _draw_subject(space, selected, target, key, positives, negatives, tokens):
-    """One subject's rows, `(rows, L)`: training positives, training negatives, validation positives, validation negatives.
+    """One subject's rows, `(rows, L)`: training before validation, positives before negatives.
 
-    `positives` and `negatives` are pairs (training, validation). Returns the target rows at the head, and whether
-    negatives could be found at all.
+    `positives` and `negatives` are pairs (training, validation). Returns the target rows at the
+    head, and whether negatives could be found at all.
     """
     state = np.array([key])
     seen = _empty_set(tokens.shape[0])
-    train = positives[0] + negatives[0]
+    training = tokens[: positives[0] + negatives[0]]
+    validation = tokens[positives[0] + negatives[0] :]
     target_rows = _draw_positives(
         space,
         selected,
         target,
         seen,
         state,
-        tokens[: positives[0]],
-        tokens[train : train + positives[1]],
+        training[: positives[0]],
+        validation[: positives[1]],
     )
-    source = np.empty((negatives[0] + negatives[1], tokens.shape[1]), np.uint8)
+    wanted = negatives[0] + negatives[1]
+    source = np.empty((wanted, tokens.shape[1]), np.uint8)
     found = _draw_negatives(space, selected, seen, state, source)
-    unique = negatives[0] if found == source.shape[0] else found * negatives[0] // source.shape[0]
+    unique = negatives[0] if found == wanted else found * negatives[0] // wanted
     if unique == 0 or (unique == found and negatives[1] > 0):
         return target_rows, False
-    _spread(source, unique, negatives[0], positives[0], state, tokens)
-    _spread(source[unique:], found - unique, negatives[1], train + positives[1], state, tokens)
+    _spread(source, unique, negatives[0], positives[0], state, training)
+    _spread(source[unique:], found - unique, negatives[1], positives[1], state, validation)
     return target_rows, True
 
 
 @compiled()
 def draw_subjects(space, selected, targets, keys, positives, negatives, length):
-    """`_draw_subject` for many: tokens uint8 `(subjects, rows, L)`, target rows int64, and success bool, `(subjects,)`."""
+    """The sequences of many subjects, as `_draw_subject` lays them out.
+
+    Args:
+        space: `sequences.space.SpaceArrays` of P patterns.
+        selected: bool `(subjects, P)`, the patterns that each learns.
+        targets: int64 `(subjects,)`, the selected pattern whose members stand first.
+        keys: uint64 `(subjects,)`, of each subject's own stream.
+        positives: how many rows (training, validation) have of this label.
+        negatives: likewise.
+        length: L.
+
+    Returns:
+        Tokens uint8 `(subjects, rows, L)`; int64 `(subjects,)`, the target rows at the head of
+        each; and bool `(subjects,)`, False where too few negatives exist.
+    """
     count = targets.shape[0]
     rows = positives[0] + positives[1] + negatives[0] + negatives[1]
     tokens = np.empty((count, rows, length), np.uint8)
@@ -237,7 +293,11 @@ def draw_subjects(space, selected, targets, keys, positives, negatives, length):
 
 @compiled()
 def draw_tests(space, selected, target, key, used, count):
-    """Sequences of a subject's own task that are not among its `used` rows: positives, negatives, uint8 `(<= count, L)`."""
+    """Sequences of a subject's own task that are not among its `used` rows.
+
+    Returns:
+        Positives and negatives, uint8 `(<= count, L)` each.
+    """
     state = np.array([key])
     seen = _empty_set(used.shape[0] + 2 * count)
     for i in range(used.shape[0]):
@@ -247,15 +307,8 @@ def draw_tests(space, selected, target, key, used, count):
     positives = np.empty((count, used.shape[1]), np.uint8)
     found = 0
     for i in range(chosen.shape[0]):
-        found += _draw_distinct(
-            space,
-            chosen[i],
-            _part(count, chosen.shape[0], i),
-            nothing,
-            seen,
-            state,
-            positives[found:],
-        )
+        wanted = _part(count, chosen.shape[0], i)
+        found += _draw_distinct(space, chosen[i], wanted, nothing, seen, state, positives[found:])
     negatives = np.empty((count, used.shape[1]), np.uint8)
     others = _draw_negatives(space, selected, seen, state, negatives)
     return positives[:found], negatives[:others]
@@ -263,7 +316,11 @@ def draw_tests(space, selected, target, key, used, count):
 
 @compiled()
 def draw_evenly(space, key, count, length):
-    """Up to `count` distinct members of each pattern: tokens uint8 `(rows, L)` and each row's pattern int64 `(rows,)`."""
+    """Up to `count` distinct members of each pattern.
+
+    Returns:
+        Tokens uint8 `(rows, L)`, and the pattern that each row was drawn from, int64 `(rows,)`.
+    """
     patterns = space.rules.shape[0]
     nothing = np.zeros(patterns, np.bool_)
     state = np.array([key])

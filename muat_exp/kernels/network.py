@@ -3,7 +3,10 @@
 All matrices are `[features, examples]`, their rows padded to whole vectors of examples. Each product keeps a tile of sums
 in registers: two neurons by up to four vectors of examples, or two by four weights. ReLU is part of the product: a floor of
 0 under its results. An odd last row is computed twice rather than by code of its own. A network's parameters lie in one
-flat float32 array: weight (out, in) and bias (out) of each Linear layer in turn, as PyTorch orders them.
+flat float32 array: weight (out, in) and bias (out) of each Linear layer in turn, as PyTorch orders them; where each
+layer's begin stands in a table of layers, see `subjects.architecture`.
+
+`activation` is a code of `subjects.activations`. Every dispatch on it raises for a code that it does not know.
 """
 
 import math
@@ -24,10 +27,15 @@ from muat_exp.kernels.vector import (
     total,
     where_above,
 )
+from muat_exp.subjects.activations import LEAK, activation_code
+from muat_exp.subjects.architecture import Layer
 
 f4 = np.float32
-RELU, GELU, _TANH, _SIGMOID, _LEAKY_RELU = range(5)
-_LEAK = 0.01  # slope of leaky_relu below 0, PyTorch's own
+RELU = activation_code("relu")
+_GELU = activation_code("gelu")
+_TANH = activation_code("tanh")
+_SIGMOID = activation_code("sigmoid")
+_LEAKY_RELU = activation_code("leaky_relu")
 LOWEST = np.finfo(f4).min
 
 
@@ -35,6 +43,40 @@ LOWEST = np.finfo(f4).min
 def padded(examples):
     """Examples rounded up to whole vectors."""
     return (examples + LANES - 1) // LANES * LANES
+
+
+@compiled()
+def layer_at(layers, index):
+    """One row of a table of layers (layers, 5) by its columns' names."""
+    return Layer(
+        layers[index, 0], layers[index, 1], layers[index, 2], layers[index, 3], layers[index, 4]
+    )
+
+
+@compiled()
+def subject_parameters(networks, s):
+    """View of one subject's flat parameters."""
+    return networks.parameters[networks.offsets[s] : networks.offsets[s + 1]]
+
+
+@compiled()
+def subject_layers(networks, s):
+    """View of one subject's rows (layers, 5) of the table of layers."""
+    return networks.layers[networks.starts[s] : networks.starts[s + 1]]
+
+
+@compiled()
+def largest_shape(networks, which):
+    """Most hidden layers, and most inputs or neurons of any layer, of some subjects."""
+    depth = 0
+    width = 0
+    for s in which:
+        layers = subject_layers(networks, s)
+        depth = max(depth, layers.shape[0] - 1)
+        for index in range(layers.shape[0]):
+            layer = layer_at(layers, index)
+            width = max(width, layer.fan_in, layer.fan_out)
+    return depth, width
 
 
 @compiled()
@@ -60,9 +102,9 @@ def _clamp(x, low, high):
 
 
 @compiled(fast=True, inline=True)
-def floor_of(kind):
+def floor_of(activation):
     """What a product's results are at least: 0 where that is the whole activation."""
-    return f4(0) if kind == RELU else LOWEST
+    return f4(0) if activation == RELU else LOWEST
 
 
 @compiled(fast=True, inline=True)
@@ -123,53 +165,55 @@ def _logistic(z):
 
 
 @compiled(fast=True, inline=True)
-def _value_and_slope(kind, z):
+def _value_and_slope(activation, z):
     """Vectors of an activation other than ReLU and of its derivative."""
-    if kind == GELU:
+    if activation == _GELU:
         c, e = normal(z)
         value = z * c
         slope = c + z * e * 0.39894228
-    elif kind == _LEAKY_RELU:
-        slope = where_above(z, splat(f4(0)), splat(f4(1)), splat(f4(_LEAK)))
+    elif activation == _LEAKY_RELU:
+        slope = where_above(z, splat(f4(0)), splat(f4(1)), splat(f4(LEAK)))
         value = z * slope
-    elif kind == _TANH:
+    elif activation == _TANH:
         value = _logistic(z + z) * 2.0 - 1.0
         slope = 1.0 - value * value
-    else:
+    elif activation == _SIGMOID:
         value = _logistic(z)
         slope = value - value * value
+    else:
+        raise ValueError("a layer has an activation that the kernels do not know")
     return value, slope
 
 
 @compiled(fast=True)
 def activate(
-    kind, h, slope, layer, width, batch
+    activation, h, slope, layer, width, batch
 ):  # h (depth + 1, ., batch), slope (depth, ., batch)
     """Turns pre-activations of a layer in h[layer + 1] into activations, and fills their derivatives slope[layer].
 
     Nothing is left to do where the product had a floor.
     """
-    if kind != RELU:
+    if activation != RELU:
         for o in range(width):
             for k in range(0, batch, LANES):
-                value, derivative = _value_and_slope(kind, load(h, (layer + 1, o, k)))
+                value, derivative = _value_and_slope(activation, load(h, (layer + 1, o, k)))
                 store(h, (layer + 1, o, k), value)
                 store(slope, (layer, o, k), derivative)
 
 
 @compiled(fast=True)
 def activate_only(
-    kind, z, source, h, target, width, batch
+    activation, z, source, h, target, width, batch
 ):  # z[source] (width, batch) -> h[target] (width, batch)
     """A layer's activations without their derivatives."""
     zero = splat(f4(0))
     for o in range(width):
         for k in range(0, batch, LANES):
             x = load(z, (source, o, k))
-            if kind == RELU:
+            if activation == RELU:
                 store(h, (target, o, k), _larger(x, zero))
             else:
-                value, _ = _value_and_slope(kind, x)
+                value, _ = _value_and_slope(activation, x)
                 store(h, (target, o, k), value)
 
 
@@ -183,12 +227,12 @@ def draw_mask(state, dropout, mask):
 
 
 @compiled(fast=True)
-def drop(kind, h, slope, layer, mask):  # mask (width, examples)
+def drop(activation, h, slope, layer, mask):  # mask (width, examples)
     """Multiplies a layer's activations h[layer + 1] by a mask, and their derivatives where `slope` holds them."""
     for o in range(mask.shape[0]):
         for k in range(mask.shape[1]):
             h[layer + 1, o, k] *= mask[o, k]
-            if kind != RELU:
+            if activation != RELU:
                 slope[layer, o, k] *= mask[o, k]
 
 
@@ -365,7 +409,7 @@ def weight_gradient(gradient, at, fan_in, fan_out, x, source, dz, layer, batch):
 
 @compiled(fast=True)
 def multiply(
-    kind, h, slope, layer, dh, kept, width, batch
+    activation, h, slope, layer, dh, kept, width, batch
 ):  # h[layer + 1], slope[layer], dh[0] (width, batch)
     """The chain rule through an activation: slope[layer] becomes the gradient of the layer's pre-activations.
 
@@ -375,7 +419,7 @@ def multiply(
     for o in range(width):
         for k in range(0, batch, LANES):
             d = load(dh, (0, o, k))
-            if kind == RELU:
+            if activation == RELU:
                 store(
                     slope,
                     (layer, o, k),

@@ -1,32 +1,95 @@
-"""Activation signatures: each subject runs on the probe set, each neuron's pre-activations become a few numbers."""
+"""Signatures: each subject runs on the probe set, and each neuron's values become a few numbers."""
 
-from collections import namedtuple
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from muat_exp.kernels.compiled import compiled
-from muat_exp.kernels.network import LOWEST, activate_only, aligned_zeros, f4, linear, padded
+from muat_exp.kernels.network import (
+    LOWEST,
+    activate_only,
+    aligned_zeros,
+    f4,
+    largest_shape,
+    layer_at,
+    linear,
+    padded,
+    subject_layers,
+    subject_parameters,
+)
+from muat_exp.signatures.methods import method_code
+from muat_exp.subjects.activations import IDENTITY
 
-MEAN, STD, MIN, MAX, SPARSITY, ENTROPY, PCA, SVD, CLUSTERING, FOURIER, PATTERN_WISE = range(11)
+_MEAN = method_code("mean")
+_STD = method_code("std")
+_MIN = method_code("min")
+_MAX = method_code("max")
+_SPARSITY = method_code("sparsity")
+_ENTROPY = method_code("entropy")
+_PCA = method_code("pca")
+_SVD = method_code("svd")
+_CLUSTERING = method_code("clustering")
+_FOURIER = method_code("fourier")
+_PATTERN_WISE = method_code("pattern_wise")
+
 _ROUNDS = 100  # of Lloyd's algorithm at most
 _NEGLIGIBLE = 1e-10  # components below this share of the first eigenvalue are rounding
 
 
+class Recipe(NamedTuple):
+    """What a signature is made of: M methods on n probes.
+
+    Attributes:
+        methods: int64 `(M,)`, codes of `signatures.methods`.
+        columns: int64 `(M,)`, numbers per neuron.
+        bins: of the histogram that entropy is taken of.
+        cosines, sines: float64 `(frequencies, n)`, of the angles of each frequency at each probe.
+        origins: int64 `(n,)`, the pattern that each probe stands for.
+        patterns: how many there are.
+    """
+
+    methods: NDArray[np.int64]
+    columns: NDArray[np.int64]
+    bins: int
+    cosines: NDArray[np.float64]
+    sines: NDArray[np.float64]
+    origins: NDArray[np.int64]
+    patterns: int
+
+
+class _Layer(NamedTuple):
+    """One layer's neurons on n probes, in float64.
+
+    Attributes:
+        values: `(neurons, n)`.
+        centred: `(neurons, n)`, the values without their means.
+        means: `(neurons,)`.
+        covariance: `(neurons, neurons)`, that of a population.
+    """
+
+    values: NDArray[np.float64]
+    centred: NDArray[np.float64]
+    means: NDArray[np.float64]
+    covariance: NDArray[np.float64]
+
+
 @compiled(fast=True)
-def pre_activations(subject, depth, width, kind, inputs, batch, z, h):
-    """Output of every Linear layer: inputs (1, features, batch) -> z (depth + 1, width, batch); h (1, width, batch)."""
-    features = inputs.shape[1]
-    linear(subject, 0, features, width, LOWEST, inputs, 0, z, 0, batch)
-    at = features * width + width
-    for index in range(1, depth + 1):
-        activate_only(kind, z, index - 1, h, 0, width, batch)
-        linear(subject, at, width, width if index < depth else 1, LOWEST, h, 0, z, index, batch)
-        at += width * width + width
+def pre_activations(subject, layers, inputs, batch, z, h):
+    """Output of every Linear layer: inputs (1, features, batch) -> z (layers, width, batch); h (1, width, batch)."""
+    first = layer_at(layers, 0)
+    linear(subject, 0, first.fan_in, first.fan_out, LOWEST, inputs, 0, z, 0, batch)
+    for index in range(1, layers.shape[0]):
+        layer = layer_at(layers, index)
+        before = layer_at(layers, index - 1)
+        activate_only(before.activation, z, index - 1, h, 0, layer.fan_in, batch)
+        at = layer.offset
+        linear(subject, at, layer.fan_in, layer.fan_out, LOWEST, h, 0, z, index, batch)
 
 
 @compiled(fast=True)
 def _to_float64(activations, values):
-    """The first probes of float32 activations (neurons, >= probes) as float64 values (neurons, probes)."""
+    """The first columns of float32 activations (neurons, >= probes) as values (neurons, probes)."""
     for j in range(values.shape[0]):
         for k in range(values.shape[1]):
             values[j, k] = np.float64(activations[j, k])
@@ -49,7 +112,7 @@ def _centre(values, centred):
 
 @compiled(fast=True)
 def _covariance(centred):
-    """Mean products of rows (neurons, probes), (neurons, neurons): of centred rows their population covariance."""
+    """Mean products of rows (neurons, probes): (neurons, neurons), centred rows' covariance."""
     neurons, probes = centred.shape
     result = np.empty((neurons, neurons))
     for i in range(neurons):
@@ -68,8 +131,8 @@ def _covariance(centred):
 def principal_loadings(matrix, components, loadings):
     """Unit loadings (neurons, components) of a covariance, largest eigenvalue first.
 
-    The largest |loading| of a component is positive; components with an eigenvalue of at most 1e-10 of the first, and
-    those beyond the number of neurons, are zeros.
+    The largest |loading| of a component is positive; components with an eigenvalue of at most 1e-10
+    of the first, and those beyond the number of neurons, are zeros.
     """
     loadings[:] = 0
     values, vectors = np.linalg.eigh(matrix)
@@ -99,30 +162,39 @@ def _extremes(row):
 
 
 @compiled()
-def entropy(row, bins, counts):
-    """Shannon entropy in nats of the histogram of a row over `bins` equal bins from its smallest to its largest value.
+def _histogram(row, low, high, bins):
+    """Values in each of `bins` equal bins of [low, high]; the last bin is closed, as in NumPy."""
+    counts = np.zeros(bins, np.int64)
+    for k in range(row.shape[0]):
+        position = (row[k] - low) / (high - low) * bins
+        counts[max(0, min(np.int64(position), bins - 1))] += 1
+    return counts
 
-    0 where all values are equal. `counts` (bins,) is scratch. As in `numpy.histogram`, the last bin is closed.
+
+@compiled()
+def _entropy(row, bins):
+    """Shannon entropy in nats of the histogram of a row.
+
+    Its `bins` equal bins go from the smallest to the largest value. 0 where all values are equal.
     """
     low, high = _extremes(row)
     if high <= low:
         return 0.0
-    counts[:] = 0
-    for k in range(row.shape[0]):
-        counts[max(0, min(np.int64((row[k] - low) / (high - low) * bins), bins - 1))] += 1
     total = 0.0
-    for count in counts:
+    for count in _histogram(row, low, high, bins):
         if count > 0:
-            total -= count / row.shape[0] * np.log(count / row.shape[0])
+            share = count / row.shape[0]
+            total -= share * np.log(share)
     return total
 
 
 @compiled()
 def _cluster_centres(row, centres):
-    """Centres (clusters,) of a row's values, ascending: k-means in one dimension by Lloyd's algorithm.
+    """Ascending centres (clusters,) of a row's values: k-means by Lloyd's algorithm.
 
-    It starts at the quantiles (i + 1/2) / clusters (the nearest lower value), so that it is deterministic, and ends when no
-    centre moves. A cluster without values keeps its centre: a constant row has equal centres.
+    It starts at the quantiles (i + 1/2) / clusters (the nearest lower value), so that it is
+    deterministic, and ends when no centre moves. A cluster without values keeps its centre: a
+    constant row has equal centres.
     """
     values = np.sort(row)
     clusters = centres.shape[0]
@@ -149,7 +221,7 @@ def _cluster_centres(row, centres):
 
 @compiled(fast=True)
 def _amplitude(row, cosines, sines):
-    """|sum of row * exp(-2 pi i k j / n)| / n for one frequency, from its cosines and sines (n,)."""
+    """|sum of row_j exp(-2 pi i k j / n)| / n for one k, from its cosines and sines (n,)."""
     real = 0.0
     imaginary = 0.0
     for k in range(row.shape[0]):
@@ -159,104 +231,100 @@ def _amplitude(row, cosines, sines):
 
 
 @compiled()
-def _pattern_means(row, origins, sums, counts):
-    """Mean over each pattern's probes into `sums` (patterns,); 0 for a pattern without probes. `counts` is scratch."""
-    sums[:] = 0
-    counts[:] = 0
+def _pattern_means(row, origins, means):
+    """Mean over each pattern's probes into `means` (patterns,); 0 for a pattern without probes."""
+    counts = np.zeros(means.shape[0], np.int64)
+    means[:] = 0
     for k in range(row.shape[0]):
-        sums[origins[k]] += row[k]
+        means[origins[k]] += row[k]
         counts[origins[k]] += 1
-    for p in range(sums.shape[0]):
+    for p in range(means.shape[0]):
         if counts[p] > 0:
-            sums[p] /= counts[p]
-
-
-# What a signature is made of: `methods` int64 (codes), `columns` int64 (numbers a neuron), `bins` of the entropy, tables
-# `cosines`, `sines` float64 (frequencies, probes), `origins` int64 (probes,) and `patterns`, how many there are.
-Recipe = namedtuple("Recipe", "methods columns bins cosines sines origins patterns")
+            means[p] /= counts[p]
 
 
 @compiled()
-def _fill_columns(method, values, centred, means, moments, recipe, part):
-    """One method's numbers of a layer -> part (neurons, columns); values, centred (neurons, probes); moments: covariance."""
-    neurons = values.shape[0]
-    if method == PCA:
-        principal_loadings(moments, part.shape[1], part)
+def _fill_numbers(method, layer, neuron, recipe, numbers):
+    """One neuron's numbers (columns,) of a method that looks at each neuron by itself."""
+    row = layer.values[neuron]
+    if method == _MEAN:
+        numbers[0] = layer.means[neuron]
+    elif method == _STD:
+        numbers[0] = np.sqrt(layer.covariance[neuron, neuron])
+    elif method == _MIN:
+        numbers[0] = _extremes(row)[0]
+    elif method == _MAX:
+        numbers[0] = _extremes(row)[1]
+    elif method == _SPARSITY:
+        numbers[0] = np.mean(row <= 0)
+    elif method == _ENTROPY:
+        numbers[0] = _entropy(row, recipe.bins)
+    elif method == _CLUSTERING:
+        _cluster_centres(row, numbers)
+    elif method == _FOURIER:
+        for f in range(numbers.shape[0]):
+            numbers[f] = _amplitude(layer.centred[neuron], recipe.cosines[f], recipe.sines[f])
+    elif method == _PATTERN_WISE:
+        _pattern_means(row, recipe.origins, numbers)
+    else:
+        raise ValueError("no kernel for this signature method")
+
+
+@compiled()
+def _fill_columns(method, layer, recipe, part):
+    """One method's numbers of a layer -> part float32 (neurons, columns)."""
+    if method == _PCA:
+        principal_loadings(layer.covariance, part.shape[1], part)
         return
-    if method == SVD:
-        principal_loadings(_covariance(values), part.shape[1], part)
+    if method == _SVD:
+        principal_loadings(_covariance(layer.values), part.shape[1], part)
         return
-    counts = np.empty(max(recipe.bins, recipe.patterns), np.int64)
     numbers = np.empty(part.shape[1])
-    for j in range(neurons):
-        low, high = _extremes(values[j])
-        if method == MEAN:
-            numbers[0] = means[j]
-        elif method == STD:
-            numbers[0] = np.sqrt(moments[j, j])
-        elif method == MIN:
-            numbers[0] = low
-        elif method == MAX:
-            numbers[0] = high
-        elif method == SPARSITY:
-            numbers[0] = np.mean(values[j] <= 0)
-        elif method == ENTROPY:
-            numbers[0] = entropy(values[j], recipe.bins, counts[: recipe.bins])
-        elif method == CLUSTERING:
-            _cluster_centres(values[j], numbers)
-        elif method == FOURIER:
-            for f in range(numbers.shape[0]):
-                numbers[f] = _amplitude(centred[j], recipe.cosines[f], recipe.sines[f])
-        else:
-            _pattern_means(values[j], recipe.origins, numbers, counts[: recipe.patterns])
+    for j in range(part.shape[0]):
+        _fill_numbers(method, layer, j, recipe, numbers)
         for c in range(part.shape[1]):
             part[j, c] = f4(numbers[c])
 
 
 @compiled()
 def _profile_layer(activations, probes, recipe, profile):
-    """Profiles one layer's neurons: the first `probes` columns of activations -> profile (neurons, columns)."""
+    """One layer's signature on the first `probes` columns of activations -> (neurons, columns)."""
     values = np.empty((profile.shape[0], probes))
     centred = np.empty((profile.shape[0], probes))
     _to_float64(activations, values)
     means = _centre(values, centred)
-    moments = _covariance(centred)
+    layer = _Layer(values, centred, means, _covariance(centred))
     column = 0
     for i in range(recipe.methods.shape[0]):
         part = profile[:, column : column + recipe.columns[i]]
-        _fill_columns(recipe.methods[i], values, centred, means, moments, recipe, part)
+        _fill_columns(recipe.methods[i], layer, recipe, part)
         column += recipe.columns[i]
 
 
 @compiled()
-def profile_subjects(
-    depths, widths, kinds, parameters, offsets, which, probes, activated, recipe, signatures, signature_offsets
-):  # fmt: skip
+def profile_subjects(networks, which, probes, activated, recipe, signatures, signature_offsets):
     """Signatures of the subjects of `which`: probes float32 (features, n); rows of (neurons, columns) into `signatures`.
 
     With `activated` hidden neurons are profiled after their activation.
     """
-    columns, (features, count) = recipe.columns.sum(), probes.shape
+    columns = recipe.columns.sum()
+    features, count = probes.shape
     batch = padded(count)
-    widest = widths[which].max()
-    deepest = depths[which].max()
+    depth, width = largest_shape(networks, which)
     inputs = aligned_zeros(1, features, batch)
     inputs[0, :, :count] = probes
-    z = aligned_zeros(deepest + 1, widest, batch)
-    h = aligned_zeros(1, widest, batch)
+    z = aligned_zeros(depth + 1, width, batch)
+    h = aligned_zeros(1, width, batch)
     for i in range(which.shape[0]):
         s = which[i]
-        depth = depths[s]
-        width = widths[s]
-        pre_activations(
-            parameters[offsets[s] : offsets[s + 1]], depth, width, kinds[s], inputs, batch, z, h
-        )
-        if activated:
-            for index in range(depth):
-                activate_only(kinds[s], z, index, z, index, width, batch)
-        signature = signatures[signature_offsets[i] : signature_offsets[i + 1]].reshape(
-            depth * width + 1, columns
-        )
-        for index in range(depth + 1):
-            neurons = slice(index * width, min((index + 1) * width, depth * width + 1))
-            _profile_layer(z[index], count, recipe, signature[neurons])
+        layers = subject_layers(networks, s)
+        pre_activations(subject_parameters(networks, s), layers, inputs, batch, z, h)
+        signature = signatures[signature_offsets[i] : signature_offsets[i + 1]].reshape(-1, columns)
+        neuron = 0
+        for index in range(layers.shape[0]):
+            layer = layer_at(layers, index)
+            if activated and layer.activation != IDENTITY:
+                activate_only(layer.activation, z, index, z, index, layer.fan_out, batch)
+            own = signature[neuron : neuron + layer.fan_out]
+            _profile_layer(z[index], count, recipe, own)
+            neuron += layer.fan_out

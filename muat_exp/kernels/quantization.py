@@ -3,31 +3,29 @@
 import numpy as np
 
 from muat_exp.kernels.compiled import compiled
-from muat_exp.kernels.network import f4
+from muat_exp.kernels.network import f4, layer_at, subject_layers, subject_parameters
 
-_NONE, _INT8, _INT4, _TERNARY, _BINARY = range(5)
+INT8 = 1
+INT4 = 2
+TERNARY = 3
+BINARY = 4
 _DEAD_ZONE = 0.7  # of the mean |weight|: below it a ternary weight is 0 (Li, Zhang and Liu 2016)
 
 
 @compiled()
-def quantize_row(row, scheme):
-    """Quantises one neuron's weights in place; sums are in float64, the scale is float32.
-
-    int8, int4: whole multiples, -127 to 127 or -7 to 7, of the largest |weight| / 127 or 7. ternary: -1, 0 or 1 times the
-    mean |weight| of those outside the dead zone. binary: -1 or 1 times the mean |weight| (Rastegari et al. 2016).
-    """
+def _to_multiples(row, most):
+    """Whole multiples, -most to most, of the largest |weight| / most; all 0 where that is 0."""
     largest = 0.0
-    total = 0.0
     for value in row:
-        size = np.float64(abs(value))
-        largest = max(largest, size)
-        total = total + size
-    if scheme == _INT8 or scheme == _INT4:
-        scale = f4(largest / (127 if scheme == _INT8 else 7))
-        for j in range(row.shape[0]):
-            row[j] = f4(np.rint(row[j] / scale)) * scale if scale > 0 else f4(0)
-        return
-    bound = f4(_DEAD_ZONE * total / row.shape[0]) if scheme == _TERNARY else f4(-1)
+        largest = max(largest, np.float64(abs(value)))
+    scale = f4(largest / most)
+    for j in range(row.shape[0]):
+        row[j] = f4(np.rint(row[j] / scale)) * scale if scale > 0 else f4(0)
+
+
+@compiled()
+def _to_signs(row, bound):
+    """Signs times the mean |weight| of those above the bound; 0 for those that are not."""
     kept = 0.0
     count = 0
     for value in row:
@@ -41,15 +39,42 @@ def quantize_row(row, scheme):
 
 
 @compiled()
-def quantize(depths, widths, parameters, offsets, features, scheme):
+def _dead_zone(row):
+    """Size up to which a ternary weight is 0."""
+    total = 0.0
+    for value in row:
+        total = total + np.float64(abs(value))
+    return f4(_DEAD_ZONE * total / row.shape[0])
+
+
+@compiled()
+def quantize_row(row, scheme):
+    """Quantises one neuron's weights in place; sums are in float64, the scale is float32.
+
+    int8, int4: whole multiples, -127 to 127 or -7 to 7, of the largest |weight| / 127 or 7.
+    ternary: -1, 0 or 1 times the mean |weight| of those outside the dead zone.
+    binary: -1 or 1 times the mean |weight| (Rastegari et al. 2016).
+    """
+    if scheme == INT8:
+        _to_multiples(row, 127)
+    elif scheme == INT4:
+        _to_multiples(row, 7)
+    elif scheme == TERNARY:
+        _to_signs(row, _dead_zone(row))
+    elif scheme == BINARY:
+        _to_signs(row, f4(-1))  # nothing is below it
+    else:
+        raise ValueError("weights have a quantization that the kernels do not know")
+
+
+@compiled()
+def quantize(networks, scheme):
     """Quantises the weights of all subjects in place; biases stay as they are."""
-    for s in range(depths.shape[0]):
-        at = offsets[s]
-        width = widths[s]
-        for index in range(depths[s] + 1):
-            fan_in = features if index == 0 else width
-            fan_out = width if index < depths[s] else 1
-            for _ in range(fan_out):
-                quantize_row(parameters[at : at + fan_in], scheme)
-                at += fan_in
-            at += fan_out
+    for s in range(networks.offsets.shape[0] - 1):
+        subject = subject_parameters(networks, s)
+        layers = subject_layers(networks, s)
+        for index in range(layers.shape[0]):
+            layer = layer_at(layers, index)
+            for neuron in range(layer.fan_out):
+                start = layer.offset + neuron * layer.fan_in
+                quantize_row(subject[start : start + layer.fan_in], scheme)

@@ -1,7 +1,7 @@
-"""Counter-based random numbers: named streams keyed by (seed, subject, stream), no state shared by anybody.
+"""Counter-based random numbers: streams keyed by (seed, subject, stream), no shared state.
 
-A stream is SplitMix64 (Steele, Lea, Flood 2014) started at a mixed key: one 64-bit word of state, a few instructions a
-number. Adding a stream or drawing more from one never moves another.
+A stream is SplitMix64 (Steele, Lea, Flood 2014) started at a mixed key: one 64-bit word of state, a
+few instructions per number. Adding a stream or drawing more from one never moves another.
 """
 
 import numpy as np
@@ -9,32 +9,41 @@ from numpy.typing import NDArray
 
 from muat_exp.kernels.compiled import compiled
 
-SPECIFICATION, DATA, CORRUPTION, WEIGHTS, ORDER, TESTS, RESPONSES, PROBES, SPLITS, BENCHMARK = (
-    range(10)
-)
+# The named streams. A stream's number is part of what a seed stands for: none may ever change.
+SPECIFICATION = 0
+DATA = 1
+CORRUPTION = 2
+WEIGHTS = 3
+ORDER = 4
+TESTS = 5
+RESPONSES = 6
+PROBES = 7
+SPLITS = 8
+BENCHMARK = 9
 
-GOLDEN = np.uint64(0x9E3779B97F4A7C15)
-FACTOR_1 = np.uint64(0xBF58476D1CE4E5B9)
-FACTOR_2 = np.uint64(0x94D049BB133111EB)
-S27 = np.uint64(27)
-S30 = np.uint64(30)
-S31 = np.uint64(31)
-S11 = np.uint64(11)
-TO_UNIT = 2.0**-53
+# SplitMix64: the golden ratio's step, the finaliser's factors and shifts.
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+_FACTOR_1 = np.uint64(0xBF58476D1CE4E5B9)
+_FACTOR_2 = np.uint64(0x94D049BB133111EB)
+_SHIFT_1 = np.uint64(30)
+_SHIFT_2 = np.uint64(27)
+_SHIFT_3 = np.uint64(31)
+_TO_53_BITS = np.uint64(11)  # what a float64 holds of a word
+_TO_UNIT = 2.0**-53
 
 
 @compiled(inline=True)
 def mix(word):
     """Bijective 64-bit finaliser of SplitMix64."""
-    word = (word ^ (word >> S30)) * FACTOR_1
-    word = (word ^ (word >> S27)) * FACTOR_2
-    return word ^ (word >> S31)
+    word = (word ^ (word >> _SHIFT_1)) * _FACTOR_1
+    word = (word ^ (word >> _SHIFT_2)) * _FACTOR_2
+    return word ^ (word >> _SHIFT_3)
 
 
 @compiled()
 def derive(key, number):
     """A new key from a key and a number: the way from seed to subject to stream to epoch."""
-    return mix(key + GOLDEN) ^ mix(np.uint64(number) * FACTOR_1 + GOLDEN)
+    return mix(key + _GOLDEN) ^ mix(np.uint64(number) * _FACTOR_1 + _GOLDEN)
 
 
 @compiled()
@@ -55,13 +64,16 @@ def stream_keys(seed, subjects, stream):
 @compiled(inline=True)
 def uniform(state):
     """A float64 in [0, 1); advances `state`, uint64 `(1,)`."""
-    state[0] += GOLDEN
-    return np.float64(mix(state[0]) >> S11) * TO_UNIT
+    state[0] += _GOLDEN
+    return np.float64(mix(state[0]) >> _TO_53_BITS) * _TO_UNIT
 
 
 @compiled(inline=True)
 def below(state, bound):
-    """An integer in [0, bound), bound up to 2^31: the bias of the scaled 53-bit fraction is under 1e-6 relative."""
+    """An integer in [0, bound), bound up to 2^31.
+
+    It is a scaled 53-bit fraction, whose relative bias is under 1e-6.
+    """
     return np.int64(uniform(state) * bound)
 
 
@@ -87,4 +99,5 @@ def uniforms(keys, count):
 
 def generator_keys(seed: int, subjects: NDArray[np.int64], stream: int) -> NDArray[np.uint64]:
     """`stream_keys` for Python callers: any non-negative seed below 2^63."""
-    return stream_keys(np.uint64(seed), np.ascontiguousarray(subjects, np.int64), stream)  # type: ignore[no-any-return]
+    numbers = np.ascontiguousarray(subjects, np.int64)
+    return stream_keys(np.uint64(seed), numbers, stream)  # type: ignore[no-any-return]

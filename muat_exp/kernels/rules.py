@@ -1,59 +1,85 @@
-"""The rules behind the patterns, compiled: a predicate on one sequence and a uniform draw of one member.
+"""The patterns compiled: of each a predicate on one sequence, and a uniform draw of one member.
 
-A rule is a small integer; `patterns` maps pattern names to rules. Sequences are rows of token indices, `(length,)`.
-`weights` are the cumulative probabilities that a draw by construction needs (`patterns.draw_weights`).
+A rule is the integer that stands for a pattern, its code in `sequences.patterns`. A sequence is a
+row of token indices, `(length,)`. `choices` are the cumulative probabilities of a draw's unequal
+choices, as `Rule.choices` lays them out.
 """
 
 import numpy as np
 
 from muat_exp.kernels.compiled import compiled
 from muat_exp.kernels.random import below, shuffle, uniform
+from muat_exp.sequences.alphabet import ALPHABET, VOWELS
+from muat_exp.sequences.patterns import rule_code
 
-(
-    _ALL_SAME,
-    _PALINDROME,
-    _SORTED_ASCENDING,
-    _SORTED_DESCENDING,
-    _ALTERNATING,
-    _CONTAINS_ABC,
-    _STARTS_WITH,
-    _ENDS_WITH,
-    _NO_REPEATS,
-    _HAS_MAJORITY,
-    _INCREASING_PAIRS,
-    _DECREASING_PAIRS,
-    _VOWEL_CONSONANT,
-    _FIRST_LAST_MATCH,
-    _MOUNTAIN,
-    _UNIMODAL,
-) = range(16)
+_ALL_SAME = rule_code("all_same")
+_PALINDROME = rule_code("palindrome")
+_SORTED_ASCENDING = rule_code("sorted_ascending")
+_SORTED_DESCENDING = rule_code("sorted_descending")
+_ALTERNATING = rule_code("alternating")
+_CONTAINS_ABC = rule_code("contains_abc")
+_STARTS_WITH = rule_code("starts_with")
+_ENDS_WITH = rule_code("ends_with")
+_NO_REPEATS = rule_code("no_repeats")
+_HAS_MAJORITY = rule_code("has_majority")
+_INCREASING_PAIRS = rule_code("increasing_pairs")
+_DECREASING_PAIRS = rule_code("decreasing_pairs")
+_VOWEL_CONSONANT = rule_code("vowel_consonant")
+_FIRST_LAST_MATCH = rule_code("first_last_match")
+_MOUNTAIN = rule_code("mountain_pattern")
+_UNIMODAL = rule_code("unimodal")
 
-_VOWELS = np.array([0, 4, 8, 14, 20])  # A E I O U
+_VOWELS = tuple(ALPHABET.index(vowel) for vowel in VOWELS)  # in ascending order
 _ONE = np.uint64(1)
 
 
 @compiled()
-def _is_vowel(token):
-    """Whether the letter of this index is A, E, I, O or U."""
-    return token in (0, 4, 8, 14, 20)
+def draw_any(state, vocabulary, row):
+    """A uniform sequence of the whole space."""
+    for i in range(row.shape[0]):
+        row[i] = below(state, vocabulary)
 
 
 @compiled()
-def _never_steps(row, direction):
-    """Whether no token moves in `direction` (+1 up, -1 down) from one position to the next."""
-    for i in range(1, row.shape[0]):
-        if (np.int64(row[i]) - np.int64(row[i - 1])) * direction > 0:
-            return False
-    return True
+def _draw_other(state, vocabulary, token):
+    """A uniform token other than `token`."""
+    other = below(state, vocabulary - 1)
+    return other + (other >= token)
 
 
 @compiled()
-def _pairs_step(row, direction):
-    """Whether each disjoint pair moves strictly in `direction`; a last odd token is free."""
-    for i in range(0, row.shape[0] - 1, 2):
-        if (np.int64(row[i + 1]) - np.int64(row[i])) * direction <= 0:
-            return False
-    return True
+def _choose(state, choices):
+    """An index drawn with the probabilities that `choices` cumulates."""
+    return np.searchsorted(choices, uniform(state), side="right")
+
+
+@compiled()
+def _draw_subset(state, size, count):
+    """A uniform subset of `count` numbers below `size` (at most 64), as a bit mask (Floyd 1987)."""
+    mask = np.uint64(0)
+    for top in range(size - count, size):
+        bit = _ONE << np.uint64(below(state, top + 1))
+        mask |= _ONE << np.uint64(top) if mask & bit else bit
+    return mask
+
+
+@compiled()
+def _unpack(mask, row, start, step, repeated):
+    """Writes a mask's bits in ascending order to row[start], row[start + step], ...
+
+    `repeated` subtracts 1 from each further one (stars and bars): strictly ascending bits become a
+    multiset. The mask 0b110100, bits 2, 4 and 5, gives 2 4 5, and with `repeated` 2 3 3.
+    """
+    position = start
+    value = 0
+    rank = 0
+    while mask:
+        if mask & _ONE:
+            row[position] = value - rank
+            position += step
+            rank += repeated
+        mask >>= _ONE
+        value += 1
 
 
 @compiled()
@@ -69,8 +95,183 @@ def _most_frequent(row):
 
 
 @compiled()
+def _draw_all_same(state, vocabulary, row):
+    """All positions repeat the first one's token."""
+    draw_any(state, vocabulary, row)
+    row[:] = row[0]
+
+
+@compiled()
+def _is_palindrome(row):
+    """Whether the row equals its reverse."""
+    for i in range(row.shape[0] // 2):
+        if row[i] != row[row.shape[0] - 1 - i]:
+            return False
+    return True
+
+
+@compiled()
+def _draw_palindrome(state, vocabulary, row):
+    """The second half mirrors the first."""
+    draw_any(state, vocabulary, row)
+    for i in range(row.shape[0] // 2):
+        row[row.shape[0] - 1 - i] = row[i]
+
+
+@compiled()
+def _never_steps(row, direction):
+    """Whether no token moves in `direction` (+1 up, -1 down) from one position to the next."""
+    for i in range(1, row.shape[0]):
+        if (np.int64(row[i]) - np.int64(row[i - 1])) * direction > 0:
+            return False
+    return True
+
+
+@compiled()
+def _draw_sorted(state, vocabulary, row, descending):
+    """A uniform multiset of tokens in order."""
+    length = row.shape[0]
+    mask = _draw_subset(state, vocabulary + length - 1, length)
+    if descending:
+        _unpack(mask, row, length - 1, -1, 1)
+    else:
+        _unpack(mask, row, 0, 1, 1)
+
+
+@compiled()
+def _takes_turns(row):
+    """Whether exactly two tokens take turns."""
+    for i in range(2, row.shape[0]):
+        if row[i] != row[i - 2]:
+            return False
+    return row[0] != row[1]
+
+
+@compiled()
+def _draw_turns(state, vocabulary, row):
+    """Two different tokens in turn."""
+    draw_any(state, vocabulary, row)
+    row[1] = _draw_other(state, vocabulary, row[0])
+    for i in range(2, row.shape[0]):
+        row[i] = row[i - 2]
+
+
+@compiled()
+def _holds_abc(row):
+    """Whether tokens 0, 1, 2 stand next to each other in this order."""
+    for i in range(row.shape[0] - 2):
+        if row[i] == 0 and row[i + 1] == 1 and row[i + 2] == 2:
+            return True
+    return False
+
+
+@compiled()
+def _draw_abc(state, vocabulary, choices, row):
+    """Walks the automaton of `ABC`.
+
+    `choices[position, matched]` are those of A, B and C; beyond them, any other token.
+    """
+    length = row.shape[0]
+    matched = 0  # how many letters of ABC the last positions hold; 3 once all of it stood anywhere
+    table = choices.reshape(length, 4, 3)
+    for i in range(length):
+        kind = _choose(state, table[i, matched])
+        row[i] = kind if kind < 3 else 3 + below(state, vocabulary - 3)
+        if matched < 3:
+            matched = matched + 1 if kind == matched else (1 if kind == 0 else 0)
+
+
+@compiled()
+def _draw_with(state, vocabulary, position, token, row):
+    """`token` at one position, anything elsewhere."""
+    draw_any(state, vocabulary, row)
+    row[position] = token
+
+
+@compiled()
+def _draw_different(state, vocabulary, row):
+    """A uniform set of tokens in random order."""
+    length = row.shape[0]
+    _unpack(_draw_subset(state, vocabulary, length), row, 0, 1, 0)
+    shuffle(state, row, length)
+
+
+@compiled()
+def _draw_majority(state, vocabulary, choices, row):
+    """`choices` are how often the majority token occurs, from just over half upwards."""
+    length = row.shape[0]
+    token = below(state, vocabulary)
+    count = length // 2 + 1 + _choose(state, choices)
+    for i in range(length):
+        row[i] = token if i < count else _draw_other(state, vocabulary, token)
+    shuffle(state, row, length)
+
+
+@compiled()
+def _pairs_step(row, direction):
+    """Whether each disjoint pair moves in `direction` (+1 up, -1 down).
+
+    A last odd token is free.
+    """
+    for i in range(0, row.shape[0] - 1, 2):
+        if (np.int64(row[i + 1]) - np.int64(row[i])) * direction <= 0:
+            return False
+    return True
+
+
+@compiled()
+def _draw_pairs(state, vocabulary, row, direction):
+    """Disjoint pairs of two different tokens, each in `direction`; a last odd token is free."""
+    length = row.shape[0]
+    for i in range(0, length - 1, 2):
+        one = below(state, vocabulary)
+        other = _draw_other(state, vocabulary, one)
+        row[i] = min(one, other) if direction > 0 else max(one, other)
+        row[i + 1] = max(one, other) if direction > 0 else min(one, other)
+    if length % 2:
+        row[length - 1] = below(state, vocabulary)
+
+
+@compiled()
+def _vowels_take_turns(row):
+    """Whether vowels and consonants take turns, starting with either."""
+    for i in range(1, row.shape[0]):
+        if (row[i] in _VOWELS) == (row[i - 1] in _VOWELS):
+            return False
+    return True
+
+
+@compiled()
+def _draw_vowels_in_turn(state, vocabulary, choices, row):
+    """`choices[0]` is the probability that a member starts with a vowel."""
+    vowels = 0
+    for vowel in _VOWELS:
+        vowels += vowel < vocabulary
+    vowel_next = uniform(state) < choices[0]
+    for i in range(row.shape[0]):
+        if vowel_next:
+            row[i] = _VOWELS[below(state, vowels)]
+        else:
+            token = below(state, vocabulary - vowels)  # a consonant's rank among the consonants
+            for vowel in _VOWELS:  # its index is larger by the vowels before it
+                token += token >= vowel
+            row[i] = token
+        vowel_next = not vowel_next
+
+
+@compiled()
+def _draw_ends_alike(state, vocabulary, row):
+    """The last token repeats the first."""
+    draw_any(state, vocabulary, row)
+    row[row.shape[0] - 1] = row[0]
+
+
+@compiled()
 def _has_peak(row, strict):
-    """Up, then down. Strict: an inner peak and strict steps; otherwise steps may be level and a side empty."""
+    """Whether tokens go up, then down.
+
+    Strict: with an inner peak and no level step; otherwise a side may be empty.
+    """
     length = row.shape[0]
     slack = 0 if strict else 1
     i = 1
@@ -83,39 +284,33 @@ def _has_peak(row, strict):
 
 
 @compiled()
-def _takes_turns(row):
-    """Exactly two tokens in turn."""
-    for i in range(2, row.shape[0]):
-        if row[i] != row[i - 2]:
-            return False
-    return row[0] != row[1]
+def _draw_mountain(state, choices, row):
+    """`choices` are the peak's token and position; each side is a subset of the lower tokens."""
+    length = row.shape[0]
+    choice = _choose(state, choices)
+    peak = choice // length
+    before = choice % length
+    row[before] = peak
+    _unpack(_draw_subset(state, peak, before), row, 0, 1, 0)
+    _unpack(_draw_subset(state, peak, length - 1 - before), row, length - 1, -1, 0)
 
 
 @compiled()
-def _holds_abc(row):
-    """Tokens 0, 1, 2 next to each other in this order, anywhere."""
-    for i in range(row.shape[0] - 2):
-        if row[i] == 0 and row[i + 1] == 1 and row[i + 2] == 2:
-            return True
-    return False
+def _draw_unimodal(state, choices, row):
+    """`choices` are the highest token and how many stand before and after its block.
 
-
-@compiled()
-def _vowels_take_turns(row):
-    """Vowels and consonants in turn, starting with either."""
-    for i in range(1, row.shape[0]):
-        if _is_vowel(row[i]) == _is_vowel(row[i - 1]):
-            return False
-    return True
-
-
-@compiled()
-def _is_palindrome(row):
-    """The row equals its reverse."""
-    for i in range(row.shape[0] // 2):
-        if row[i] != row[row.shape[0] - 1 - i]:
-            return False
-    return True
+    Each side is a multiset of the lower tokens.
+    """
+    length = row.shape[0]
+    choice = _choose(state, choices)
+    peak = choice // (length * length)
+    before = choice // length % length
+    after = choice % length
+    row[:] = peak
+    if before:
+        _unpack(_draw_subset(state, peak + before - 1, before), row, 0, 1, 1)
+    if after:
+        _unpack(_draw_subset(state, peak + after - 1, after), row, length - 1, -1, 1)
 
 
 @compiled()
@@ -150,188 +345,50 @@ def satisfies(rule, token, row):
         return _vowels_take_turns(row)
     if rule == _FIRST_LAST_MATCH:
         return row[0] == row[last]
-    return _has_peak(row, rule == _MOUNTAIN)
+    if rule == _MOUNTAIN:
+        return _has_peak(row, True)
+    if rule == _UNIMODAL:
+        return _has_peak(row, False)
+    raise ValueError("no predicate for this rule")
 
 
 @compiled()
-def draw_any(state, vocabulary, row):
-    """A uniform sequence of the whole space."""
-    for i in range(row.shape[0]):
-        row[i] = below(state, vocabulary)
-
-
-@compiled()
-def _draw_subset(state, size, count):
-    """A uniform subset of `count` of the numbers below `size` (at most 64), as a bit mask (Floyd 1987)."""
-    mask = np.uint64(0)
-    for top in range(size - count, size):
-        bit = _ONE << np.uint64(below(state, top + 1))
-        mask |= _ONE << np.uint64(top) if mask & bit else bit
-    return mask
-
-
-@compiled()
-def _unpack(mask, row, start, step, repeated):
-    """Writes a mask's bits in ascending order to row[start], row[start + step], ...
-
-    `repeated` subtracts 1 from each further one (stars and bars): strictly ascending bits become a multiset.
-    """
-    position = start
-    value = 0
-    rank = 0
-    while mask:
-        if mask & _ONE:
-            row[position] = value - rank
-            position += step
-            rank += repeated
-        mask >>= _ONE
-        value += 1
-
-
-@compiled()
-def _draw_sorted(state, vocabulary, row, descending):
-    """A uniform multiset of tokens in order."""
-    length = row.shape[0]
-    mask = _draw_subset(state, vocabulary + length - 1, length)
-    if descending:
-        _unpack(mask, row, length - 1, -1, 1)
-    else:
-        _unpack(mask, row, 0, 1, 1)
-
-
-@compiled()
-def _draw_other(state, vocabulary, token):
-    """A uniform token other than `token`."""
-    other = below(state, vocabulary - 1)
-    return other + (other >= token)
-
-
-@compiled()
-def _draw_majority(state, vocabulary, weights, row):
-    """`weights` chooses how often the majority token occurs, from just over half upwards."""
-    length = row.shape[0]
-    token = below(state, vocabulary)
-    count = length // 2 + 1 + np.searchsorted(weights, uniform(state), side="right")
-    for i in range(length):
-        row[i] = token if i < count else _draw_other(state, vocabulary, token)
-    shuffle(state, row, length)
-
-
-@compiled()
-def _draw_pairs(state, vocabulary, row, direction):
-    """Disjoint pairs of two different tokens, each in `direction`; a last odd token is free."""
-    for i in range(0, row.shape[0] - 1, 2):
-        first = below(state, vocabulary)
-        second = _draw_other(state, vocabulary, first)
-        low = min(first, second)
-        high = max(first, second)
-        row[i], row[i + 1] = (low, high) if direction > 0 else (high, low)
-    if row.shape[0] % 2:
-        row[row.shape[0] - 1] = below(state, vocabulary)
-
-
-@compiled()
-def _draw_vowels_in_turn(state, vocabulary, weights, row):
-    """`weights[0]` is the probability that a member starts with a vowel."""
-    vowels = 0
-    for vowel in _VOWELS:
-        vowels += vowel < vocabulary
-    vowel_next = uniform(state) < weights[0]
-    for i in range(row.shape[0]):
-        if vowel_next:
-            row[i] = _VOWELS[below(state, vowels)]
-        else:
-            token = below(state, vocabulary - vowels)
-            for vowel in _VOWELS:  # skip the vowels at or below the consonant's place
-                token += token >= vowel
-            row[i] = token
-        vowel_next = not vowel_next
-
-
-@compiled()
-def _draw_abc(state, vocabulary, weights, row):
-    """Walks the automaton of `ABC`; `weights[position, matched]` are cumulative over A, B, C and any other token."""
-    length = row.shape[0]
-    matched = 0
-    table = weights.reshape(length, 4, 3)
-    for i in range(length):
-        kind = np.searchsorted(table[i, matched], uniform(state), side="right")
-        row[i] = kind if kind < 3 else 3 + below(state, vocabulary - 3)
-        if matched < 3:
-            matched = matched + 1 if kind == matched else (1 if kind == 0 else 0)
-
-
-@compiled()
-def _draw_mountain(state, weights, row):
-    """`weights` chooses the peak's token and place; each side is a subset of the tokens below the peak."""
-    length = row.shape[0]
-    choice = np.searchsorted(weights, uniform(state), side="right")
-    peak = choice // length
-    place = choice % length
-    row[place] = peak
-    _unpack(_draw_subset(state, peak, place), row, 0, 1, 0)
-    _unpack(_draw_subset(state, peak, length - 1 - place), row, length - 1, -1, 0)
-
-
-@compiled()
-def _draw_unimodal(state, weights, row):
-    """`weights` chooses the highest token and how many stand before and after its block; each side is a multiset."""
-    length = row.shape[0]
-    choice = np.searchsorted(weights, uniform(state), side="right")
-    peak = choice // (length * length)
-    before = choice // length % length
-    after = choice % length
-    row[:] = peak
-    if before:
-        _unpack(_draw_subset(state, peak + before - 1, before), row, 0, 1, 1)
-    if after:
-        _unpack(_draw_subset(state, peak + after - 1, after), row, length - 1, -1, 1)
-
-
-@compiled()
-def _draw_free(state, vocabulary, rule, token, row):
-    """The rules that only tie positions to each other or to a token: draw all freely, then tie."""
-    length = row.shape[0]
-    draw_any(state, vocabulary, row)
-    if rule == _ALL_SAME:
-        row[:] = row[0]
-    elif rule == _PALINDROME:
-        for i in range(length // 2):
-            row[length - 1 - i] = row[i]
-    elif rule == _ALTERNATING:
-        row[1] = _draw_other(state, vocabulary, row[0])
-        for i in range(2, length):
-            row[i] = row[i - 2]
-    elif rule == _STARTS_WITH:
-        row[0] = token
-    elif rule == _ENDS_WITH:
-        row[length - 1] = token
-    else:  # FIRST_LAST_MATCH
-        row[length - 1] = row[0]
-
-
-@compiled()
-def draw_member(state, vocabulary, rule, token, weights, row):
+def draw_member(state, vocabulary, rule, token, choices, row):
     """A uniform member of the rule, by construction."""
-    if rule == _SORTED_ASCENDING or rule == _SORTED_DESCENDING:
-        _draw_sorted(state, vocabulary, row, rule == _SORTED_DESCENDING)
+    if rule == _ALL_SAME:
+        _draw_all_same(state, vocabulary, row)
+    elif rule == _PALINDROME:
+        _draw_palindrome(state, vocabulary, row)
+    elif rule == _SORTED_ASCENDING:
+        _draw_sorted(state, vocabulary, row, False)
+    elif rule == _SORTED_DESCENDING:
+        _draw_sorted(state, vocabulary, row, True)
+    elif rule == _ALTERNATING:
+        _draw_turns(state, vocabulary, row)
     elif rule == _CONTAINS_ABC:
-        _draw_abc(state, vocabulary, weights, row)
+        _draw_abc(state, vocabulary, choices, row)
+    elif rule == _STARTS_WITH:
+        _draw_with(state, vocabulary, 0, token, row)
+    elif rule == _ENDS_WITH:
+        _draw_with(state, vocabulary, row.shape[0] - 1, token, row)
     elif rule == _NO_REPEATS:
-        _unpack(_draw_subset(state, vocabulary, row.shape[0]), row, 0, 1, 0)
-        shuffle(state, row, row.shape[0])
+        _draw_different(state, vocabulary, row)
     elif rule == _HAS_MAJORITY:
-        _draw_majority(state, vocabulary, weights, row)
-    elif rule == _INCREASING_PAIRS or rule == _DECREASING_PAIRS:
-        _draw_pairs(state, vocabulary, row, 1 if rule == _INCREASING_PAIRS else -1)
+        _draw_majority(state, vocabulary, choices, row)
+    elif rule == _INCREASING_PAIRS:
+        _draw_pairs(state, vocabulary, row, 1)
+    elif rule == _DECREASING_PAIRS:
+        _draw_pairs(state, vocabulary, row, -1)
     elif rule == _VOWEL_CONSONANT:
-        _draw_vowels_in_turn(state, vocabulary, weights, row)
+        _draw_vowels_in_turn(state, vocabulary, choices, row)
+    elif rule == _FIRST_LAST_MATCH:
+        _draw_ends_alike(state, vocabulary, row)
     elif rule == _MOUNTAIN:
-        _draw_mountain(state, weights, row)
+        _draw_mountain(state, choices, row)
     elif rule == _UNIMODAL:
-        _draw_unimodal(state, weights, row)
+        _draw_unimodal(state, choices, row)
     else:
-        _draw_free(state, vocabulary, rule, token, row)
+        raise ValueError("no draw for this rule")
 
 
 @compiled()
@@ -344,34 +401,45 @@ def match_rows(rule, token, rows):
 
 
 @compiled()
+def _advance(row, vocabulary):
+    """Makes the row its successor in lexicographic order; False where that is the first again."""
+    position = row.shape[0] - 1
+    while position >= 0 and row[position] == vocabulary - 1:
+        row[position] = 0
+        position -= 1
+    if position < 0:
+        return False
+    row[position] += 1
+    return True
+
+
+@compiled()
 def match_space(rule, token, vocabulary, length):
-    """All members of a rule by trying every sequence of the space in lexicographic order: uint8 `(members, length)`."""
+    """All members of a rule, by trying every sequence of the space.
+
+    uint8 `(members, length)`, in lexicographic order.
+    """
     row = np.zeros(length, np.uint8)
+    count = 0
+    more = True
+    while more:
+        count += satisfies(rule, token, row)
+        more = _advance(row, vocabulary)
+    members = np.empty((count, length), np.uint8)
     found = 0
-    for attempt in range(2):  # count, then write
-        members = np.empty((found, length), np.uint8)
-        found = 0
-        row[:] = 0
-        position = 0
-        while position >= 0:
-            if satisfies(rule, token, row):
-                if attempt:
-                    members[found] = row
-                found += 1
-            position = length - 1
-            while position >= 0 and row[position] == vocabulary - 1:
-                row[position] = 0
-                position -= 1
-            if position >= 0:
-                row[position] += 1
+    while found < count:
+        if satisfies(rule, token, row):
+            members[found] = row
+            found += 1
+        _advance(row, vocabulary)
     return members
 
 
 @compiled()
-def draw_rows(key, vocabulary, length, rule, token, weights, count):
+def draw_rows(key, vocabulary, length, rule, token, choices, count):
     """Independent uniform members: uint8 `(count, length)`."""
     rows = np.empty((count, length), np.uint8)
     state = np.array([key])
     for i in range(count):
-        draw_member(state, vocabulary, rule, token, weights, rows[i])
+        draw_member(state, vocabulary, rule, token, choices, rows[i])
     return rows

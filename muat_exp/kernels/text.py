@@ -1,28 +1,63 @@
-"""Numbers as text: weights and signatures written into a byte buffer, six decimals each, without the GIL."""
+"""Numbers as text: weights and signatures written into a byte buffer, six decimals each, without the GIL.
+
+A network is its flat parameters and its table of layers (layers, 5), see `subjects.architecture`. All writers take the
+buffer and where to begin, and return the place behind what they wrote.
+"""
+
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from muat_exp.kernels.compiled import compiled
+from muat_exp.kernels.network import layer_at
 
 _MILLION = 1_000_000
 _THOUSAND = np.uint32(1000)
-_TRIPLES = np.array(
-    [list(f"{number:03d}".encode()) for number in range(1000)], np.uint8
-)  # 000 to 999 as digits
-_DOT, _MINUS, _ZERO, _COMMA, _SPACE, _NEWLINE = (
-    np.uint8(ord(character)) for character in ".-0, \n"
-)
+_TRIPLES = np.array([list(f"{number:03d}".encode()) for number in range(1000)], np.uint8)  # digits
+_DOT = np.uint8(ord("."))
+_MINUS = np.uint8(ord("-"))
+_ZERO = np.uint8(ord("0"))
+_COMMA = np.uint8(ord(","))
+_SPACE = np.uint8(ord(" "))
+_NEWLINE = np.uint8(ord("\n"))
 _OPEN = np.uint8(ord("["))
 _CLOSE = np.uint8(ord("]"))
-_LAYER, _BLOCK = (np.frombuffer(text, np.uint8) for text in (b'  "network.', b"### "))
-_WEIGHT, _BIAS = (np.frombuffer(text, np.uint8) for text in (b'.weight": [\n', b'.bias": [\n'))
-_OBJECT, _OBJECT_END = (np.frombuffer(text, np.uint8) for text in (b"{\n", b"}\n"))
+_LAYER = np.frombuffer(b'  "network.', np.uint8)
+_WEIGHT = np.frombuffer(b'.weight": [\n', np.uint8)
+_BIAS = np.frombuffer(b'.bias": [\n', np.uint8)
+_BLOCK = np.frombuffer(b"### ", np.uint8)
+_OBJECT = np.frombuffer(b"{\n", np.uint8)
+_OBJECT_END = np.frombuffer(b"}\n", np.uint8)
 _NUMBER_BYTES = 32  # at most, with indentation, comma and line break
+_NEURON_BYTES = 32  # at most, of the brackets around a neuron's weights, with their line breaks
+_LAYER_BYTES = 96  # at most, of a layer's names, brackets and heading
+
+
+class Sections(NamedTuple):
+    """A prompt's fixed parts, uint8: before the weights, between weights and signature, behind both."""
+
+    header: Any
+    between: Any
+    footer: Any
+
+
+class Labels(NamedTuple):
+    """How the lines of a signature begin.
+
+    Attributes:
+        text: uint8, the labels of all methods, one after another.
+        starts: int64 `(methods + 1,)`, each method's part of `text`.
+        columns: int64 `(methods,)`, each method's numbers per neuron.
+    """
+
+    text: Any
+    starts: Any
+    columns: Any
 
 
 @compiled()
 def write_text(buffer, at, text):
-    """Copies bytes; like all writers here, returns the place behind what it wrote."""
+    """Copies bytes."""
     for i in range(text.shape[0]):
         buffer[at + i] = text[i]
     return at + text.shape[0]
@@ -47,8 +82,8 @@ def write_number(buffer, at, value):
     """A float32 with six decimals, as `f"{value:.6f}"` spells it, but never -0.000000.
 
     The product with a million is exact in float64 (24 bits times 14, and a power of two), so rounding it, ties to even,
-    is the correct rounding of the decimal. Up to 9e12. The decimals come from a table, three at a time: a division a digit
-    took three times as long.
+    is the correct rounding of the decimal. Up to 9e12. The decimals come from a table, three at a time: one division per
+    digit took three times as long.
     """
     scaled = np.int64(np.rint(np.float64(abs(value)) * _MILLION))
     if value < 0 and scaled > 0:
@@ -72,7 +107,7 @@ def write_number(buffer, at, value):
 
 @compiled()
 def _write_list(buffer, at, values, indent):
-    """Numbers of a list, one a line, and the line break behind the last."""
+    """Numbers of a list, one per line, and the line break behind the last."""
     for i in range(values.shape[0]):
         for _ in range(indent):
             buffer[at] = _SPACE
@@ -101,41 +136,52 @@ def _write_close(buffer, at, indent, more):
 
 
 @compiled()
-def _layer_sizes(index, features, depth, width):
-    """Inputs and outputs of one Linear layer, and where its parameters begin."""
-    fan_in = features if index == 0 else width
-    fan_out = width if index < depth else 1
-    start = 0 if index == 0 else features * width + width + (index - 1) * (width * width + width)
-    return fan_in, fan_out, start
-
-
-@compiled()
-def _write_layer(buffer, at, parameters, index, features, depth, width, more):
+def _write_layer(buffer, at, parameters, layer, more):
     """One layer's weight and bias as two entries of an indented JSON object; a comma at the end where more follow."""
-    fan_in, fan_out, start = _layer_sizes(index, features, depth, width)
-    at = _write_digits(buffer, write_text(buffer, at, _LAYER), 2 * index, 1)
+    start = layer.offset
+    at = write_text(buffer, at, _LAYER)
+    at = _write_digits(buffer, at, layer.module, 1)
     at = write_text(buffer, at, _WEIGHT)
-    for o in range(fan_out):
+    for neuron in range(layer.fan_out):
         for _ in range(4):
             buffer[at] = _SPACE
             at += 1
-        buffer[at], buffer[at + 1] = _OPEN, _NEWLINE
-        at = _write_list(buffer, at + 2, parameters[start : start + fan_in], 6)
-        at = _write_close(buffer, at, 4, o + 1 < fan_out)
-        start += fan_in
+        buffer[at] = _OPEN
+        buffer[at + 1] = _NEWLINE
+        at = _write_list(buffer, at + 2, parameters[start : start + layer.fan_in], 6)
+        at = _write_close(buffer, at, 4, neuron + 1 < layer.fan_out)
+        start += layer.fan_in
     at = _write_close(buffer, at, 2, True)
-    at = _write_digits(buffer, write_text(buffer, at, _LAYER), 2 * index, 1)
-    at = _write_list(buffer, write_text(buffer, at, _BIAS), parameters[start : start + fan_out], 4)
+    at = write_text(buffer, at, _LAYER)
+    at = _write_digits(buffer, at, layer.module, 1)
+    at = write_text(buffer, at, _BIAS)
+    at = _write_list(buffer, at, parameters[start : start + layer.fan_out], 4)
     return _write_close(buffer, at, 2, more)
 
 
 @compiled()
-def _write_weights(buffer, at, parameters, features, depth, width):
+def _write_weights(buffer, at, parameters, layers):
     """Every layer's weight and bias as an indented JSON object."""
     at = write_text(buffer, at, _OBJECT)
-    for index in range(depth + 1):
-        at = _write_layer(buffer, at, parameters, index, features, depth, width, index < depth)
+    for index in range(layers.shape[0]):
+        more = index + 1 < layers.shape[0]
+        at = _write_layer(buffer, at, parameters, layer_at(layers, index), more)
     return write_text(buffer, at, _OBJECT_END)
+
+
+@compiled()
+def _weight_bytes(parameters, layers):
+    """Bytes that a network's weights may take."""
+    neurons = 0
+    for index in range(layers.shape[0]):
+        neurons += layer_at(layers, index).fan_out
+    return (
+        parameters.shape[0] * _NUMBER_BYTES
+        + neurons * _NEURON_BYTES
+        + layers.shape[0] * _LAYER_BYTES
+        + _OBJECT.shape[0]
+        + _OBJECT_END.shape[0]
+    )
 
 
 @compiled()
@@ -143,79 +189,86 @@ def _write_row(buffer, at, values):
     """Numbers of one line, separated by commas and spaces."""
     for i in range(values.shape[0]):
         if i > 0:
-            buffer[at], buffer[at + 1] = _COMMA, _SPACE
+            buffer[at] = _COMMA
+            buffer[at + 1] = _SPACE
             at += 2
         at = write_number(buffer, at, values[i])
     return at
 
 
 @compiled()
-def _write_block(buffer, at, index):
+def _write_heading(buffer, at, layer):
     """The heading of one layer's block."""
-    at = _write_digits(buffer, write_text(buffer, at, _BLOCK), 2 * index, 1)
+    at = write_text(buffer, at, _BLOCK)
+    at = _write_digits(buffer, at, layer.module, 1)
     buffer[at] = _NEWLINE
     return at + 1
 
 
 @compiled()
-def _write_profiles(buffer, at, signature, names, name_starts, columns):
-    """A line a method of one layer's signature (neurons, columns); method i is names[starts[i] : starts[i + 1]].
+def _write_profiles(buffer, at, signature, labels):
+    """One line per method of one layer's signature (neurons, columns).
 
-    A method of one column is a row of numbers, one of several a bracketed list a neuron.
+    A method of one column is a row of numbers, one of several has a bracketed list per neuron.
     """
     column = 0
-    for method in range(columns.shape[0]):
-        at = write_text(buffer, at, names[name_starts[method] : name_starts[method + 1]])
+    for method in range(labels.columns.shape[0]):
+        columns = labels.columns[method]
+        label = labels.text[labels.starts[method] : labels.starts[method + 1]]
+        at = write_text(buffer, at, label)
         for neuron in range(signature.shape[0]):
             if neuron > 0:
-                buffer[at], buffer[at + 1] = _COMMA, _SPACE
+                buffer[at] = _COMMA
+                buffer[at + 1] = _SPACE
                 at += 2
-            if columns[method] > 1:
+            if columns > 1:
                 buffer[at] = _OPEN
-                at = _write_row(
-                    buffer, at + 1, signature[neuron, column : column + columns[method]]
-                )
+                at = _write_row(buffer, at + 1, signature[neuron, column : column + columns])
                 buffer[at] = _CLOSE
                 at += 1
             else:
                 at = write_number(buffer, at, signature[neuron, column])
         buffer[at] = _NEWLINE
         at = at + 1
-        column = column + columns[method]
+        column = column + columns
     return at
 
 
 @compiled()
-def write_subject(
-    parameters, signature, features, depth, width, interwoven, header, between, names, name_starts, columns, footer
-):  # fmt: skip
+def _signature_bytes(signature, layers, labels):
+    """Bytes that a signature may take, and the objects around the layers between its blocks."""
+    return signature.size * _NUMBER_BYTES + layers.shape[0] * (labels.text.shape[0] + _LAYER_BYTES)
+
+
+@compiled()
+def write_subject(parameters, layers, signature, interwoven, sections, labels):
     """A subject's whole prompt as bytes: header, weights, `between`, signature (neurons, columns), footer.
 
     Interwoven, each layer's weights and signature follow each other under one heading, and `between` is not used.
     """
-    texts = (
-        header.shape[0] + between.shape[0] + footer.shape[0] + (depth + 1) * (names.shape[0] + 96)
-    )
-    numbers = parameters.shape[0] + signature.size
-    buffer = np.empty(texts + (numbers + 2 * width * (depth + 1)) * _NUMBER_BYTES, np.uint8)
-    at = write_text(buffer, 0, header)
+    fixed = sections.header.shape[0] + sections.between.shape[0] + sections.footer.shape[0]
+    size = fixed + _weight_bytes(parameters, layers) + _signature_bytes(signature, layers, labels)
+    buffer = np.empty(size, np.uint8)
+    at = write_text(buffer, 0, sections.header)
     if not interwoven:
-        at = _write_weights(buffer, at, parameters, features, depth, width)
-        at = write_text(buffer, at, between)
-    for index in range(depth + 1):
-        at = _write_block(buffer, at, index)
+        at = _write_weights(buffer, at, parameters, layers)
+        at = write_text(buffer, at, sections.between)
+    neuron = 0
+    for index in range(layers.shape[0]):
+        layer = layer_at(layers, index)
+        at = _write_heading(buffer, at, layer)
         if interwoven:
             at = write_text(buffer, at, _OBJECT)
-            at = _write_layer(buffer, at, parameters, index, features, depth, width, False)
+            at = _write_layer(buffer, at, parameters, layer, False)
             at = write_text(buffer, at, _OBJECT_END)
-        neurons = signature[index * width : min((index + 1) * width, depth * width + 1)]
-        at = _write_profiles(buffer, at, neurons, names, name_starts, columns)
-    return buffer[: write_text(buffer, at, footer)]
+        neurons = signature[neuron : neuron + layer.fan_out]
+        at = _write_profiles(buffer, at, neurons, labels)
+        neuron += layer.fan_out
+    return buffer[: write_text(buffer, at, sections.footer)]
 
 
 @compiled()
-def write_object(parameters, features, depth, width):
+def write_object(parameters, layers):
     """A subject's weights alone, as bytes: an indented JSON object."""
-    numbers = parameters.shape[0] + 2 * width * (depth + 1)
-    buffer = np.empty(numbers * _NUMBER_BYTES + (depth + 1) * 96 + 8, np.uint8)
-    return buffer[: _write_weights(buffer, 0, parameters, features, depth, width)]
+    buffer = np.empty(_weight_bytes(parameters, layers), np.uint8)
+    return buffer[: _write_weights(buffer, 0, parameters, layers)]

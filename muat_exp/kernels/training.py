@@ -1,11 +1,11 @@
 """Trains and evaluates one subject after another: initial weights, one epoch, validation, fresh tests, folding.
 
-Arguments shared by these kernels, for S subjects: `depths`, `widths`, `kinds` int64 `(S,)` (hidden layers, neurons a
-layer, activation code); `parameters` float32, all subjects' flat parameters one after another; `offsets` int64
-`(S + 1,)`; `which` int64, the subjects to work on; inputs are `(token - shift) * scale`.
+The entry points take the networks of S subjects (`subjects.architecture.Networks`) and `which` of them to work on, int64.
+They fill arrays of one row per subject; rows of subjects that were not asked for stay as they are. Inside, a subject is a
+view of its own flat parameters and its rows of the table of layers.
 """
 
-from collections import namedtuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -24,9 +24,13 @@ from muat_exp.kernels.network import (
     drop,
     f4,
     floor_of,
+    largest_shape,
+    layer_at,
     linear,
     multiply,
     padded,
+    subject_layers,
+    subject_parameters,
     weight_gradient,
 )
 from muat_exp.kernels.random import derive, shuffle, uniform
@@ -34,36 +38,132 @@ from muat_exp.kernels.random import derive, shuffle, uniform
 _DROPOUT = 2  # added to the stage: the dropout masks' key beside that of the batch order
 _CHUNK = 256  # examples evaluated at a time: the working set stays in the cache
 
-# Memory of one kernel call, E examples padded to whole vectors, W the widest layer: `h` (depth + 1, W, E) inputs and
-# activations, `slope` (depth, W, E) derivatives, `dh` (1, W, E), `out` and `residual` (1, 1, E) logits and their gradient,
-# `y` and `live` (E,) labels and 1 for each lane that is an example, `gradient` (parameters,).
-_Scratch = namedtuple("_Scratch", "h slope dh out residual y live gradient")
+
+class Examples(NamedTuple):
+    """What S subjects train on.
+
+    Attributes:
+        tokens: uint8 `(S, rows, L)`; the training rows come first.
+        labels: float32 `(S, training rows)`.
+        keys: uint64 `(S,)`, keys of the batch order.
+    """
+
+    tokens: Any
+    labels: Any
+    keys: Any
+
+
+class Adam(NamedTuple):
+    """The state of each subject's Adam.
+
+    Attributes:
+        first: float32, running means of the gradients, laid out like the networks' parameters.
+        second: float32, those of their squares.
+        rates: float32 `(S,)`, learning rates.
+    """
+
+    first: Any
+    second: Any
+    rates: Any
+
+
+class Scaling(NamedTuple):
+    """How tokens become inputs, `(token - shift) * scale`; both float32."""
+
+    shift: Any
+    scale: Any
+
+
+class Recipe(NamedTuple):
+    """How subjects train.
+
+    Attributes:
+        batch_size: examples per step.
+        dropout: share of each hidden layer's activations that become 0.
+        scaling: how tokens become inputs.
+    """
+
+    batch_size: int
+    dropout: float
+    scaling: Scaling
+
+
+class Epoch(NamedTuple):
+    """Which epoch is trained: its stage, 0 degraded or 1 clean, and its number in it, from 0."""
+
+    stage: int
+    number: int
+
+
+class Metrics(NamedTuple):
+    """Mean loss and accuracy of each subject, float64 `(S,)`."""
+
+    losses: Any
+    accuracies: Any
+
+
+class Tests(NamedTuple):
+    """What fresh test sequences of S subjects are drawn from.
+
+    Attributes:
+        space: the sequence space, `sequences.space.SpaceArrays`.
+        selected: bool `(S, P)`, the patterns whose members are positives.
+        targets: int64 `(S,)`, each subject's target pattern.
+        keys: uint64 `(S,)`, keys of the tests.
+        tokens: uint8 `(S, rows, L)`, the subjects' own sequences, which no test repeats.
+        per_label: how many are drawn of each label at most.
+    """
+
+    space: Any
+    selected: Any
+    targets: Any
+    keys: Any
+    tokens: Any
+    per_label: int
+
+
+class _Scratch(NamedTuple):
+    """Memory of one kernel call, float32: D hidden layers at most, W the widest layer, E examples in whole vectors.
+
+    Attributes:
+        h: `(D + 1, W, E)`, inputs and each hidden layer's activations.
+        slope: `(D, W, E)`, the activations' derivatives, later the gradients of the pre-activations.
+        dh: `(1, W, E)`, gradient of one layer's activations.
+        out: `(1, 1, E)`, logits.
+        residual: `(1, 1, E)`, the loss's gradient by them.
+        y: `(E,)`, labels.
+        live: `(E,)`, 1 for each lane that is an example, else 0.
+        gradient: `(parameters,)`, of the largest subject.
+    """
+
+    h: Any
+    slope: Any
+    dh: Any
+    out: Any
+    residual: Any
+    y: Any
+    live: Any
+    gradient: Any
 
 
 @compiled()
-def parameter_count(depth, width, features):
-    """Parameters of `depth` hidden layers of one width and one logit."""
-    return features * width + width + (depth - 1) * (width * width + width) + width + 1
+def draw_parameters(networks, keys, weight_bounds, bias_bound):
+    """Draws all parameters in place, uniform and symmetric about 0.
 
-
-@compiled()
-def draw_weights(depths, widths, parameters, offsets, features, keys, gains, bias_gain):
-    """Uniform weights within gains[s] / sqrt(fan_in) and biases within bias_gain / sqrt(fan_in), in place."""
+    Subject s has weights within weight_bounds[s] / sqrt(fan_in), biases within bias_bound / sqrt(fan_in).
+    """
     state = np.empty(1, np.uint64)
-    for s in range(depths.shape[0]):
+    for s in range(keys.shape[0]):
         state[0] = keys[s]
-        subject = parameters[offsets[s] : offsets[s + 1]]
-        at = 0
-        for index in range(depths[s] + 1):
-            fan_in = features if index == 0 else widths[s]
-            fan_out = widths[s] if index < depths[s] else 1
-            bound = 1.0 / np.sqrt(fan_in)
-            biases = at + fan_in * fan_out
-            for j in range(at, biases + fan_out):
-                subject[j] = f4(
-                    (2 * uniform(state) - 1) * bound * (gains[s] if j < biases else bias_gain)
-                )
-            at = biases + fan_out
+        subject = subject_parameters(networks, s)
+        layers = subject_layers(networks, s)
+        for index in range(layers.shape[0]):
+            layer = layer_at(layers, index)
+            share = 1.0 / np.sqrt(layer.fan_in)
+            biases = layer.offset + layer.fan_in * layer.fan_out
+            for j in range(layer.offset, biases + layer.fan_out):
+                bound = weight_bounds[s] if j < biases else bias_bound
+                subject[j] = f4((2 * uniform(state) - 1) * share * bound)
 
 
 @compiled()
@@ -82,13 +182,9 @@ def mask_state(key, stage, epoch, start):
 
 
 @compiled()
-def make_scratch(depths, widths, which, features, examples, parameters):
+def make_scratch(networks, which, examples, parameters):
     """Scratch for the largest of the subjects and for batches of up to `examples`; all zeros."""
-    depth = 0
-    width = features
-    for s in which:
-        depth = max(depth, depths[s])
-        width = max(width, widths[s])
+    depth, width = largest_shape(networks, which)
     lanes = padded(examples)
     return _Scratch(
         aligned_zeros(depth + 1, width, lanes),
@@ -103,8 +199,10 @@ def make_scratch(depths, widths, which, features, examples, parameters):
 
 
 @compiled(fast=True)
-def _fill_inputs(tokens, order, start, batch, shift, scale, h):
+def _fill_inputs(tokens, order, start, batch, scaling, h):
     """Scaled tokens of `batch` rows, in order from `start`, into h[0] (features, padded batch); other lanes become 0."""
+    shift = scaling.shift
+    scale = scaling.scale
     for i in range(tokens.shape[1]):
         for k in range(batch):
             h[0, i, k] = (f4(tokens[order[start + k], i]) - shift) * scale
@@ -121,66 +219,70 @@ def _fill_labels(labels, order, start, batch, scratch):
 
 
 @compiled(fast=True)
-def forward(subject, depth, width, kind, features, batch, examples, dropout, state, scratch):
+def forward(subject, layers, batch, examples, dropout, state, scratch):
     """Logits `out` of the inputs h[0], `batch` the `examples` in whole vectors; keeps all layers in h and slope."""
     h = scratch.h
     slope = scratch.slope
-    at = 0
-    fan_in = features
+    depth = layers.shape[0] - 1
     for index in range(depth):
-        linear(subject, at, fan_in, width, floor_of(kind), h, index, h, index + 1, batch)
-        activate(kind, h, slope, index, width, batch)
+        layer = layer_at(layers, index)
+        width = layer.fan_out
+        activation = layer.activation
+        floor = floor_of(activation)
+        linear(subject, layer.offset, layer.fan_in, width, floor, h, index, h, index + 1, batch)
+        activate(activation, h, slope, index, width, batch)
         if dropout > 0:
             mask = np.empty((width, examples), f4)
             draw_mask(state, dropout, mask)
-            drop(kind, h, slope, index, mask)
-        at = at + fan_in * width + width
-        fan_in = width
-    linear(subject, at, width, 1, LOWEST, h, depth, scratch.out, 0, batch)
+            drop(activation, h, slope, index, mask)
+    logit = layer_at(layers, depth)
+    linear(subject, logit.offset, logit.fan_in, 1, LOWEST, h, depth, scratch.out, 0, batch)
 
 
 @compiled(fast=True)
-def backward(subject, depth, width, kind, features, batch, dropout, scratch):
+def backward(subject, layers, batch, dropout, scratch):
     """Gradient of the flat parameters from the logits' gradient `residual`; uses up `slope`."""
     kept = f4(1.0 / (1.0 - dropout))
     h = scratch.h
     slope = scratch.slope
     dh = scratch.dh
     gradient = scratch.gradient
-    at = subject.shape[0] - width - 1
-    weight_gradient(gradient, at, width, 1, h, depth, scratch.residual, 0, batch)
-    backpropagate(subject, at, width, 1, scratch.residual, 0, dh, batch)
+    depth = layers.shape[0] - 1
+    logit = layer_at(layers, depth)
+    weight_gradient(gradient, logit.offset, logit.fan_in, 1, h, depth, scratch.residual, 0, batch)
+    backpropagate(subject, logit.offset, logit.fan_in, 1, scratch.residual, 0, dh, batch)
     for index in range(depth - 1, -1, -1):
-        fan_in = features if index == 0 else width
-        at -= fan_in * width + width
-        multiply(kind, h, slope, index, dh, kept, width, batch)
+        layer = layer_at(layers, index)
+        at = layer.offset
+        fan_in = layer.fan_in
+        width = layer.fan_out
+        multiply(layer.activation, h, slope, index, dh, kept, width, batch)
         weight_gradient(gradient, at, fan_in, width, h, index, slope, index, batch)
         if index > 0:
             backpropagate(subject, at, fan_in, width, slope, index, dh, batch)
 
 
 @compiled(fast=True)
-def _train_subject(
-    subject, m, v, depth, width, kind, rate, tokens, labels, key, stage, epoch, batch_size, dropout, shift, scale, scratch
-):  # fmt: skip
-    """One epoch of one subject: tokens (rows, features), labels (training rows,). Returns summed loss, right answers."""
-    order = batch_order(key, stage, epoch, labels.shape[0])
+def _train_subject(subject, layers, m, v, rate, tokens, labels, key, epoch, recipe, scratch):
+    """One epoch of one subject: tokens (rows, L), labels (training rows,). Returns summed loss, right answers."""
+    order = batch_order(key, epoch.stage, epoch.number, labels.shape[0])
     rows = order.shape[0]
-    features = tokens.shape[1]
+    dropout = recipe.dropout
+    batch_size = recipe.batch_size
     loss = 0.0
     right = 0
-    step = epoch * ((rows + batch_size - 1) // batch_size)
+    step = epoch.number * ((rows + batch_size - 1) // batch_size)
     for start in range(0, rows, batch_size):
         batch = min(batch_size, rows - start)
         lanes = padded(batch)
-        _fill_inputs(tokens, order, start, batch, shift, scale, scratch.h)
+        _fill_inputs(tokens, order, start, batch, recipe.scaling, scratch.h)
         _fill_labels(labels, order, start, batch, scratch)
-        state = mask_state(key, stage, epoch, start)
-        forward(subject, depth, width, kind, features, lanes, batch, dropout, state, scratch)
+        state = mask_state(key, epoch.stage, epoch.number, start)
+        forward(subject, layers, lanes, batch, dropout, state, scratch)
         batch_loss, batch_right = cross_entropy(
             scratch.out, scratch.y, scratch.live, lanes, f4(1.0 / batch), scratch.residual
         )
-        backward(subject, depth, width, kind, features, lanes, dropout, scratch)
+        backward(subject, layers, lanes, dropout, scratch)
         step += 1
         adam(subject, m, v, scratch.gradient, rate, step)
         loss += batch_loss
@@ -189,161 +291,137 @@ def _train_subject(
 
 
 @compiled()
-def train_epoch(
-    depths, widths, kinds, parameters, m, v, offsets, rates, tokens, labels, keys, which, stage, epoch, batch_size,
-    dropout, shift, scale, losses, accuracies,
-):  # fmt: skip
-    """One epoch for each subject of `which`: tokens (S, rows, L), labels (S, training rows); fills both metrics (S,)."""
-    rows = labels.shape[1]
+def train_epoch(networks, adams, examples, which, epoch, recipe, metrics):
+    """One epoch for each subject of `which`: `Adam`, `Examples`, `Epoch`, `Recipe`; fills the `Metrics`."""
+    rows = examples.labels.shape[1]
+    offsets = networks.offsets
     largest = (offsets[1:] - offsets[:-1]).max()
-    scratch = make_scratch(depths, widths, which, tokens.shape[2], min(batch_size, rows), largest)
+    scratch = make_scratch(networks, which, min(recipe.batch_size, rows), largest)
     for s in which:
         part = slice(offsets[s], offsets[s + 1])
         loss, right = _train_subject(
-            parameters[part], m[part], v[part], depths[s], widths[s], kinds[s], rates[s], tokens[s], labels[s], keys[s],
-            stage, epoch, batch_size, dropout, shift, scale, scratch,
-        )  # fmt: skip
-        losses[s] = loss / rows
-        accuracies[s] = right / rows
+            networks.parameters[part],
+            subject_layers(networks, s),
+            adams.first[part],
+            adams.second[part],
+            adams.rates[s],
+            examples.tokens[s],
+            examples.labels[s],
+            examples.keys[s],
+            epoch,
+            recipe,
+            scratch,
+        )
+        metrics.losses[s] = loss / rows
+        metrics.accuracies[s] = right / rows
 
 
 @compiled(fast=True)
-def _logits(subject, depth, width, kind, tokens, order, start, batch, shift, scale, scratch):
+def _logits(subject, layers, tokens, order, start, batch, scaling, scratch):
     """Logits `out` of `batch` rows of tokens, in order from `start`; two layers in turn hold the activations."""
     h = scratch.h
     lanes = padded(batch)
-    _fill_inputs(tokens, order, start, batch, shift, scale, h)
-    at = 0
-    fan_in = tokens.shape[1]
+    _fill_inputs(tokens, order, start, batch, scaling, h)
+    depth = layers.shape[0] - 1
     source = 0
-    for _ in range(depth):
-        linear(subject, at, fan_in, width, floor_of(kind), h, source, h, 1 - source, lanes)
+    for index in range(depth):
+        layer = layer_at(layers, index)
+        width = layer.fan_out
+        floor = floor_of(layer.activation)
+        linear(subject, layer.offset, layer.fan_in, width, floor, h, source, h, 1 - source, lanes)
         source = 1 - source
-        if kind != RELU:
-            activate_only(kind, h, source, h, source, width, lanes)
-        at = at + fan_in * width + width
-        fan_in = width
-    linear(subject, at, width, 1, LOWEST, h, source, scratch.out, 0, lanes)
+        if layer.activation != RELU:
+            activate_only(layer.activation, h, source, h, source, width, lanes)
+    logit = layer_at(layers, depth)
+    linear(subject, logit.offset, logit.fan_in, 1, LOWEST, h, source, scratch.out, 0, lanes)
 
 
 @compiled()
-def evaluate(
-    depths,
-    widths,
-    kinds,
-    parameters,
-    offsets,
-    tokens,
-    labels,
-    which,
-    shift,
-    scale,
-    losses,
-    accuracies,
-):
-    """Mean loss and accuracy on tokens (S, rows, L) with the labels (rows,) that all subjects share; fills both (S,)."""
+def evaluate(networks, tokens, labels, which, scaling, metrics):
+    """Mean loss and accuracy on tokens (S, rows, L) with the labels (rows,) that all subjects share; fills `Metrics`."""
     rows = labels.shape[0]
     order = np.arange(rows)
-    scratch = make_scratch(depths, widths, which, tokens.shape[2], min(_CHUNK, rows), 0)
+    scratch = make_scratch(networks, which, min(_CHUNK, rows), 0)
     for s in which:
-        subject = parameters[offsets[s] : offsets[s + 1]]
+        subject = subject_parameters(networks, s)
+        layers = subject_layers(networks, s)
         loss = 0.0
         right = 0
         for start in range(0, rows, _CHUNK):
             batch = min(_CHUNK, rows - start)
-            _logits(
-                subject,
-                depths[s],
-                widths[s],
-                kinds[s],
-                tokens[s],
-                order,
-                start,
-                batch,
-                shift,
-                scale,
-                scratch,
-            )
+            _logits(subject, layers, tokens[s], order, start, batch, scaling, scratch)
             _fill_labels(labels, order, start, batch, scratch)
             chunk_loss, chunk_right = cross_entropy(
                 scratch.out, scratch.y, scratch.live, padded(batch), f4(1), scratch.residual
             )
             loss += chunk_loss
             right += chunk_right
-        losses[s] = loss / rows
-        accuracies[s] = right / rows
+        metrics.losses[s] = loss / rows
+        metrics.accuracies[s] = right / rows
 
 
 @compiled()
-def positive_share(subject, depth, width, kind, tokens, order, scratch):
+def positive_share(subject, layers, tokens, order, scratch):
     """Share of the sequences whose logit is above 0, on raw token inputs; NaN where there are none."""
     count = 0
     rows = tokens.shape[0]
+    raw = Scaling(f4(0), f4(1))
     for start in range(0, rows, _CHUNK):
         batch = min(_CHUNK, rows - start)
-        _logits(subject, depth, width, kind, tokens, order, start, batch, f4(0), f4(1), scratch)
+        _logits(subject, layers, tokens, order, start, batch, raw, scratch)
         for k in range(batch):
             count += scratch.out[0, 0, k] > 0
     return count / rows if rows else np.nan
 
 
 @compiled()
-def measure_tests(
-    space,
-    selected,
-    targets,
-    keys,
-    depths,
-    widths,
-    kinds,
-    degraded,
-    improved,
-    offsets,
-    tokens,
-    which,
-    count,
-    accuracies,
-):
-    """Balanced accuracy (S, 2) of the degraded and the improved weights on up to `count` fresh sequences a label."""
-    order = np.arange(count)
-    scratch = make_scratch(depths, widths, which, tokens.shape[2], min(_CHUNK, count), 0)
+def measure_tests(tests, degraded, improved, which, accuracies):
+    """Balanced accuracy (S, 2) of the degraded and the improved networks on fresh sequences, see `Tests`."""
+    order = np.arange(tests.per_label)
+    scratch = make_scratch(improved, which, min(_CHUNK, tests.per_label), 0)
     for s in which:
-        positives, negatives = draw_tests(space, selected[s], targets[s], keys[s], tokens[s], count)
+        layers = subject_layers(improved, s)
+        positives, negatives = draw_tests(
+            tests.space,
+            tests.selected[s],
+            tests.targets[s],
+            tests.keys[s],
+            tests.tokens[s],
+            tests.per_label,
+        )
         for stage in range(2):
-            subject = (degraded if stage == 0 else improved)[offsets[s] : offsets[s + 1]]
-            hits = positive_share(
-                subject, depths[s], widths[s], kinds[s], positives, order, scratch
-            )
-            misses = positive_share(
-                subject, depths[s], widths[s], kinds[s], negatives, order, scratch
-            )
-            accuracies[s, stage] = (hits + 1.0 - misses) / 2.0
+            networks = degraded if stage == 0 else improved
+            subject = subject_parameters(networks, s)
+            true_positives = positive_share(subject, layers, positives, order, scratch)
+            false_positives = positive_share(subject, layers, negatives, order, scratch)
+            accuracies[s, stage] = (true_positives + 1.0 - false_positives) / 2.0
 
 
 @compiled()
-def respond(depths, widths, kinds, parameters, offsets, tokens, starts, which, responses):
+def respond(networks, tokens, starts, which, responses):
     """Share of each pattern's rows that a subject calls positive: tokens (rows, L), starts (P + 1,) -> (S, P)."""
     order = np.arange(tokens.shape[0])
-    scratch = make_scratch(depths, widths, which, tokens.shape[1], _CHUNK, 0)
+    scratch = make_scratch(networks, which, _CHUNK, 0)
     for s in which:
-        subject = parameters[offsets[s] : offsets[s + 1]]
+        subject = subject_parameters(networks, s)
+        layers = subject_layers(networks, s)
         for p in range(starts.shape[0] - 1):
             rows = tokens[starts[p] : starts[p + 1]]
-            responses[s, p] = positive_share(
-                subject, depths[s], widths[s], kinds[s], rows, order, scratch
-            )
+            responses[s, p] = positive_share(subject, layers, rows, order, scratch)
 
 
 @compiled()
-def fold(depths, widths, parameters, offsets, features, shift, scale, folded):
-    """Copies parameters so that they take raw tokens: the first layer absorbs `(token - shift) * scale`."""
-    folded[:] = parameters
-    for s in range(depths.shape[0]):
+def fold(networks, scaling, folded):
+    """Copies parameters so that they take raw tokens: the first layer absorbs the scaling."""
+    offsets = networks.offsets
+    folded[:] = networks.parameters
+    for s in range(offsets.shape[0] - 1):
         subject = folded[offsets[s] : offsets[s + 1]]
-        bias = features * widths[s]
-        for o in range(widths[s]):
+        layer = layer_at(subject_layers(networks, s), 0)
+        bias = layer.offset + layer.fan_in * layer.fan_out
+        for neuron in range(layer.fan_out):
             moved = 0.0
-            for j in range(o * features, (o + 1) * features):
-                subject[j] = f4(np.float64(subject[j]) * scale)
-                moved += np.float64(subject[j]) * shift
-            subject[bias + o] = f4(subject[bias + o] - moved)
+            for j in range(neuron * layer.fan_in, (neuron + 1) * layer.fan_in):
+                subject[j] = f4(np.float64(subject[j]) * scaling.scale)
+                moved += np.float64(subject[j]) * scaling.shift
+            subject[bias + neuron] = f4(subject[bias + neuron] - moved)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from muat_exp.config.groups import Config
 from muat_exp.dataset.schema import SCORES
-from muat_exp.subjects.architecture import layer_shapes, split_parameters
+from muat_exp.subjects.architecture import Architecture, split_neurons, split_parameters
 
 _HISTORY = ("train_loss", "train_acc", "val_loss", "val_acc")
 
@@ -19,23 +19,31 @@ def to_json(content: Mapping[str, Any]) -> str:
     return orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY).decode()
 
 
-def _model_config(record: Mapping[str, Any], config: Config) -> dict[str, Any]:
-    """A subject's architecture and input."""
+def _model_config(architecture: Architecture, config: Config) -> dict[str, Any]:
+    """A subject's architecture and input; the widths of all hidden layers where they may differ."""
+    widths = {}
+    if config.architecture.shape != "uniform":
+        widths = {"shape": config.architecture.shape, "hidden_widths": list(architecture.widths)}
     return {
         "vocab_size": config.patterns.vocab_size,
         "sequence_length": config.patterns.sequence_length,
-        "num_layers": record["num_layers"],
-        "neurons_per_layer": record["neurons_per_layer"],
-        "activation_type": record["activation"],
+        "num_layers": architecture.num_layers,
+        "neurons_per_layer": architecture.neurons_per_layer,
+        **widths,
+        "activation_type": architecture.activation,
         "dropout_rate": config.architecture.dropout,
         "precision": config.architecture.precision,
-        "input_size": config.patterns.sequence_length,
+        "input_size": architecture.features,
         "input_format": "indices",
     }
 
 
-def metadata(record: Mapping[str, Any], config: Config, signature: str) -> str:
-    """The `metadata` column: what is known of a subject; `signature` is the configuration's."""
+def metadata(
+    record: Mapping[str, Any], architecture: Architecture, config: Config, config_hash: str
+) -> str:
+    """The `metadata` column: what is known of a subject, and the hash of its configuration."""
+    model = _model_config(architecture, config)
+    model["learning_rate"] = round(record["learning_rate"], 8)
     corruption = {
         "kind": config.corruption.kind,
         "rate": config.corruption.rate,
@@ -47,14 +55,13 @@ def metadata(record: Mapping[str, Any], config: Config, signature: str) -> str:
         | {key: round(record[key], 6) for key in SCORES}
         | {
             "response": {name: round(share, 6) for name, share in record["response"].items()},
-            "model_config": _model_config(record, config)
-            | {"learning_rate": round(record["learning_rate"], 8)},
+            "model_config": model,
             "corruption_stats": corruption,
             "selected_patterns": record["selected_patterns"],
             "activation": record["activation"],
             "precision": config.architecture.precision,
             "quantization": config.architecture.quantization,
-            "config_signature": signature,
+            "config_signature": config_hash,
             "seed": config.seed,
             "subject_index": record["example_id"],
             "tasks_included": list(config.dataset.tasks),
@@ -63,37 +70,35 @@ def metadata(record: Mapping[str, Any], config: Config, signature: str) -> str:
 
 
 def weights_column(
-    record: Mapping[str, Any], config: Config, parameters: NDArray[np.float32]
+    architecture: Architecture, config: Config, parameters: NDArray[np.float32]
 ) -> str:
     """A network's configuration and weights, `network.<i>.weight` (out x in) and `network.<i>.bias`."""
-    shapes = layer_shapes(
-        config.patterns.sequence_length, record["num_layers"], record["neurons_per_layer"]
-    )
+    layers = architecture.layers
     weights: dict[str, NDArray[np.float32]] = {}
-    for i, (weight, bias) in enumerate(split_parameters(parameters, shapes)):
-        weights |= {f"network.{2 * i}.weight": weight, f"network.{2 * i}.bias": bias}
-    return to_json({"config": _model_config(record, config), "weights": weights})
+    for layer, pair in zip(layers, split_parameters(parameters, layers), strict=True):
+        weights |= zip(layer.names, pair, strict=True)
+    return to_json({"config": _model_config(architecture, config), "weights": weights})
 
 
 def signature_column(
-    record: Mapping[str, Any],
+    architecture: Architecture,
     config: Config,
     signature: NDArray[np.float32],
     methods: Sequence[tuple[str, int]],
 ) -> str:
     """A signature `(neurons, columns)` by layer, neuron and method: a number, or a list where a method has several."""
-    width = record["neurons_per_layer"]
-    layers = {}
-    for index in range(record["num_layers"] + 1):
-        rows = signature[index * width : (index + 1) * width]
+    layers = architecture.layers
+    content = {}
+    for layer, rows in zip(layers, split_neurons(signature, layers), strict=True):
         info = {
-            "num_neurons": len(rows),
+            "num_neurons": layer.fan_out,
             "num_examples": config.signature.probes,
             "profile_methods": list(config.signature.methods),
         }
         profiles = {str(neuron): _neuron_profile(row, methods) for neuron, row in enumerate(rows)}
-        layers[str(2 * index)] = {"neuron_profiles": profiles, "layer_info": info}
-    return to_json({"neuron_activations": layers, "model_config": _model_config(record, config)})
+        content[str(layer.module)] = {"neuron_profiles": profiles, "layer_info": info}
+    model = _model_config(architecture, config)
+    return to_json({"neuron_activations": content, "model_config": model})
 
 
 def _neuron_profile(row: NDArray[np.float32], methods: Sequence[tuple[str, int]]) -> dict[str, Any]:
@@ -111,9 +116,13 @@ def metrics_column(record: Mapping[str, Any], history: NDArray[np.float32]) -> s
     degraded = record["degraded_epochs"]
     rows = []
     for number, values in enumerate(history):
-        stage, before = ("degraded", 0) if number < degraded else ("improved", degraded)
-        place = {"stage": stage, "epoch": number - before + 1, "global_epoch": number + 1}
-        rows.append(place | dict(zip(_HISTORY, values, strict=True)))
+        early = number < degraded
+        epoch = {
+            "stage": "degraded" if early else "improved",
+            "epoch": number + 1 if early else number - degraded + 1,
+            "global_epoch": number + 1,
+        }
+        rows.append(epoch | dict(zip(_HISTORY, values, strict=True)))
     summary = {
         "total_epochs": len(history),
         "degraded_epochs": degraded,

@@ -6,20 +6,22 @@ fault. Arrays are as large as the text that they come from at most.
 
 import re
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from muat_exp.config.groups import ACTIVATIONS
 from muat_exp.errors import PromptError
+from muat_exp.subjects.activations import ACTIVATIONS
+from muat_exp.subjects.architecture import Architecture, Layer, layer_names
 
 _LONGEST = 64 * 2**20  # characters of a text at most
 _ARCHITECTURE = re.compile(
-    r"(\d{1,4}) hidden layers of (\d{1,5}) neurons, (\w{1,20}); "
-    r"input: (\d{1,4}) tokens of (\d{1,4})(?: \([^)\n]*\))?, output: 1 logit"
+    r"(?P<depth>\d{1,4}) hidden layers of (?P<widths>\d{1,5}(?:, \d{1,5})*) neurons, "
+    r"(?P<activation>\w{1,20}); "
+    r"input: (?P<length>\d{1,4}) tokens of (?P<vocabulary>\d{1,4})(?: \([^)\n]*\))?, "
+    r"output: 1 logit"
 )
 _OBJECT = re.compile(
     r"^\{\n.*?^\}\n", re.MULTILINE | re.DOTALL
@@ -31,20 +33,42 @@ class ParsedPrompt:
     """What a prompt says of a network.
 
     Attributes:
-        num_layers, neurons_per_layer, activation: its shape.
-        sequence_length, vocab_size: its input.
-        weights: float32 arrays by name, as `nn.Sequential`'s state without its prefix: `network.<i>.weight` (out, in),
+        architecture: its shape, and the inputs that it takes.
+        vocab_size: number of tokens.
+        weights: float32 arrays by name, as `nn.Sequential`'s state with a prefix: `network.<i>.weight` (out, in),
             `network.<i>.bias` (out,).
         signature: by Linear layer's index and method: float32 `(neurons,)`, or `(neurons, columns)`.
     """
 
-    num_layers: int
-    neurons_per_layer: int
-    activation: str
-    sequence_length: int
+    architecture: Architecture
     vocab_size: int
     weights: dict[str, NDArray[np.float32]]
     signature: dict[int, dict[str, NDArray[np.float32]]]
+
+    @property
+    def num_layers(self) -> int:
+        """Hidden layers."""
+        return self.architecture.num_layers
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Neurons of each hidden layer."""
+        return self.architecture.widths
+
+    @property
+    def neurons_per_layer(self) -> int:
+        """Neurons of the first hidden layer, and of all others in a uniform network."""
+        return self.architecture.neurons_per_layer
+
+    @property
+    def activation(self) -> str:
+        """Name of the hidden layers' activation."""
+        return self.architecture.activation
+
+    @property
+    def sequence_length(self) -> int:
+        """Tokens of an input."""
+        return self.architecture.features
 
     @property
     def parameters(self) -> NDArray[np.float32]:
@@ -65,13 +89,7 @@ def parse_prompt(text: str) -> ParsedPrompt:
     ):
         if name not in sections:
             raise PromptError(f"line 1: there is no section '## {name}'.")
-    line, body = sections["Architecture"]
-    found = _ARCHITECTURE.search(body)
-    if not found or found[3] not in ACTIVATIONS:
-        raise PromptError(
-            f"line {line}: the architecture can't be read from '{body.strip()[:80]}'."
-        )
-    depth, width, length, vocabulary = (int(found[i]) for i in (1, 2, 4, 5))
+    architecture, vocabulary = _read_architecture(*sections["Architecture"])
     if interwoven:
         line, body = sections["Layers"]
         weights, profiles = _read_layers(body, line)
@@ -79,22 +97,42 @@ def parse_prompt(text: str) -> ParsedPrompt:
         line, body = sections["Weights"]
         weights = _read_weights(body, line)
         profiles = sections["Signature"]
-    expected = shapes(depth, width, length)
-    given = {name: values.shape for name, values in weights.items()}
-    if given != expected:
-        name = next(name for name in {**expected, **given} if given.get(name) != expected.get(name))
+    _check_fit(weights, architecture, line)
+    signature = _read_signature(*profiles, architecture)
+    return ParsedPrompt(architecture, vocabulary, weights, signature)
+
+
+def _read_architecture(line: int, text: str) -> tuple[Architecture, int]:
+    """The architecture that a section begins with on a line, and the number of tokens."""
+    found = _ARCHITECTURE.search(text)
+    depth = int(found["depth"]) if found else 0
+    widths = [int(width) for width in found["widths"].split(", ")] if found else []
+    if len(widths) == 1:  # of all layers
+        widths = widths * depth
+    known = found is not None and found["activation"] in ACTIVATIONS
+    if not found or not known or not widths or len(widths) != depth:
         raise PromptError(
-            f"line {line}: {name} has shape {given.get(name)}; {depth} hidden layers of {width} neurons on {length} tokens "
-            f"need {expected.get(name)}."
+            f"line {line}: the architecture can't be read from '{text.strip()[:80]}'."
         )
-    return ParsedPrompt(
-        depth,
-        width,
-        found[3],
-        length,
-        vocabulary,
-        weights,
-        _read_signature(*profiles, depth, width),
+    architecture = Architecture(int(found["length"]), tuple(widths), found["activation"])
+    return architecture, int(found["vocabulary"])
+
+
+def _check_fit(
+    weights: dict[str, NDArray[np.float32]], architecture: Architecture, line: int
+) -> None:
+    """Raises `PromptError` unless the weights are those of the architecture, with their shapes."""
+    expected = architecture.shapes
+    given = {name: values.shape for name, values in weights.items()}
+    if given == expected:
+        return
+    names = {**expected, **given}
+    wrong = next(name for name in names if given.get(name) != expected.get(name))
+    widths = ", ".join(map(str, dict.fromkeys(architecture.widths)))
+    raise PromptError(
+        f"line {line}: {wrong} has shape {given.get(wrong)}; "
+        f"{architecture.num_layers} hidden layers of {widths} neurons "
+        f"on {architecture.features} tokens need {expected.get(wrong)}."
     )
 
 
@@ -145,19 +183,6 @@ def _split_sections(text: str) -> dict[str, tuple[int, str]]:
     for head, end in zip(heads, ends, strict=False):
         sections.setdefault(head[1], (text.count("\n", 0, head.end()) + 1, text[head.end() : end]))
     return sections
-
-
-def shapes(depth: int, width: int, features: int) -> dict[str, tuple[int, ...]]:
-    """Shapes of all weights of an architecture, in order."""
-    sizes = [features, *[width] * depth, 1]
-    pairs = {
-        f"network.{2 * i}": (fan_out, fan_in) for i, (fan_in, fan_out) in enumerate(pairwise(sizes))
-    }
-    return {
-        f"{name}.{kind}": pair if kind == "weight" else pair[:1]
-        for name, pair in pairs.items()
-        for kind in ("weight", "bias")
-    }
 
 
 def _load_json(text: str, line: int) -> Any:
@@ -219,17 +244,16 @@ def _read_weights(text: str, line: int) -> dict[str, NDArray[np.float32]]:
 def _check_weights(values: dict[str, Any], line: int) -> dict[str, NDArray[np.float32]]:
     """The entries of a JSON object as arrays, layer by layer."""
     weights = {}
-    layers = len(values) // 2
-    for index in range(layers):
-        for kind, dimensions in (("weight", 2), ("bias", 1)):
-            name = f"network.{2 * index}.{kind}"
+    names = layer_names(len(values) // 2)
+    for weight, bias in names:
+        for name, dimensions in ((weight, 2), (bias, 1)):
             if name not in values:
                 raise PromptError(f"line {line}: {name} is missing.")
             weights[name] = numbers(values[name], dimensions, name, line)
     unknown = [name for name in values if name not in weights]
     if unknown or not weights:
         raise PromptError(
-            f"line {line}: '{(unknown or [''])[0][:40]}' is no weight of a network of {layers} layers."
+            f"line {line}: '{(unknown or [''])[0][:40]}' is no weight of a network of {len(names)} layers."
         )
     _check_chain(weights, line)
     return weights
@@ -239,48 +263,66 @@ def _check_chain(weights: dict[str, NDArray[np.float32]], line: int) -> None:
     """Raises `PromptError` unless each layer takes what the one before it gives, and the last gives one logit."""
     before: int | None = None
     for name, array in weights.items():
-        if name.endswith("weight"):
-            if before is not None and array.shape[1] != before:
+        if array.ndim == 1:  # a bias
+            if len(array) != before:
                 raise PromptError(
-                    f"line {line}: {name} takes {array.shape[1]} inputs, but the layer before gives {before}."
+                    f"line {line}: {name} has {len(array)} numbers for {before} neurons."
                 )
-            before = array.shape[0]
-        elif array.shape[0] != before:
+            continue
+        fan_out, fan_in = array.shape
+        if before not in (None, fan_in):
             raise PromptError(
-                f"line {line}: {name} has {array.shape[0]} numbers for {before} neurons."
+                f"line {line}: {name} takes {fan_in} inputs, but the layer before gives {before}."
             )
+        before = fan_out
     if before != 1:
         raise PromptError(f"line {line}: the last layer gives {before} outputs; it must give 1.")
 
 
 def _read_signature(
-    line: int, text: str, depth: int, width: int
+    line: int, text: str, architecture: Architecture
 ) -> dict[int, dict[str, NDArray[np.float32]]]:
-    """The signature's blocks, one a Linear layer."""
-    layers: dict[int, dict[str, NDArray[np.float32]]] = {}
-    current: dict[str, NDArray[np.float32]] | None = None
+    """The signature's blocks, one per Linear layer."""
+    layers = architecture.layers
+    blocks: dict[int, dict[str, NDArray[np.float32]]] = {}
     for number, row in enumerate(text.split("\n"), line):
-        if row.startswith("### "):
-            if row[4:] != str(2 * len(layers)):
+        if row.startswith("### ") and len(blocks) < len(layers):
+            module = layers[len(blocks)].module
+            if row[4:] != str(module):
                 raise PromptError(
-                    f"line {number}: '### {2 * len(layers)}' must come here, not '{row[:20]}'."
+                    f"line {number}: '### {module}' must come here, not '{row[:20]}'."
                 )
-            current = layers.setdefault(2 * len(layers), {})
+            blocks[module] = {}
         elif row.strip():
-            name, colon, rest = row.partition(": ")
-            if current is None or not colon or not name.isidentifier() or name in current:
-                raise PromptError(f"line {number}: '{row[:40]}' is no line of a signature.")
-            values = _load_json(f"[{rest}]", number)
-            nested = bool(values) and isinstance(values[0], list)
-            array = numbers(values, 2 if nested else 1, name, number)
-            neurons = width if len(layers) <= depth else 1
-            if len(array) != neurons:
-                raise PromptError(
-                    f"line {number}: {name} describes {len(array)} neurons; the layer has {neurons}."
-                )
-            current[name] = array
-    if len(layers) != depth + 1:
+            if not blocks:
+                raise _stray_line(row, number)
+            layer = layers[len(blocks) - 1]
+            name, values = _read_profile(row, number, layer)
+            if name in blocks[layer.module]:
+                raise _stray_line(row, number)
+            blocks[layer.module][name] = values
+    if len(blocks) != len(layers):
         raise PromptError(
-            f"line {line}: the signature has {len(layers)} layers; the network has {depth + 1}."
+            f"line {line}: the signature has {len(blocks)} layers; the network has {len(layers)}."
         )
-    return layers
+    return blocks
+
+
+def _read_profile(row: str, number: int, layer: Layer) -> tuple[str, NDArray[np.float32]]:
+    """The method and the numbers of one line of a layer's block."""
+    name, colon, rest = row.partition(": ")
+    if not colon or not name.isidentifier():
+        raise _stray_line(row, number)
+    values = _load_json(f"[{rest}]", number)
+    nested = bool(values) and isinstance(values[0], list)
+    array = numbers(values, 2 if nested else 1, name, number)
+    if len(array) != layer.fan_out:
+        raise PromptError(
+            f"line {number}: {name} describes {len(array)} neurons; the layer has {layer.fan_out}."
+        )
+    return name, array
+
+
+def _stray_line(row: str, number: int) -> PromptError:
+    """What is raised of a line between the lines of a signature."""
+    return PromptError(f"line {number}: '{row[:40]}' is no line of a signature.")

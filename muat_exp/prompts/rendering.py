@@ -9,11 +9,15 @@ from muat_exp.config.groups import Config
 from muat_exp.config.identity import config_signature
 from muat_exp.dataset.schema import ARRAYS
 from muat_exp.prompts.columns import metadata, metrics_column, signature_column, weights_column
-from muat_exp.prompts.templates import PromptRenderer, Shape
+from muat_exp.prompts.templates import PromptRenderer
 from muat_exp.prompts.tokens import load_counter
 from muat_exp.signatures.methods import method_columns
+from muat_exp.subjects.architecture import Architecture, recorded_architecture
 
 _PARTS = ("prompt", "completion", "text")
+# The JSON columns of weights and signatures, and the columns of `subjects` that they show.
+_WEIGHTS = {"improved_model_weights": "weights", "degraded_model_weights": "degraded_weights"}
+_SIGNATURES = {"improved_signature": "signature", "degraded_signature": "degraded_signature"}
 
 
 def prompt_schema(config: Config) -> pa.Schema:
@@ -36,14 +40,13 @@ class Renderer:
         self.prompts = PromptRenderer(
             list(self.patterns.values()),
             self.methods,
-            patterns.sequence_length,
             patterns.vocab_size,
             config.dataset.style,
         )
         self.counter = load_counter(config.dataset.tokenizer)
 
     def table(self, records: pa.Table) -> tuple[pa.Table, dict[str, list[int]]]:
-        """The `prompts` rows of some `subjects` rows, and each task's tokens a text where there is a tokenizer."""
+        """The `prompts` rows of some `subjects` rows, and the tokens of each task's texts where there is a tokenizer."""
         arrays = {
             name: records[name].combine_chunks() for name in ARRAYS if name in records.column_names
         }
@@ -60,47 +63,60 @@ class Renderer:
 
     def row(self, record: Mapping[str, Any], arrays: Mapping[str, Any]) -> dict[str, Any]:
         """One example's columns by name."""
+        architecture = recorded_architecture(record, self.config)
         row = {
             "example_id": record["example_id"],
-            "metadata": metadata(record, self.config, self.identity),
+            "metadata": metadata(record, architecture, self.config, self.identity),
         }
         for task in self.config.dataset.tasks:
-            texts = self.texts(task, record, arrays)
-            row |= {
-                f"{task}_{part}": text
-                for part, text in zip(_PARTS, (*texts, "".join(texts)), strict=True)
-            }
-        return row | {
-            name: self.column(name, record, arrays) for name in self.config.dataset.columns
-        }
+            texts = self.texts(task, record, architecture, arrays)
+            parts = zip(_PARTS, (*texts, "".join(texts)), strict=True)
+            row |= {f"{task}_{part}": text for part, text in parts}
+        for name in self.config.dataset.columns:
+            row[name] = self.column(name, record, architecture, arrays)
+        return row
 
     def texts(
-        self, task: str, record: Mapping[str, Any], arrays: Mapping[str, Any]
+        self,
+        task: str,
+        record: Mapping[str, Any],
+        architecture: Architecture,
+        arrays: Mapping[str, Any],
     ) -> tuple[str, str]:
-        """One task's prompt and completion."""
-        shape = Shape(record["num_layers"], record["neurons_per_layer"], record["activation"])
-        selected = [self.patterns[name] for name in record["selected_patterns"]]
-        if task == "classification":
-            prompt = self.prompts.classification(shape, arrays["weights"], arrays["signature"])
-            return prompt, self.prompts.names_of(selected)
-        prompt = self.prompts.modification(
-            shape, arrays["degraded_weights"], arrays["degraded_signature"], selected
-        )
-        return prompt, self.prompts.weights(shape, arrays["weights"])
+        """One prompt and completion, of the kind that `dataset.tasks` calls `task`.
 
-    def column(self, name: str, record: Mapping[str, Any], arrays: Mapping[str, Any]) -> str:
-        """One of the optional JSON columns."""
+        Raises:
+            ValueError: there is no such kind.
+        """
+        selected = [self.patterns[name] for name in record["selected_patterns"]]
+        improved = arrays["weights"]
+        if task == "classification":
+            prompt = self.prompts.classification(architecture, improved, arrays["signature"])
+            return prompt, self.prompts.names_of(selected)
+        if task == "modification":
+            prompt = self.prompts.modification(
+                architecture, arrays["degraded_weights"], arrays["degraded_signature"], selected
+            )
+            return prompt, self.prompts.weights(architecture, improved)
+        raise ValueError(f"'{task}' is no kind of prompt")
+
+    def column(
+        self,
+        name: str,
+        record: Mapping[str, Any],
+        architecture: Architecture,
+        arrays: Mapping[str, Any],
+    ) -> str:
+        """One of the optional JSON columns.
+
+        Raises:
+            ValueError: there is no such column.
+        """
         if name == "training_metrics":
             return metrics_column(record, arrays["history"].reshape(-1, 4))
-        degraded = name.startswith("degraded")
-        weights = name.endswith("weights")
-        if weights:
-            return weights_column(
-                record, self.config, arrays["degraded_weights" if degraded else "weights"]
-            )
-        return signature_column(
-            record,
-            self.config,
-            arrays["degraded_signature" if degraded else "signature"],
-            self.methods,
-        )
+        if name in _WEIGHTS:
+            return weights_column(architecture, self.config, arrays[_WEIGHTS[name]])
+        if name in _SIGNATURES:
+            signature = arrays[_SIGNATURES[name]]
+            return signature_column(architecture, self.config, signature, self.methods)
+        raise ValueError(f"'{name}' is no column of JSON")

@@ -1,20 +1,22 @@
 """Prompts: a subject's arrays as the text that an interpreter reads, in the shape of the published dataset.
 
 Sections in this order (style `separate`): architecture, weights, signature, task. Numbers have six decimals: weights as
-one JSON object, indented, one number a line, `network.<i>.weight` (out x in) and `network.<i>.bias` for i = 0, 2, 4, ...;
-signatures as a `### <i>` block a layer, one line a method, one bracketed list a neuron where a method has several numbers.
+one JSON object, indented, one number per line, `network.<i>.weight` (out x in) and `network.<i>.bias` for i = 0, 2, 4, ...;
+signatures as one `### <i>` block per layer, one line per method, one bracketed list per neuron where a method has several
+numbers. Hidden layers of one width are written as "3 hidden layers of 10 neurons", others with all widths in order: "3
+hidden layers of 10, 7, 4 neurons".
 Style `interwoven` has one section of layers in the place of these two: in each `### <i>` block the layer's own JSON object
 comes before its lines of signature.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from muat_exp.kernels.text import write_object, write_subject
+from muat_exp.kernels.text import Labels, Sections, write_object, write_subject
 from muat_exp.sequences.patterns import Pattern
+from muat_exp.subjects.architecture import Architecture
 
 _CLASSIFICATION = "Which patterns does this model classify as positive?"
 _MODIFICATION = (
@@ -23,18 +25,19 @@ _MODIFICATION = (
 )
 
 
-@dataclass(frozen=True)
-class Shape:
-    """Hidden layers, neurons in each, and the name of their activation."""
-
-    num_layers: int
-    neurons: int
-    activation: str
-
-
 def _as_bytes(text: str) -> NDArray[np.uint8]:
     """UTF-8 bytes of a text."""
     return np.frombuffer(text.encode(), np.uint8)
+
+
+def _spell_architecture(architecture: Architecture) -> str:
+    """Hidden layers, their neurons and their activation, as the parser reads them."""
+    same = len(set(architecture.widths)) == 1
+    widths = architecture.widths[:1] if same else architecture.widths
+    neurons = ", ".join(map(str, widths))
+    return (
+        f"{architecture.num_layers} hidden layers of {neurons} neurons, {architecture.activation}"
+    )
 
 
 class PromptRenderer:
@@ -43,7 +46,6 @@ class PromptRenderer:
     Args:
         patterns: the enabled patterns, all listed in the task section.
         methods: the signature's methods and their columns, in order.
-        features: inputs of a subject, the sequence length.
         vocab_size: number of tokens.
         style: separate or interwoven.
     """
@@ -52,18 +54,18 @@ class PromptRenderer:
         self,
         patterns: Sequence[Pattern],
         methods: Sequence[tuple[str, int]],
-        features: int,
         vocab_size: int,
         style: str = "separate",
     ) -> None:
-        self.features = features
         self.vocab_size = vocab_size
         self.interwoven = style == "interwoven"
         self.letters = f"A = 0 to {chr(ord('A') + vocab_size - 1)} = {vocab_size - 1}"
         labels = [f"{name}: " for name, _ in methods]
-        self.names = _as_bytes("".join(labels))
-        self.name_starts = np.cumsum([0, *map(len, labels)])
-        self.columns = np.array([columns for _, columns in methods])
+        self.labels = Labels(
+            text=_as_bytes("".join(labels)),
+            starts=np.cumsum([0, *map(len, labels)]),
+            columns=np.array([columns for _, columns in methods]),
+        )
         self.section = "Layers" if self.interwoven else "Weights"
         self.between = _as_bytes("\n## Signature\n")
         self.question = self.task(_CLASSIFICATION, patterns)
@@ -76,7 +78,7 @@ class PromptRenderer:
 
     def render(
         self,
-        shape: Shape,
+        architecture: Architecture,
         parameters: NDArray[np.float32],
         signature: NDArray[np.float32],
         task: NDArray[np.uint8],
@@ -84,40 +86,44 @@ class PromptRenderer:
         """A prompt about one network.
 
         Args:
-            shape: its architecture.
+            architecture: its shape.
             parameters: float32 `(parameters,)`, each Linear's weight (out, in) and bias in turn.
-            signature: float32 `(num_layers * neurons + 1, columns)`.
-            task: its end, as `task` makes it.
+            signature: float32 `(neurons, columns)`, neurons layer by layer, the logit last.
+            task: the prompt's end, as `task` makes it.
         """
+        tokens = f"{architecture.features} tokens of {self.vocab_size} ({self.letters})"
         header = (
-            f"## Architecture\n{shape.num_layers} hidden layers of {shape.neurons} neurons, {shape.activation}; "
-            f"input: {self.features} tokens of {self.vocab_size} ({self.letters}), output: 1 logit\n\n## {self.section}\n"
+            f"## Architecture\n{_spell_architecture(architecture)}; "
+            f"input: {tokens}, output: 1 logit\n\n## {self.section}\n"
         )
+        sections = Sections(_as_bytes(header), self.between, task)
         text = write_subject(
-            parameters, signature, self.features, shape.num_layers, shape.neurons, self.interwoven, _as_bytes(header),
-            self.between, self.names, self.name_starts, self.columns, task,
-        )  # fmt: skip
+            parameters, architecture.table, signature, self.interwoven, sections, self.labels
+        )
         return text.tobytes().decode()  # type: ignore[no-any-return]
 
     def classification(
-        self, shape: Shape, improved: NDArray[np.float32], signature: NDArray[np.float32]
+        self,
+        architecture: Architecture,
+        improved: NDArray[np.float32],
+        signature: NDArray[np.float32],
     ) -> str:
         """The prompt that asks for the patterns of an improved network."""
-        return self.render(shape, improved, signature, self.question)
+        return self.render(architecture, improved, signature, self.question)
 
     def modification(
         self,
-        shape: Shape,
+        architecture: Architecture,
         degraded: NDArray[np.float32],
         signature: NDArray[np.float32],
         selected: Sequence[Pattern],
     ) -> str:
         """The prompt that asks for better weights of a degraded network."""
-        return self.render(shape, degraded, signature, self.task(_MODIFICATION, selected))
+        return self.render(architecture, degraded, signature, self.task(_MODIFICATION, selected))
 
-    def weights(self, shape: Shape, parameters: NDArray[np.float32]) -> str:
+    def weights(self, architecture: Architecture, parameters: NDArray[np.float32]) -> str:
         """A network's weights alone, as the JSON object that answers a modification prompt."""
-        text = write_object(parameters, self.features, shape.num_layers, shape.neurons).tobytes()
+        text = write_object(parameters, architecture.table).tobytes()
         return text.decode().rstrip("\n")  # type: ignore[no-any-return]
 
     @staticmethod

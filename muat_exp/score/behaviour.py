@@ -5,14 +5,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from muat_exp.config.groups import ACTIVATIONS
 from muat_exp.dataset.reading import Subjects
 from muat_exp.errors import DatasetError
 from muat_exp.evaluation.benchmark_set import LabelGroups
 from muat_exp.executors.threads import Workers
 from muat_exp.kernels import training as kernels
-from muat_exp.prompts.parsing import shapes
+from muat_exp.subjects.activations import ACTIVATIONS
+from muat_exp.subjects.architecture import recorded_architecture, recorded_networks
 from muat_exp.subjects.population import Population
+from muat_exp.subjects.shapes import DEPTH_LIMITS, WIDTH_LIMITS
 
 BATCH = 256  # networks measured at a time
 _DECIMALS = 6  # of a weight in a prompt: all networks are taken as prompts show them
@@ -24,7 +25,7 @@ _COLUMNS = (
     "neurons_per_layer",
     "activation",
 )
-_LARGEST = {"num_layers": 64, "neurons_per_layer": 256}
+_LIMITS = {"num_layers": DEPTH_LIMITS, "neurons_per_layer": WIDTH_LIMITS}
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,8 @@ class Behaviour:
 
     def put(self, rows: NDArray[np.int64], part: "Behaviour") -> None:
         """Takes over the behaviour of some networks."""
-        self.accuracy[rows], self.others[rows] = part.accuracy, part.others
+        self.accuracy[rows] = part.accuracy
+        self.others[rows] = part.others
 
     def change(self, other: "Behaviour") -> NDArray[np.float64]:
         """Mean absolute difference of the responses to the other patterns, `(N,)`; NaN where there are none."""
@@ -73,71 +75,68 @@ class Bench:
         self.groups = groups
         self.workers = workers
         self.folder = subjects.folder
-        self.features = subjects.config.patterns.sequence_length
-        missing = [
-            name
-            for name in (*_COLUMNS, "weights", "degraded_weights")
-            if name not in self.table.column_names
-        ]
-        if missing:
-            raise DatasetError(f"{self.folder}: the subjects have no column {missing[0]}.")
-        self.depths, self.widths = (
-            self.sizes(name) for name in ("num_layers", "neurons_per_layer")
-        )
-        self.kinds = self.places("activation", ACTIVATIONS)
-        self.enabled = enabled = subjects.config.patterns.enabled
+        self.config = subjects.config
+        for name in (*_COLUMNS, "weights", "degraded_weights"):
+            if name not in self.table.column_names:
+                raise DatasetError(f"{self.folder}: the subjects have no column {name}.")
+        self.records = self.table.select(_COLUMNS)
+        for name in _LIMITS:
+            self._check_sizes(name)
+        self._check_activations()
         self.targets = self.table["target_pattern"].to_pylist()
-        self.selected = np.zeros((len(self.depths), len(enabled)), np.bool_)  # (N, P)
+        self.enabled = self.config.patterns.enabled
+        self.selected = self._selected_patterns()
+
+    def _check_sizes(self, name: str) -> None:
+        """Raises `DatasetError` unless a column has numbers of layers or neurons."""
+        low, high = _LIMITS[name]
+        for row, value in enumerate(self.table[name].to_pylist(), 1):
+            if not isinstance(value, int) or not low <= value <= high:
+                raise DatasetError(
+                    f"{self.folder}: {name} of row {row} is {value!r}; it must be {low} to {high}."
+                )
+
+    def _check_activations(self) -> None:
+        """Raises `DatasetError` unless every subject has an activation of this program."""
+        names = ", ".join(ACTIVATIONS)
+        for row, value in enumerate(self.table["activation"].to_pylist(), 1):
+            if value not in ACTIVATIONS:
+                raise DatasetError(
+                    f"{self.folder}: activation of row {row} is {value!r}; "
+                    f"it must be one of {names}."
+                )
+
+    def _selected_patterns(self) -> NDArray[np.bool_]:
+        """Which enabled patterns each subject learned to call positive, `(N, P)`."""
+        selected = np.zeros((self.table.num_rows, len(self.enabled)), np.bool_)
         for row, names in enumerate(self.table["selected_patterns"].to_pylist()):
             for name in names or ():
-                if name not in enabled:
+                if name not in self.enabled:
                     raise DatasetError(
-                        f"{self.folder}: row {row + 1} has the pattern '{name}', which is not enabled."
+                        f"{self.folder}: row {row + 1} has the pattern '{name}', "
+                        "which is not enabled."
                     )
-                self.selected[row, enabled.index(name)] = True
-
-    def sizes(self, name: str) -> NDArray[np.int64]:
-        """A column of numbers of layers or neurons."""
-        values = self.table[name].to_pylist()
-        for row, value in enumerate(values):
-            if not isinstance(value, int) or not 1 <= value <= _LARGEST[name]:
-                raise DatasetError(
-                    f"{self.folder}: {name} of row {row + 1} is {value!r}; it must be 1 to {_LARGEST[name]}."
-                )
-        return np.array(values, np.int64)
-
-    def places(self, name: str, allowed: tuple[str, ...]) -> NDArray[np.int64]:
-        """A column of names as their places among the allowed ones."""
-        values = self.table[name].to_pylist()
-        for row, value in enumerate(values):
-            if value not in allowed:
-                names = ", ".join(allowed)
-                raise DatasetError(
-                    f"{self.folder}: {name} of row {row + 1} is {value!r}; it must be one of {names}."
-                )
-        return np.array([allowed.index(value) for value in values], np.int64)
+                selected[row, self.enabled.index(name)] = True
+        return selected
 
     def shapes(self, row: int) -> dict[str, tuple[int, ...]]:
         """Shapes of one subject's weights by name."""
-        return shapes(int(self.depths[row]), int(self.widths[row]), self.features)
+        [record] = self.records.slice(row, 1).to_pylist()
+        return recorded_architecture(record, self.config).shapes
 
     def stored(self, name: str) -> Behaviour:
         """The behaviour of all stored networks: of `weights` or `degraded_weights`."""
-        parts = []
-        for start in range(0, len(self.depths), BATCH):
-            rows = np.arange(start, min(len(self.depths), start + BATCH))
+        accuracies = []
+        others = []
+        count = self.table.num_rows
+        for start in range(0, count, BATCH):
+            rows = np.arange(start, min(count, start + BATCH))
             column = self.table.slice(start, BATCH)[name]
-            parts.append(
-                self.measure(
-                    rows, [weights.values.to_numpy(zero_copy_only=False) for weights in column]
-                )
-            )
-        return Behaviour(
-            *(
-                np.concatenate(arrays)
-                for arrays in zip(*((p.accuracy, p.others) for p in parts), strict=True)
-            )
-        )
+            weights = [row.values.to_numpy(zero_copy_only=False) for row in column]
+            part = self.measure(rows, weights)
+            accuracies.append(part.accuracy)
+            others.append(part.others)
+        return Behaviour(np.concatenate(accuracies), np.concatenate(others))
 
     def measure(self, rows: NDArray[np.int64], weights: list[NDArray[np.float32]]) -> Behaviour:
         """The behaviour of networks with the shapes of some subjects and these flat weights.
@@ -145,41 +144,28 @@ class Bench:
         Raises:
             DatasetError: weights do not fit their shape, or the benchmark set lacks a label for a subject's task.
         """
-        depths = self.depths[rows]
-        widths = self.widths[rows]
-        counts = np.array(
-            [
-                kernels.parameter_count(*shape, self.features)
-                for shape in zip(depths, widths, strict=True)
-            ]
-        )
-        for row, expected, flat in zip(rows, counts, weights, strict=True):
+        shapes = Population(recorded_networks(self.records.take(rows), self.config))
+        for row, expected, flat in zip(rows, np.diff(shapes.offsets), weights, strict=True):
             if len(flat) != expected:
                 raise DatasetError(
-                    f"{self.folder}: row {row + 1} has {len(flat)} weights; its shape needs {expected}."
+                    f"{self.folder}: row {row + 1} has {len(flat)} weights; "
+                    f"its shape needs {expected}."
                 )
-        flat = np.round(np.concatenate(weights).astype(np.float64), _DECIMALS).astype(np.float32)
-        offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-        return self.behave(
-            rows, Population(self.features, depths, widths, self.kinds[rows], flat, offsets)
-        )
+        shown = np.round(np.concatenate(weights).astype(np.float64), _DECIMALS)
+        return self.behave(rows, shapes.with_parameters(shown.astype(np.float32)))
 
     def behave(self, rows: NDArray[np.int64], population: Population) -> Behaviour:
         """Runs a population on the benchmark set."""
         groups = self.groups
-        shares = np.empty((len(rows), len(self.groups.sizes)))
+        shares = np.empty((len(rows), len(groups.sizes)))
 
         def kernel(chunk: NDArray[np.int64]) -> None:
-            kernels.respond(
-                population.depths, population.widths, population.kinds, population.parameters, population.offsets,
-                groups.tokens, groups.starts, chunk, shares,
-            )  # fmt: skip
+            kernels.respond(population.networks, groups.tokens, groups.starts, chunk, shares)
 
         self.workers.over(np.arange(len(rows)), kernel)
         positives = np.rint(shares * groups.sizes)  # (rows, G) sequences called positive
-        own = (
-            self.selected[rows].astype(np.int64) @ groups.labels.T > 0
-        )  # (rows, G) groups of the network's own task
+        shared = self.selected[rows].astype(np.int64) @ groups.labels.T
+        own = shared > 0  # (rows, G) groups of the network's own task
         labels = groups.labels.astype(np.float64)
         with np.errstate(divide="ignore", invalid="ignore"):
             hits = (positives * own).sum(axis=1) / (groups.sizes * own).sum(axis=1)

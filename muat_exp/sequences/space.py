@@ -1,4 +1,4 @@
-"""Token sequences and the space they come from: letters, members of the patterns, and what the kernels read of both."""
+"""Token sequences and their space: letters, members of patterns, what the kernels read."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -7,12 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muat_exp.kernels import rules
-from muat_exp.sequences.patterns import Pattern, draw_weights
+from muat_exp.sequences.alphabet import ALPHABET
+from muat_exp.sequences.patterns import Pattern
 
 _ENUMERABLE = 4_000_000  # sequences in a space that is searched exhaustively
-_TABLED = (
-    1 << 16
-)  # members of a pattern that are kept as a table; larger patterns are drawn by construction
+_TABLED = 1 << 16  # members of a pattern kept as a table; larger patterns are drawn by construction
+_LARGEST_SIZE = 1 << 62  # larger ones are as good as endless
+_FIRST_LETTER = ord(ALPHABET[0])
 
 
 class SpaceArrays(NamedTuple):
@@ -23,9 +24,11 @@ class SpaceArrays(NamedTuple):
         rules, tokens: int64 `(P,)`, the patterns' rules and their token parameters.
         sizes: int64 `(P,)`, members of each pattern, capped at 2^62.
         table: uint8 `(rows, L)`, the members of all tabled patterns.
-        table_start, table_count: int64 `(P,)`, each pattern's rows of the table; count 0 where it is not tabled.
-        weights: float64, all patterns' cumulative draw weights one after another.
-        weight_start: int64 `(P + 1,)`.
+        table_start, table_count: int64 `(P,)`, each pattern's rows of the table; count 0 where it
+            is not tabled.
+        choices: float64, all patterns' `Pattern.choices` one after another.
+        choice_start: int64 `(P + 1,)`, where each pattern's choices begin, and where the last one's
+            end.
     """
 
     vocabulary: int
@@ -35,8 +38,8 @@ class SpaceArrays(NamedTuple):
     table: NDArray[np.uint8]
     table_start: NDArray[np.int64]
     table_count: NDArray[np.int64]
-    weights: NDArray[np.float64]
-    weight_start: NDArray[np.int64]
+    choices: NDArray[np.float64]
+    choice_start: NDArray[np.int64]
 
 
 def encode(sequences: Sequence[str]) -> NDArray[np.uint8]:
@@ -45,7 +48,8 @@ def encode(sequences: Sequence[str]) -> NDArray[np.uint8]:
     >>> encode(["ABC"]).tolist()
     [[0, 1, 2]]
     """
-    return np.array([list(sequence.encode("ascii")) for sequence in sequences], np.uint8) - ord("A")
+    letters = [list(sequence.encode("ascii")) for sequence in sequences]
+    return np.array(letters, np.uint8) - _FIRST_LETTER
 
 
 def decode(tokens: NDArray[np.uint8]) -> list[str]:
@@ -54,23 +58,28 @@ def decode(tokens: NDArray[np.uint8]) -> list[str]:
     >>> decode(np.array([[0, 1, 2]], np.uint8))
     ['ABC']
     """
-    return [bytes(row).decode("ascii") for row in np.asarray(tokens, np.uint8) + ord("A")]
+    return [bytes(row).decode("ascii") for row in np.asarray(tokens, np.uint8) + _FIRST_LETTER]
 
 
 def matches(pattern: Pattern, tokens: NDArray[np.integer]) -> NDArray[np.bool_]:
     """Whether each sequence of an integer array `(n, L)` satisfies the pattern: bool `(n,)`."""
-    return rules.match_rows(pattern.rule, pattern.token, np.ascontiguousarray(tokens))  # type: ignore[no-any-return]
+    rows = np.ascontiguousarray(tokens)
+    return rules.match_rows(pattern.rule, pattern.token, rows)  # type: ignore[no-any-return]
 
 
 def members(pattern: Pattern) -> NDArray[np.uint8]:
     """All members of a pattern, `(size, L)`, in lexicographic order.
 
-    Small spaces are searched exhaustively. In larger ones members are drawn until all of the known number are found,
-    which suits patterns of up to `_TABLED` members.
+    Small spaces are searched exhaustively. In larger ones members are drawn until all of the known
+    number are found, which suits patterns of up to `_TABLED` members.
     """
-    if pattern.vocab_size**pattern.length <= _ENUMERABLE:
-        return rules.match_space(pattern.rule, pattern.token, pattern.vocab_size, pattern.length)  # type: ignore[no-any-return]
-    found = np.empty((0, pattern.length), np.uint8)
+    vocabulary = pattern.vocab_size
+    length = pattern.length
+    if vocabulary**length <= _ENUMERABLE:
+        return rules.match_space(  # type: ignore[no-any-return]
+            pattern.rule, pattern.token, vocabulary, length
+        )
+    found = np.empty((0, length), np.uint8)
     key = 0
     while len(found) < pattern.size:
         more = draw_members(pattern, 4 * pattern.size, key)
@@ -87,26 +96,33 @@ def draw_members(pattern: Pattern, count: int, key: int) -> NDArray[np.uint8]:
         pattern.length,
         pattern.rule,
         pattern.token,
-        np.array(draw_weights(pattern)),
+        np.array(pattern.choices),
         count,
     )
 
 
 def space_arrays(patterns: Sequence[Pattern]) -> SpaceArrays:
     """The arrays that the kernels read of these patterns' space."""
-    tables = [
-        members(p) if p.size <= _TABLED else np.empty((0, p.length), np.uint8) for p in patterns
-    ]
+    tables = [_table(pattern) for pattern in patterns]
     counts = np.array([len(table) for table in tables], np.int64)
-    weights = [np.array(draw_weights(p)) for p in patterns]
+    choices = [np.array(pattern.choices) for pattern in patterns]
+    choice_counts = [len(shares) for shares in choices]
+    sizes = [min(pattern.size, _LARGEST_SIZE) for pattern in patterns]
     return SpaceArrays(
         vocabulary=patterns[0].vocab_size,
-        rules=np.array([p.rule for p in patterns], np.int64),
-        tokens=np.array([p.token for p in patterns], np.int64),
-        sizes=np.array([min(p.size, 1 << 62) for p in patterns], np.int64),
+        rules=np.array([pattern.rule for pattern in patterns], np.int64),
+        tokens=np.array([pattern.token for pattern in patterns], np.int64),
+        sizes=np.array(sizes, np.int64),
         table=np.concatenate(tables),
         table_start=np.cumsum(counts) - counts,
         table_count=counts,
-        weights=np.concatenate(weights),
-        weight_start=np.cumsum([0, *map(len, weights)]).astype(np.int64),
+        choices=np.concatenate(choices),
+        choice_start=np.cumsum([0, *choice_counts]).astype(np.int64),
     )
+
+
+def _table(pattern: Pattern) -> NDArray[np.uint8]:
+    """The members of a pattern that is small enough to be kept as a table; none of a larger one."""
+    if pattern.size <= _TABLED:
+        return members(pattern)
+    return np.empty((0, pattern.length), np.uint8)

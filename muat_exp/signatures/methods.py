@@ -1,87 +1,143 @@
-"""The signature methods, and the signatures of a population."""
+"""The registry of signature methods: what each takes of a neuron's values on the probe set.
 
-import numpy as np
-from numpy.typing import NDArray
+`kernels.profiles` holds their compiled forms and takes their codes from here: a method's place in
+`METHODS`, which nothing else may rely on. Pure Python without arrays, so that a wrong configuration
+is refused at once.
+"""
 
-from muat_exp.config.groups import METHODS, SignatureConfig
-from muat_exp.kernels import profiles
-from muat_exp.signatures.probe_set import ProbeSet
-from muat_exp.subjects.population import Population
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
 
-_METHOD_CODES = {name: getattr(profiles, name.upper()) for name in METHODS}
+from muat_exp.errors import ConfigurationError
 
 
-def method_columns(config: SignatureConfig, patterns: int) -> list[tuple[str, int]]:
-    """Each method and its numbers a neuron, in the order of the signature's columns.
+class MethodSettings(Protocol):
+    """The keys of `signature` that methods depend on."""
 
-    Of a neuron's values on the probes (or of the layer's, for pca and svd), in float64:
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """Names out of `METHODS`, in the order of the signature's columns."""
 
-    - mean, std, min, max: of the values; std is the population's.
-    - sparsity: share of values at most 0.
-    - entropy: Shannon entropy in nats of a histogram of `bins` equal bins from min to max; 0 for a constant neuron.
-    - pca: the neuron's loadings on the layer's first `components` principal components; svd: the same without centring.
-      The largest |loading| of a component is positive. Components with an eigenvalue of at most 1e-10 of the first, and
-      those beyond the layer's neurons, are 0: so is all of a dead layer.
-    - clustering: `n_clusters` ascending centres of k-means on the values (Lloyd from quantiles); equal for a constant neuron.
-    - fourier: amplitudes |sum of v_j exp(-2 pi i k j / n)| / n of the centred values in the order of the probes, for
-      k = 1 to `n_frequencies`; 0 for a constant neuron.
-    - pattern_wise: mean over the probes of each enabled pattern; 0 for a pattern without probes.
+    @property
+    def components(self) -> int:
+        """Components that pca and svd keep of each layer."""
 
+    @property
+    def n_frequencies(self) -> int:
+        """Frequencies that fourier keeps."""
+
+    @property
+    def n_clusters(self) -> int:
+        """Centres that clustering finds."""
+
+    @property
+    def bins(self) -> int:
+        """Bins of the histogram that entropy is taken of."""
+
+    @property
+    def probes(self) -> int:
+        """Sequences in the probe set."""
+
+
+_Columns = Callable[[MethodSettings, int], int]
+_Check = Callable[[MethodSettings], None]
+
+
+def _one_column(settings: MethodSettings, patterns: int) -> int:
+    """One number per neuron."""
+    return 1
+
+
+def _no_requirement(settings: MethodSettings) -> None:
+    """For methods that any configuration suits."""
+
+
+def _check_frequencies(settings: MethodSettings) -> None:
+    """Raises `ConfigurationError` where there are too few probes for the frequencies."""
+    frequencies = settings.probes // 2
+    if settings.n_frequencies > frequencies:
+        raise ConfigurationError(
+            f"signature.n_frequencies is {settings.n_frequencies}; "
+            f"{settings.probes} probes have {frequencies} frequencies."
+        )
+
+
+@dataclass(frozen=True)
+class Method:
+    """One way to describe a neuron.
+
+    Attributes:
+        doc: the definition, of one neuron's values on the probes (or its layer's), in float64.
+        columns: how many numbers per neuron it has, of the settings and the number of enabled
+            patterns.
+        check: raises `ConfigurationError` where the settings do not suit it.
+    """
+
+    doc: str
+    columns: _Columns = _one_column
+    check: _Check = _no_requirement
+
+
+METHODS: dict[str, Method] = {
+    "mean": Method("mean of the values"),
+    "std": Method("standard deviation of the values, that of a population"),
+    "min": Method("smallest value"),
+    "max": Method("largest value"),
+    "sparsity": Method("share of values at most 0"),
+    "entropy": Method(
+        "Shannon entropy in nats of a histogram of `bins` equal bins from min to max; 0 for a "
+        "constant neuron",
+    ),
+    "pca": Method(
+        "the neuron's loadings on the layer's first `components` principal components; the largest "
+        "|loading| of a component is positive; components with an eigenvalue of at most 1e-10 of "
+        "the first, and those beyond the layer's neurons, are 0, as is all of a dead layer",
+        columns=lambda settings, patterns: settings.components,
+    ),
+    "svd": Method(
+        "as pca, without centring: loadings on the layer's first `components` right singular "
+        "vectors",
+        columns=lambda settings, patterns: settings.components,
+    ),
+    "clustering": Method(
+        "`n_clusters` ascending centres of k-means on the values (Lloyd from quantiles); equal for "
+        "a constant neuron",
+        columns=lambda settings, patterns: settings.n_clusters,
+    ),
+    "fourier": Method(
+        "amplitudes |sum of v_j exp(-2 pi i k j / n)| / n of the centred values in the order of "
+        "the probes, for k = 1 to `n_frequencies`; 0 for a constant neuron",
+        columns=lambda settings, patterns: settings.n_frequencies,
+        check=_check_frequencies,
+    ),
+    "pattern_wise": Method(
+        "mean over the probes of each enabled pattern; 0 for a pattern without probes",
+        columns=lambda settings, patterns: patterns,
+    ),
+}
+
+
+def method_code(name: str) -> int:
+    """The integer that stands for a method in the kernels."""
+    return tuple(METHODS).index(name)
+
+
+def method_columns(settings: MethodSettings, patterns: int) -> list[tuple[str, int]]:
+    """Each method and how many numbers per neuron it has, in the order of the signature's columns.
+
+    Args:
+        settings: the configuration's `signature` group.
+        patterns: how many patterns are enabled.
+
+    >>> from muat_exp.config.groups import SignatureConfig
     >>> method_columns(SignatureConfig(methods=("mean", "pca"), components=5), 14)
     [('mean', 1), ('pca', 5)]
     """
-    columns = {
-        "pca": config.components,
-        "svd": config.components,
-        "clustering": config.n_clusters,
-        "fourier": config.n_frequencies,
-        "pattern_wise": patterns,
-    }
-    return [(method, columns.get(method, 1)) for method in config.methods]
+    return [(name, METHODS[name].columns(settings, patterns)) for name in settings.methods]
 
 
-def _kernel_recipe(config: SignatureConfig, probes: ProbeSet) -> profiles.Recipe:
-    """The signature as its kernel takes it."""
-    methods, columns = zip(*method_columns(config, probes.patterns), strict=True)
-    turns = np.outer(np.arange(1, config.n_frequencies + 1), np.arange(len(probes.tokens))) / len(
-        probes.tokens
-    )
-    return profiles.Recipe(
-        np.array([_METHOD_CODES[method] for method in methods], np.int64),
-        np.array(columns, np.int64),
-        config.bins,
-        np.cos(2 * np.pi * turns),
-        np.sin(2 * np.pi * turns),
-        probes.origins,
-        probes.patterns,
-    )
-
-
-def profile(
-    config: SignatureConfig, population: Population, probes: ProbeSet, which: NDArray[np.int64]
-) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Signatures of the subjects of `which`.
-
-    Returns:
-        Flat float32 signatures, each `(neurons, columns)` row-major with the neurons layer by layer and the logit last,
-        and their offsets, int64 `(len(which) + 1,)`.
-    """
-    recipe = _kernel_recipe(config, probes)
-    offsets = np.concatenate(
-        [[0], np.cumsum(population.neurons[which] * recipe.columns.sum())]
-    ).astype(np.int64)
-    signatures = np.empty(offsets[-1], np.float32)
-    profiles.profile_subjects(
-        population.depths,
-        population.widths,
-        population.kinds,
-        population.parameters,
-        population.offsets,
-        which,
-        np.ascontiguousarray(probes.tokens.T.astype(np.float32)),
-        config.site == "activations",
-        recipe,
-        signatures,
-        offsets,
-    )
-    return signatures, offsets
+def check_methods(settings: MethodSettings) -> None:
+    """Raises `ConfigurationError` where the settings do not suit one of their methods."""
+    for name in settings.methods:
+        METHODS[name].check(settings)

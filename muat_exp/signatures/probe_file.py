@@ -13,10 +13,11 @@ import orjson
 
 from muat_exp.config.groups import PatternsConfig
 from muat_exp.errors import ProbeSetError
+from muat_exp.sequences.alphabet import ALPHABET, LENGTHS, VOCAB_SIZES
 from muat_exp.sequences.patterns import NAMES
 
-_LARGEST = 64 * 2**20  # bytes of a file of sequences
-_MOST = 2_000_000  # sequences in a file
+_MOST_BYTES = 64 * 2**20  # bytes of a file of sequences
+_MOST_SEQUENCES = 2_000_000  # sequences in a file
 
 
 @dataclass(frozen=True)
@@ -41,12 +42,12 @@ class ProbeFile:
         return orjson.dumps(asdict(self), option=orjson.OPT_INDENT_2)
 
     def check(self, patterns: PatternsConfig) -> None:
-        """Raises `ProbeSetError` where the probes are not of this space or of none of its enabled patterns."""
+        """Raises `ProbeSetError` unless the probes are of this space and its enabled patterns."""
         check_space(self.vocab_size, self.sequence_length, patterns)
-        for place, name in enumerate(self.patterns):
+        for index, name in enumerate(self.patterns):
             if name not in patterns.enabled:
                 raise ProbeSetError(
-                    f"patterns[{place}] is '{name}', which is not in patterns.enabled."
+                    f"patterns[{index}] is '{name}', which is not in patterns.enabled."
                 )
 
 
@@ -64,9 +65,9 @@ def read_file(path: Path) -> bytes:
     try:
         if not path.is_file():
             raise ProbeSetError("there is no such file.")
-        if path.stat().st_size > _LARGEST:
+        if path.stat().st_size > _MOST_BYTES:
             raise ProbeSetError(
-                f"the file has {path.stat().st_size} bytes; at most {_LARGEST} are read."
+                f"the file has {path.stat().st_size} bytes; at most {_MOST_BYTES} are read."
             )
         return path.read_bytes()
     except OSError as error:
@@ -77,7 +78,8 @@ def parse(content: bytes) -> ProbeFile:
     """A probe set from its file's content.
 
     Raises:
-        ProbeSetError: it is no probe set, a sequence is not of its space, or a pair of sequence and pattern stands twice.
+        ProbeSetError: it is no probe set, a sequence is not of its space, or a sequence stands for
+            a pattern twice.
     """
     names = ("vocab_size", "sequence_length", "sequences", "patterns")
     values = read_object(content, names, ("seed",))
@@ -88,11 +90,13 @@ def parse(content: bytes) -> ProbeFile:
         raise ProbeSetError(
             f"there are {len(sequences)} sequences, but {len(patterns)} patterns; each needs one."
         )
-    pairs: dict[tuple[str, str], int] = {}
-    for place, pair in enumerate(zip(sequences, patterns, strict=True)):
-        if pairs.setdefault(pair, place) != place:
+    first: dict[tuple[str, str], int] = {}
+    for index, pair in enumerate(zip(sequences, patterns, strict=True)):
+        if first.setdefault(pair, index) != index:
+            sequence, pattern = pair
             raise ProbeSetError(
-                f"sequences[{place}] '{pair[0]}' stands for {pair[1]} as sequences[{pairs[pair]}] does."
+                f"sequences[{index}] '{sequence}' stands for {pattern} "
+                f"as sequences[{first[pair]}] does."
             )
     seed = values.get("seed")
     if seed is not None and not _is_count(seed):
@@ -104,8 +108,8 @@ def read_object(
     content: bytes, required: Sequence[str], optional: Sequence[str] = ()
 ) -> dict[str, Any]:
     """A JSON object with these keys and no others."""
-    if len(content) > _LARGEST:
-        raise ProbeSetError(f"it has {len(content)} bytes; at most {_LARGEST} are read.")
+    if len(content) > _MOST_BYTES:
+        raise ProbeSetError(f"it has {len(content)} bytes; at most {_MOST_BYTES} are read.")
     try:
         values = orjson.loads(content)
     except orjson.JSONDecodeError as error:
@@ -118,7 +122,8 @@ def read_object(
     for name in values:
         if name not in required and name not in optional:
             raise ProbeSetError(
-                f"the key '{name[:40]}' is unknown; the keys are {', '.join([*required, *optional])}."
+                f"the key '{name[:40]}' is unknown; "
+                f"the keys are {', '.join([*required, *optional])}."
             )
     return values
 
@@ -130,7 +135,7 @@ def _is_count(value: Any) -> bool:
 
 def read_space(values: Mapping[str, Any]) -> tuple[int, int]:
     """Vocabulary size and sequence length."""
-    for name, low, high in (("vocab_size", 5, 26), ("sequence_length", 4, 20)):
+    for name, (low, high) in (("vocab_size", VOCAB_SIZES), ("sequence_length", LENGTHS)):
         if not _is_count(values[name]) or not low <= values[name] <= high:
             raise ProbeSetError(
                 f"{name} is {values[name]!r:.40}; it must be a whole number from {low} to {high}."
@@ -151,18 +156,19 @@ def check_space(vocabulary: int, length: int, patterns: PatternsConfig) -> None:
 def read_sequences(values: Mapping[str, Any], vocabulary: int, length: int) -> tuple[str, ...]:
     """The sequences of a file, at least two, all of its space."""
     sequences = values["sequences"]
-    if not isinstance(sequences, list) or not 2 <= len(sequences) <= _MOST:
-        raise ProbeSetError(f"sequences must be a list of 2 to {_MOST} sequences.")
-    letters = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ"[:vocabulary])
-    for place, sequence in enumerate(sequences):
+    if not isinstance(sequences, list) or not 2 <= len(sequences) <= _MOST_SEQUENCES:
+        raise ProbeSetError(f"sequences must be a list of 2 to {_MOST_SEQUENCES} sequences.")
+    letters = frozenset(ALPHABET[:vocabulary])
+    for index, sequence in enumerate(sequences):
         if (
             not isinstance(sequence, str)
             or len(sequence) != length
             or not letters.issuperset(sequence)
         ):
-            last = chr(ord("A") + vocabulary - 1)
+            last = ALPHABET[vocabulary - 1]
             raise ProbeSetError(
-                f"sequences[{place}] is {sequence!r:.40}; it must be {length} letters from A to {last}."
+                f"sequences[{index}] is {sequence!r:.40}; "
+                f"it must be {length} letters from A to {last}."
             )
     return tuple(sequences)
 
@@ -171,9 +177,9 @@ def read_names(key: str, names: Any) -> tuple[str, ...]:
     """A list of pattern names, repeats allowed."""
     if not isinstance(names, list):
         raise ProbeSetError(f"{key} must be a list of pattern names.")
-    for place, name in enumerate(names):
+    for index, name in enumerate(names):
         if not isinstance(name, str) or name not in NAMES:
             raise ProbeSetError(
-                f"{key}[{place}] is {name!r:.40}; the patterns are {', '.join(NAMES)}."
+                f"{key}[{index}] is {name!r:.40}; the patterns are {', '.join(NAMES)}."
             )
     return tuple(names)

@@ -20,7 +20,8 @@ class ProbeSet:
 
     Attributes:
         tokens: uint8 `(probes, L)`.
-        origins: int64 `(probes,)`, the pattern that each was drawn from, as an index into `patterns.enabled`.
+        origins: int64 `(probes,)`, indices into `patterns.enabled`: the pattern that each stands
+            for.
         patterns: number of enabled patterns.
         given: content of the file that they were read from; empty where they were drawn.
     """
@@ -46,16 +47,17 @@ def _read_probes(content: bytes, config: Config) -> ProbeSet:
     """A stored probe set.
 
     Raises:
-        ProbeSetError: it is none, does not fit the configured patterns, or is not the one that the configuration asks for.
+        ProbeSetError: it is no probe set, does not fit the configured patterns, or is not the one
+            that the configuration asks for.
     """
     file = parse(content)
     file.check(config.patterns)
     asked = config.signature.probe_set_sha256
     if asked and digest(content) != asked:
         raise ProbeSetError("it is not the probe set that signature.probe_set_sha256 stands for.")
-    places = {name: place for place, name in enumerate(config.patterns.enabled)}
-    origins = np.array([places[name] for name in file.patterns], np.int64)
-    probes = ProbeSet(encode(file.sequences), origins, len(places), content)
+    enabled = config.patterns.enabled
+    origins = np.array([enabled.index(name) for name in file.patterns], np.int64)
+    probes = ProbeSet(encode(file.sequences), origins, len(enabled), content)
     _check_members(probes, config)
     return probes
 
@@ -87,17 +89,17 @@ def dataset_probes(folder: Path, config: Config) -> ProbeSet:
 
 
 def given_probes(folder: Path, config: Config) -> ProbeSet | None:
-    """The probe set of a dataset that was made with a file of probes; None where the configuration draws or names its own.
+    """The probe set of a dataset that was made with a file of probes.
+
+    None where the configuration draws its own, or names a file.
 
     Raises:
         DatasetError: it is absent or wrong.
     """
     settings = config.signature
-    return (
-        dataset_probes(folder, config)
-        if settings.probe_set_sha256 and not settings.probe_set
-        else None
-    )
+    if settings.probe_set_sha256 and not settings.probe_set:
+        return dataset_probes(folder, config)
+    return None
 
 
 def run_probes(config: Config, space: SpaceArrays) -> ProbeSet:
@@ -116,17 +118,17 @@ def run_probes(config: Config, space: SpaceArrays) -> ProbeSet:
 
 
 def draw_probes(config: Config, space: SpaceArrays) -> ProbeSet:
-    """`signature.probes` sequences, evenly from the enabled patterns, from the probe set's own seed."""
-    key = random.generator_keys(config.signature.probe_seed, np.zeros(1, np.int64), random.PROBES)[
-        0
-    ]
+    """`signature.probes` sequences, evenly from the enabled patterns.
+
+    They follow from the probe set's own seed, so that runs of other seeds can share them.
+    """
+    nobody = np.zeros(1, np.int64)
+    keys = random.generator_keys(config.signature.probe_seed, nobody, random.PROBES)
     wanted = config.signature.probes
     patterns = len(config.patterns.enabled)
-    tokens, origins = draw_evenly(
-        space, key, -(-wanted // patterns), config.patterns.sequence_length
-    )
-    place = np.arange(len(origins)) - np.searchsorted(
-        origins, origins
-    )  # rank of each row within its pattern
-    kept = np.sort(np.lexsort((origins, place))[:wanted])
+    most = -(-wanted // patterns)  # per pattern, rounded up
+    tokens, origins = draw_evenly(space, keys[0], most, config.patterns.sequence_length)
+    # `origins` ascend. Of too many, the last members of the last patterns are left out.
+    rank = np.arange(len(origins)) - np.searchsorted(origins, origins)  # of a row in its pattern
+    kept = np.sort(np.lexsort((origins, rank))[:wanted])
     return ProbeSet(tokens[kept], origins[kept], patterns)

@@ -1,61 +1,283 @@
-"""The shape of a subject's network, and the way to and from `nn.Sequential`."""
+"""The shape of subjects' networks: the only module that knows how layers follow from a configuration's numbers.
+
+A subject is a chain of Linear layers, each hidden one with an activation behind it, the last one a single logit. All that
+others need of a shape stands in a table with one row per layer, see `Layer`: kernels, texts, parsers and modules walk it.
+Which widths hidden layers may have is said in `shapes`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from muat_exp.config.groups import ACTIVATIONS
+from muat_exp.subjects.activations import IDENTITY, activation_code, activation_of
+from muat_exp.subjects.shapes import hidden_widths, layer_width
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from torch import nn
 
+    from muat_exp.config.groups import Config
 
-def layer_shapes(features: int, depth: int, width: int) -> list[tuple[int, int]]:
-    """(out, in) of every Linear layer.
+_LOGITS = 1  # outputs of a network
+_MODULES_PER_LAYER = 2  # of an `nn.Sequential`: a Linear and its activation
 
-    >>> layer_shapes(5, 2, 3)
-    [(3, 5), (3, 3), (1, 3)]
+Weights = Mapping[str, NDArray[np.float32]]
+
+
+class Layer(NamedTuple):
+    """One Linear layer: a row of a table of layers, whose columns are these, int64.
+
+    Attributes:
+        fan_in: its inputs.
+        fan_out: its neurons.
+        offset: where its weight (out, in) begins among its subject's parameters; its bias (out,) comes next.
+        activation: code of the activation behind it, `IDENTITY` for none.
+        module: its place in `nn.Sequential`, which names its parameters: 0, 2, 4, ...
     """
-    return [(width, features), *[(width, width)] * (depth - 1), (1, width)]
+
+    fan_in: int
+    fan_out: int
+    offset: int
+    activation: int
+    module: int
+
+    @property
+    def names(self) -> tuple[str, str]:
+        """Names of its weight and its bias in texts and JSON."""
+        return f"network.{self.module}.weight", f"network.{self.module}.bias"
+
+
+class Networks(NamedTuple):
+    """The networks of S subjects, as the kernels read them.
+
+    Attributes:
+        layers: int64 `(all layers, 5)`, a `Layer` in each row, subject after subject.
+        starts: int64 `(S + 1,)`, each subject's rows of `layers`.
+        parameters: float32 `(all parameters,)`, each layer's weight (out, in) and bias (out,) in turn.
+        offsets: int64 `(S + 1,)`, each subject's part of `parameters`.
+    """
+
+    layers: NDArray[np.int64]
+    starts: NDArray[np.int64]
+    parameters: NDArray[np.float32]
+    offsets: NDArray[np.int64]
+
+
+def _lay_out(
+    features: int,
+    fan_out: NDArray[np.int64],
+    starts: NDArray[np.int64],
+    activations: NDArray[np.int64],
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Rows of layers, and where each subject's parameters begin.
+
+    Args:
+        features: inputs of every subject.
+        fan_out: int64 `(all layers,)`, the layers' neurons, each subject's logit included.
+        starts: int64 `(S + 1,)`, each subject's layers among them.
+        activations: int64 `(S,)`, codes of the hidden layers' activations.
+    """
+    depths = np.diff(starts)
+    subject = np.repeat(np.arange(len(depths)), depths)  # whose layer it is
+    index = np.arange(len(fan_out)) - starts[subject]
+    fan_in = np.roll(fan_out, 1)
+    fan_in[index == 0] = features
+    ends = np.concatenate([[0], np.cumsum(fan_in * fan_out + fan_out)])  # of the parameters
+    offsets = ends[starts]
+    hidden = index < depths[subject] - 1
+    layers = np.stack(
+        [
+            fan_in,
+            fan_out,
+            ends[:-1] - offsets[subject],
+            np.where(hidden, activations[subject], IDENTITY),
+            _MODULES_PER_LAYER * index,
+        ],
+        axis=1,
+    )
+    return layers.astype(np.int64), offsets.astype(np.int64)
+
+
+def zero_networks(
+    shape: str,
+    features: int,
+    depths: NDArray[np.int64],
+    widths: NDArray[np.int64],
+    activations: NDArray[np.int64],
+) -> Networks:
+    """Networks of S subjects with all parameters zero.
+
+    Args:
+        shape: one of `shapes.SHAPES`, how hidden widths follow from the drawn one.
+        features: inputs of every subject, the sequence length.
+        depths: int64 `(S,)`, hidden layers.
+        widths: int64 `(S,)`, drawn widths, those of the first hidden layers.
+        activations: int64 `(S,)`, codes.
+    """
+    starts = np.concatenate([[0], np.cumsum(depths + 1)]).astype(np.int64)
+    subject = np.repeat(np.arange(len(depths)), depths + 1)
+    index = np.arange(starts[-1]) - starts[subject]
+    hidden = layer_width(shape, index, depths[subject], widths[subject])
+    fan_out = np.where(index < depths[subject], hidden, _LOGITS)
+    layers, offsets = _lay_out(features, fan_out, starts, activations)
+    return Networks(layers, starts, np.zeros(offsets[-1], np.float32), offsets)
+
+
+@lru_cache(maxsize=256)
+def _table_of(architecture: Architecture) -> NDArray[np.int64]:
+    """An architecture's table of layers."""
+    fan_out = np.array([*architecture.widths, _LOGITS])
+    starts = np.array([0, len(fan_out)])
+    activations = np.array([activation_code(architecture.activation)])
+    return _lay_out(architecture.features, fan_out, starts, activations)[0]
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """The shape of one network.
+
+    Attributes:
+        features: inputs, the sequence length.
+        widths: neurons of each hidden layer.
+        activation: name of the activation behind each of them.
+    """
+
+    features: int
+    widths: tuple[int, ...]
+    activation: str
+
+    @property
+    def num_layers(self) -> int:
+        """Hidden layers."""
+        return len(self.widths)
+
+    @property
+    def neurons_per_layer(self) -> int:
+        """Neurons of the first hidden layer; of all of them in a uniform network."""
+        return self.widths[0]
+
+    @property
+    def table(self) -> NDArray[np.int64]:
+        """Its layers as the kernels read them: int64 `(layers, 5)`, shared, not to be changed."""
+        return _table_of(self)
+
+    @property
+    def layers(self) -> list[Layer]:
+        """Its Linear layers, the logit's last."""
+        return layers_of(self.table)
+
+    @property
+    def neurons(self) -> int:
+        """Outputs of all Linear layers."""
+        return sum(layer.fan_out for layer in self.layers)
+
+    @property
+    def parameters(self) -> int:
+        """How many weights and biases it has.
+
+        >>> Architecture(5, (10, 10), "relu").parameters
+        181
+        """
+        last = self.layers[-1]
+        return last.offset + (last.fan_in + 1) * last.fan_out
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shapes of all weights and biases by name, in the order of the parameters.
+
+        >>> Architecture(5, (4,), "relu").shapes["network.0.weight"]
+        (4, 5)
+        """
+        shapes: dict[str, tuple[int, ...]] = {}
+        for layer in self.layers:
+            weight, bias = layer.names
+            shapes[weight] = (layer.fan_out, layer.fan_in)
+            shapes[bias] = (layer.fan_out,)
+        return shapes
+
+
+def recorded_architecture(record: Mapping[str, Any], config: Config) -> Architecture:
+    """The architecture of a row of a dataset's `subjects`, which was made with this configuration."""
+    widths = hidden_widths(
+        config.architecture.shape, record["num_layers"], record["neurons_per_layer"]
+    )
+    return Architecture(config.patterns.sequence_length, widths, record["activation"])
+
+
+def recorded_networks(table: pa.Table, config: Config) -> Networks:
+    """Networks of the shapes of a dataset's `subjects`, with all parameters zero."""
+    depths, widths = (
+        table[name].to_numpy().astype(np.int64) for name in ("num_layers", "neurons_per_layer")
+    )
+    names = table["activation"].to_pylist()
+    activations = np.array([activation_code(name) for name in names], np.int64)
+    shape = config.architecture.shape
+    return zero_networks(shape, config.patterns.sequence_length, depths, widths, activations)
+
+
+def layers_of(table: NDArray[np.int64]) -> list[Layer]:
+    """The rows of a table of layers `(layers, 5)`."""
+    return [Layer(*row) for row in table.tolist()]
+
+
+def layer_names(count: int) -> list[tuple[str, str]]:
+    """Names of the weights and biases of a network of so many Linear layers.
+
+    >>> layer_names(2)[1]
+    ('network.2.weight', 'network.2.bias')
+    """
+    modules = range(0, _MODULES_PER_LAYER * count, _MODULES_PER_LAYER)
+    return [Layer(0, 0, 0, IDENTITY, module).names for module in modules]
+
+
+def layer_widths(weights: Weights) -> tuple[int, ...]:
+    """Neurons of each Linear layer, the logit's last, of weights and biases by name in their order."""
+    biases = list(weights.values())[1::2]
+    return tuple(len(bias) for bias in biases)
 
 
 def split_parameters(
-    parameters: NDArray[np.float32], shapes: Sequence[tuple[int, int]]
+    parameters: NDArray[np.float32], layers: Sequence[Layer]
 ) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]]:
     """Weight (out, in) and bias (out,) of each layer, as views of the flat parameters."""
-    layers = []
-    at = 0
-    for out, fan_in in shapes:
-        weight = parameters[at : at + out * fan_in].reshape(out, fan_in)
-        at += out * fan_in
-        layers.append((weight, parameters[at : at + out]))
-        at += out
-    return layers
+    parts = []
+    for layer in layers:
+        weight_end = layer.offset + layer.fan_in * layer.fan_out
+        weight = parameters[layer.offset : weight_end].reshape(layer.fan_out, layer.fan_in)
+        bias = parameters[weight_end : weight_end + layer.fan_out]
+        parts.append((weight, bias))
+    return parts
 
 
-def to_module(
-    parameters: NDArray[np.float32], features: int, depth: int, width: int, activation: str
-) -> nn.Sequential:
+def split_neurons(
+    values: NDArray[np.float32], layers: Sequence[Layer]
+) -> list[NDArray[np.float32]]:
+    """Each layer's rows of values `(neurons, columns)` that begin with the first layer's neurons."""
+    ends = np.cumsum([layer.fan_out for layer in layers])
+    return np.split(values, ends[:-1])
+
+
+def to_module(parameters: NDArray[np.float32], layers: Sequence[Layer]) -> nn.Sequential:
     """A plain `nn.Sequential` with these flat parameters: `0.weight`, `0.bias`, `2.weight`, ..."""
     import torch
     from torch import nn
 
-    activations: dict[str, type[nn.Module]] = dict(
-        zip(ACTIVATIONS, (nn.ReLU, nn.GELU, nn.Tanh, nn.Sigmoid, nn.LeakyReLU), strict=True)
-    )
     modules: list[nn.Module] = []
-    for weight, bias in split_parameters(
-        np.array(parameters, np.float32), layer_shapes(features, depth, width)
-    ):
-        linear = nn.Linear(weight.shape[1], weight.shape[0], device="meta").to_empty(device="cpu")
+    parts = split_parameters(np.array(parameters, np.float32), layers)
+    for layer, (weight, bias) in zip(layers, parts, strict=True):
+        linear = nn.Linear(layer.fan_in, layer.fan_out, device="meta").to_empty(device="cpu")
         linear.weight.data = torch.from_numpy(weight)
         linear.bias.data = torch.from_numpy(bias)
-        modules += [linear, activations[activation]()]
-    return nn.Sequential(*modules[:-1])
+        modules.append(linear)
+        if layer.activation != IDENTITY:
+            modules.append(getattr(nn, activation_of(layer.activation).module)())
+    return nn.Sequential(*modules)
 
 
 def from_module(module: nn.Sequential) -> NDArray[np.float32]:

@@ -10,6 +10,7 @@ from muat_exp.errors import ConfigurationError
 from muat_exp.kernels import data as kernels
 from muat_exp.kernels import random
 from muat_exp.sequences.space import SpaceArrays
+from muat_exp.subjects.corruption import CORRUPTION_KINDS, TrainingRows, corrupt
 from muat_exp.subjects.specs import Specs
 
 
@@ -80,21 +81,18 @@ def draw_data(config: Config, space: SpaceArrays, specs: Specs) -> SubjectData:
 def _corrupt(
     config: Config, specs: Specs, labels: NDArray[np.float32], target_rows: NDArray[np.int64]
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Corrupted training labels `(S, rows)` and how many rows each subject's corruption could choose from, `(S,)`.
+    """Corrupted training labels `(S, rows)`, and how many rows corruption could choose from, `(S,)`.
 
-    Rows are ranked once by the subject's corruption stream and the first `rate` of the candidates are taken: a higher
-    rate damages the same rows and more.
+    The damage follows from each subject's corruption stream: first the rows' priorities, then the
+    numbers of kinds that draw labels.
     """
     rows = len(labels)
     keys = random.generator_keys(config.seed, specs.indices, random.CORRUPTION)
     numbers = random.uniforms(keys, 2 * rows)
-    anywhere = config.corruption.kind != "flip_target"
-    candidates = np.full(len(specs), rows) if anywhere else target_rows
-    order = np.where(np.arange(rows) < candidates[:, None], numbers[:, :rows], 2.0)
-    ranks = np.argsort(np.argsort(order, axis=1), axis=1)
-    damaged = ranks < np.rint(config.corruption.rate * candidates)[:, None]  # (S, rows)
-    if config.corruption.kind == "random_label":
-        other = (numbers[:, rows:] < 0.5).astype(np.float32)
-    else:
-        other = np.broadcast_to(1 - labels, damaged.shape)
-    return np.where(damaged, other, labels).astype(np.float32), candidates
+    training = TrainingRows(
+        labels=labels,
+        from_target=np.arange(rows) < target_rows[:, None],
+        fractions=numbers[:, rows:],
+    )
+    kind = CORRUPTION_KINDS[config.corruption.kind]
+    return corrupt(kind, config.corruption.rate, training, numbers[:, :rows])

@@ -1,4 +1,4 @@
-"""Many MLPs of any shapes in flat arrays."""
+"""Many networks of any shapes in flat arrays."""
 
 from __future__ import annotations
 
@@ -8,59 +8,71 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from muat_exp.config.groups import ACTIVATIONS
+from muat_exp.subjects.architecture import Layer, Networks, layers_of, to_module
 
 if TYPE_CHECKING:
     from torch import nn
-from muat_exp.subjects.architecture import to_module
 
 
 @dataclass(frozen=True)
 class Population:
-    """S subjects: `depths` hidden layers of `widths` neurons, then one logit.
+    """S subjects: a chain of Linear layers each, from the tokens of a sequence to one logit.
 
     Attributes:
-        features: inputs of every subject, the sequence length.
-        depths, widths, kinds: int64 `(S,)`; kinds index `ACTIVATIONS`.
-        parameters: float32 `(offsets[-1],)`, each subject's weight (out, in) and bias (out,) layer by layer.
-        offsets: int64 `(S + 1,)`.
+        networks: their layers and parameters in flat arrays, which the kernels read.
     """
 
-    features: int
-    depths: NDArray[np.int64]
-    widths: NDArray[np.int64]
-    kinds: NDArray[np.int64]
-    parameters: NDArray[np.float32]
-    offsets: NDArray[np.int64]
-
-    @classmethod
-    def zeros(
-        cls,
-        features: int,
-        depths: NDArray[np.int64],
-        widths: NDArray[np.int64],
-        kinds: NDArray[np.int64],
-    ) -> Population:
-        """Subjects of the given shapes with all parameters zero."""
-        counts = features * widths + widths + (depths - 1) * (widths * widths + widths) + widths + 1
-        offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-        return cls(features, depths, widths, kinds, np.zeros(offsets[-1], np.float32), offsets)
+    networks: Networks
 
     def __len__(self) -> int:
-        return len(self.depths)
+        return len(self.networks.starts) - 1
+
+    @property
+    def parameters(self) -> NDArray[np.float32]:
+        """All subjects' weights (out, in) and biases (out,), layer by layer: float32 `(offsets[-1],)`."""
+        return self.networks.parameters
+
+    @property
+    def offsets(self) -> NDArray[np.int64]:
+        """Where each subject's parameters begin and the last one's end: int64 `(S + 1,)`."""
+        return self.networks.offsets
 
     @property
     def neurons(self) -> NDArray[np.int64]:
         """Outputs of all Linear layers, the logit included: int64 `(S,)`."""
-        return self.depths * self.widths + 1
+        return self._sums(self._column("fan_out"))
+
+    @property
+    def products(self) -> NDArray[np.int64]:
+        """Multiplications that an example costs: int64 `(S,)`."""
+        return self._sums(self._column("fan_in") * self._column("fan_out"))
+
+    @property
+    def input_products(self) -> NDArray[np.int64]:
+        """Those of them in the first layer: int64 `(S,)`."""
+        first = self.networks.starts[:-1]
+        return self._column("fan_in")[first] * self._column("fan_out")[first]
+
+    def _column(self, field: str) -> NDArray[np.int64]:
+        """One field of all layers, `(all layers,)`."""
+        return self.networks.layers[:, Layer._fields.index(field)]
+
+    def _sums(self, values: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Sums over each subject's layers, `(S,)`."""
+        return np.diff(np.concatenate([[0], np.cumsum(values)])[self.networks.starts])
 
     def subject(self, index: int) -> NDArray[np.float32]:
         """A view of one subject's flat parameters."""
         return self.parameters[self.offsets[index] : self.offsets[index + 1]]
 
+    def layers(self, index: int) -> list[Layer]:
+        """One subject's Linear layers, the logit's last."""
+        starts = self.networks.starts
+        return layers_of(self.networks.layers[starts[index] : starts[index + 1]])
+
     def with_parameters(self, parameters: NDArray[np.float32]) -> Population:
         """The same shapes with other parameters."""
-        return replace(self, parameters=parameters)
+        return replace(self, networks=self.networks._replace(parameters=parameters))
 
     def copy_subjects(self, source: NDArray[np.float32], which: NDArray[np.int64]) -> None:
         """Copies the parameters of some subjects from an array laid out like `parameters`."""
@@ -70,11 +82,4 @@ class Population:
 
     def to_module(self, index: int) -> nn.Sequential:
         """One subject as a plain `nn.Sequential` of Linear layers and activations."""
-        kind = ACTIVATIONS[self.kinds[index]]
-        return to_module(
-            self.subject(index),
-            self.features,
-            int(self.depths[index]),
-            int(self.widths[index]),
-            kind,
-        )
+        return to_module(self.subject(index), self.layers(index))

@@ -3,9 +3,11 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from muat_exp.config.groups import QUANTIZATIONS, ArchitectureConfig
-from muat_exp.kernels.quantization import quantize
+from muat_exp.config.groups import ArchitectureConfig
+from muat_exp.kernels.quantization import BINARY, INT4, INT8, TERNARY, quantize
 from muat_exp.subjects.population import Population
+
+SCHEMES = {"int8": INT8, "int4": INT4, "ternary": TERNARY, "binary": BINARY}  # codes of kernels
 
 
 def rounded(values: NDArray[np.float32], precision: str) -> NDArray[np.float32]:
@@ -14,16 +16,26 @@ def rounded(values: NDArray[np.float32], precision: str) -> NDArray[np.float32]:
     >>> rounded(np.array([1.01], np.float32), "bfloat16").tolist()
     [1.0078125]
     """
+    if precision == "float32":
+        return values
     if precision == "float16":
         with np.errstate(over="ignore"):
             return values.astype(np.float16).astype(np.float32)
-    if precision == "bfloat16":  # the upper half of the bits, rounded
-        bits = values.view(np.uint32)
-        upper = (bits + np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))) & np.uint32(
-            0xFFFF0000
-        )
-        return np.where(np.isfinite(values), upper.view(np.float32), values)
-    return values
+    if precision == "bfloat16":
+        return _rounded_to_bfloat16(values)
+    raise ValueError(f"'{precision}' is no precision")
+
+
+def _rounded_to_bfloat16(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The upper half of the bits, rounded to nearest, ties to even; what is not finite stays.
+
+    Half a unit less one bit is added to the bits, and one more where the last bit that stays is 1: a tie then carries
+    over only to an even number.
+    """
+    bits = values.view(np.uint32)
+    odd = (bits >> np.uint32(16)) & np.uint32(1)
+    upper = (bits + np.uint32(0x7FFF) + odd) & np.uint32(0xFFFF0000)
+    return np.where(np.isfinite(values), upper.view(np.float32), values)
 
 
 def as_stored(population: Population, architecture: ArchitectureConfig) -> Population:
@@ -34,13 +46,6 @@ def as_stored(population: Population, architecture: ArchitectureConfig) -> Popul
     parameters = population.parameters
     if architecture.quantization != "none":
         parameters = parameters.copy()
-        scheme = QUANTIZATIONS.index(architecture.quantization)
-        quantize(
-            population.depths,
-            population.widths,
-            parameters,
-            population.offsets,
-            population.features,
-            scheme,
-        )
+        networks = population.networks._replace(parameters=parameters)
+        quantize(networks, SCHEMES[architecture.quantization])
     return population.with_parameters(rounded(parameters, architecture.precision))

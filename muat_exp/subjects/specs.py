@@ -5,8 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from muat_exp.config.groups import ACTIVATIONS, Config
+from muat_exp.config.groups import Config
 from muat_exp.kernels import random
+from muat_exp.subjects.activations import activation_code
+
+_NUMBERS = 6  # drawn for each subject: layers, width, activation, rate, target, selected patterns
 
 
 @dataclass(frozen=True)
@@ -17,7 +20,9 @@ class Specs:
         indices: int64 `(S,)`, the subjects' numbers: all their randomness follows from these.
         targets: int64 `(S,)`, the pattern whose labels are corrupted, as an index into `patterns.enabled`.
         selected: bool `(S, P)`, all patterns that the subject learns to call positive.
-        depths, widths, kinds: int64 `(S,)`.
+        depths: int64 `(S,)`, hidden layers.
+        widths: int64 `(S,)`, drawn widths, those of the first hidden layers; see `architecture` for the others.
+        activations: int64 `(S,)`, codes of the hidden layers' activations.
         rates: float32 `(S,)`, learning rates.
     """
 
@@ -26,7 +31,7 @@ class Specs:
     selected: NDArray[np.bool_]
     depths: NDArray[np.int64]
     widths: NDArray[np.int64]
-    kinds: NDArray[np.int64]
+    activations: NDArray[np.int64]
     rates: NDArray[np.float32]
 
     def __len__(self) -> int:
@@ -39,32 +44,52 @@ def _draw_integers(fractions: NDArray[np.float64], low: int, high: int) -> NDArr
 
 
 def draw_specs(config: Config, indices: NDArray[np.int64]) -> Specs:
-    """The specifications of the subjects with these numbers."""
+    """The specifications of the subjects with these numbers.
+
+    Every subject has a row of fractions of its own: one column for each number that is drawn, and one for each pattern.
+    """
     architecture = config.architecture
-    patterns = config.patterns
+    depths = architecture.num_layers
+    widths = architecture.neurons_per_layer
     rates = config.training.learning_rate
-    count = len(patterns.enabled)
-    numbers = random.uniforms(
-        random.generator_keys(config.seed, indices, random.SPECIFICATION), 6 + count
-    )
-    targets = (
-        indices % count if config.dataset.balance else _draw_integers(numbers[:, 4], 0, count - 1)
-    )
-    chosen = _draw_integers(numbers[:, 5], patterns.per_subject.min, patterns.per_subject.max)
-    ranks = numbers[:, 6:].copy()
-    ranks[np.arange(len(indices)), targets] = -1  # the target is always among the first
+    keys = random.generator_keys(config.seed, indices, random.SPECIFICATION)
+    fractions = random.uniforms(keys, _NUMBERS + len(config.patterns.enabled))
+    targets = _draw_targets(config, indices, fractions[:, 4])
+    codes = np.array([activation_code(name) for name in architecture.activations])
     return Specs(
         indices=indices,
         targets=targets,
-        selected=np.argsort(np.argsort(ranks, axis=1), axis=1) < chosen[:, None],
-        depths=_draw_integers(
-            numbers[:, 0], architecture.num_layers.min, architecture.num_layers.max
-        ),
-        widths=_draw_integers(
-            numbers[:, 1], architecture.neurons_per_layer.min, architecture.neurons_per_layer.max
-        ),
-        kinds=np.array([ACTIVATIONS.index(name) for name in architecture.activations])[
-            _draw_integers(numbers[:, 2], 0, len(architecture.activations) - 1)
-        ],
-        rates=(rates.min * (rates.max / rates.min) ** numbers[:, 3]).astype(np.float32),
+        selected=_draw_selected(config, targets, fractions[:, 5], fractions[:, _NUMBERS:]),
+        depths=_draw_integers(fractions[:, 0], depths.min, depths.max),
+        widths=_draw_integers(fractions[:, 1], widths.min, widths.max),
+        activations=codes[_draw_integers(fractions[:, 2], 0, len(codes) - 1)],
+        rates=(rates.min * (rates.max / rates.min) ** fractions[:, 3]).astype(np.float32),
     )
+
+
+def _draw_targets(
+    config: Config, indices: NDArray[np.int64], fractions: NDArray[np.float64]
+) -> NDArray[np.int64]:
+    """Target patterns, int64 `(S,)`: in turn by the subjects' numbers where they are balanced, else drawn."""
+    patterns = len(config.patterns.enabled)
+    if config.dataset.balance:
+        return indices % patterns
+    return _draw_integers(fractions, 0, patterns - 1)
+
+
+def _draw_selected(
+    config: Config,
+    targets: NDArray[np.int64],
+    fractions: NDArray[np.float64],
+    weights: NDArray[np.float64],
+) -> NDArray[np.bool_]:
+    """Selected patterns, bool `(S, P)`: the target, and those of the smallest weights `(S, P)`.
+
+    How many follows from the fractions `(S,)`.
+    """
+    counts = config.patterns.per_subject
+    chosen = _draw_integers(fractions, counts.min, counts.max)
+    order = weights.copy()
+    order[np.arange(len(targets)), targets] = -1  # the target is always among the first
+    ranks = np.argsort(np.argsort(order, axis=1), axis=1)
+    return ranks < chosen[:, None]

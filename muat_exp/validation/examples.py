@@ -9,17 +9,20 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from muat_exp.config.groups import ACTIVATIONS, Config
+from muat_exp.config.groups import Config
 from muat_exp.dataset.schema import SCORES, lists
-from muat_exp.evaluation.measurement import Task, measure, unbounded
+from muat_exp.evaluation.measurement import RunContext, measure, unbounded
 from muat_exp.executors.threads import Here
 from muat_exp.prompts.rendering import Renderer
 from muat_exp.sequences.space import matches
 from muat_exp.signatures.methods import method_columns
+from muat_exp.subjects.activations import ACTIVATIONS
+from muat_exp.subjects.architecture import Architecture
 from muat_exp.subjects.data import SubjectData, draw_data
 from muat_exp.subjects.initialization import empty_population
 from muat_exp.subjects.population import Population
 from muat_exp.subjects.quantization import as_stored, rounded
+from muat_exp.subjects.shapes import hidden_widths
 from muat_exp.subjects.specs import Specs, draw_specs
 from muat_exp.validation.faults import Faults
 
@@ -50,13 +53,15 @@ def batch_size(config: Config) -> int:
     """Examples that are checked at a time: fewer of large networks, or of long data, so that memory stays flat."""
     shape = config.architecture
     patterns = config.patterns
-    parameters = shape.num_layers.max * shape.neurons_per_layer.max**2
-    each = parameters + patterns.examples_per_subject * patterns.sequence_length
+    depth = shape.num_layers.max
+    widths = hidden_widths(shape.shape, depth, shape.neurons_per_layer.max)
+    largest = Architecture(patterns.sequence_length, widths, shape.activations[0])
+    each = largest.parameters + patterns.examples_per_subject * patterns.sequence_length
     return max(1, min(_LARGEST_BATCH, _BATCH_NUMBERS // each))
 
 
 def check_examples(
-    task: Task, renderer: Renderer, subjects: pa.Table, prompts: pa.Table
+    context: RunContext, renderer: Renderer, subjects: pa.Table, prompts: pa.Table
 ) -> Checked:
     """Checks the same examples of both configurations; thread-safe."""
     values, offsets = lists(subjects, "weights")
@@ -70,9 +75,9 @@ def check_examples(
         faults.add(
             "ids", f"example {ids[0]} and on: prompts and subjects do not hold the same examples."
         )
-    elif check_networks(task.config, subjects, faults):
-        _check_rules(task.config, subjects, faults)
-        _check_measures(task, subjects, faults)
+    elif check_networks(context.config, subjects, faults):
+        _check_rules(context.config, subjects, faults)
+        _check_measures(context, subjects, faults)
         checked.tokens = _check_prompts(renderer, subjects, prompts, faults)
     return checked
 
@@ -139,7 +144,7 @@ def _check_shapes(config: Config, subjects: pa.Table, faults: Faults) -> bool:
     stored = {
         "num_layers": specs.depths.tolist(),
         "neurons_per_layer": specs.widths.tolist(),
-        "activation": activations[specs.kinds].tolist(),
+        "activation": activations[specs.activations].tolist(),
         "target_pattern": names[specs.targets].tolist(),
         "learning_rate": specs.rates.tolist(),
         "selected_patterns": [names[row].tolist() for row in specs.selected],
@@ -193,7 +198,7 @@ def _check_lengths(config: Config, specs: Specs, subjects: pa.Table, faults: Fau
         width for _, width in method_columns(config.signature, len(config.patterns.enabled))
     )
     expected: dict[str, Any] = dict.fromkeys(
-        ("signature", "degraded_signature"), (specs.depths * specs.widths + 1) * columns
+        ("signature", "degraded_signature"), empty_population(config, specs).neurons * columns
     )
     if config.dataset.needs_history:
         epochs = np.diff(lists(subjects, "history")[1]) // 4
@@ -216,17 +221,17 @@ def stored_population(config: Config, specs: Specs, subjects: pa.Table, name: st
     )
 
 
-def _check_measures(task: Task, subjects: pa.Table, faults: Faults) -> None:
+def _check_measures(context: RunContext, subjects: pa.Table, faults: Faults) -> None:
     """Labels, accuracies, behaviour and signatures are what the stored networks give."""
-    config = task.config
+    config = context.config
     ids = subjects["example_id"].to_numpy()
     specs = draw_specs(config, ids)
-    data = draw_data(config, task.space, specs)
-    _check_data(task, specs, data, ids, subjects, faults)
+    data = draw_data(config, context.space, specs)
+    _check_data(context, specs, data, ids, subjects, faults)
     improved, degraded = (
         stored_population(config, specs, subjects, name) for name in ("weights", "degraded_weights")
     )
-    measured = measure(task, specs, data, degraded, improved, Here())
+    measured = measure(context, specs, data, degraded, improved, Here())
     for name, values in zip(SCORES, measured.scores.T, strict=True):
         _compare_scores(name, values, subjects, faults)
     stored = np.array(
@@ -277,7 +282,7 @@ def _compare_signatures(
 
 
 def _check_data(
-    task: Task,
+    context: RunContext,
     specs: Specs,
     data: SubjectData,
     ids: NDArray[np.int64],
@@ -285,7 +290,7 @@ def _check_data(
     faults: Faults,
 ) -> None:
     """Labels are true by predicate, training and validation share no sequence, as many labels are corrupted as stored."""
-    patterns = task.config.patterns.build()
+    patterns = context.config.patterns.build()
     count = len(ids)
     rows = data.tokens.reshape(-1, data.tokens.shape[2])
     members = np.stack([matches(pattern, rows) for pattern in patterns]).reshape(
@@ -312,7 +317,7 @@ def _check_data(
 def _check_prompts(
     renderer: Renderer, subjects: pa.Table, prompts: pa.Table, faults: Faults
 ) -> dict[str, list[int]]:
-    """Prompts, metadata and JSON columns are a rendering of the arrays; returns the texts' tokens by task."""
+    """Prompts, metadata and JSON columns are a rendering of the arrays; returns the texts' tokens by context."""
     fresh, tokens = renderer.table(subjects)
     ids = subjects["example_id"].to_numpy()
     for name in fresh.column_names:

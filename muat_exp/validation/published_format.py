@@ -13,6 +13,7 @@ from muat_exp.errors import DatasetError, PromptError
 from muat_exp.executors.threads import Workers
 from muat_exp.prompts.parsing import parse_weights
 from muat_exp.sequences.patterns import NAMES
+from muat_exp.subjects.architecture import layer_widths
 from muat_exp.validation.faults import Faults
 
 _FIELDS = ("example_id", "metadata", "classification_prompt", "classification_completion")
@@ -134,10 +135,11 @@ def _check_architecture(model: Any, weights: dict[str, Any]) -> list[str]:
     """The weights have as many layers and neurons as the metadata say."""
     if not weights or not isinstance(model, dict):
         return []
+    widths = layer_widths(weights)
     first = next(iter(weights.values()))
     found = {
-        "num_layers": len(weights) // 2 - 1,
-        "neurons_per_layer": first.shape[0],
+        "num_layers": len(widths) - 1,  # the last one gives the logit
+        "neurons_per_layer": widths[0],
         "input_size": first.shape[1],
     }
     wrong = [key for key, value in found.items() if model.get(key) not in (None, value)]

@@ -22,7 +22,7 @@ from muat_exp.dataset.schema import subject_schema
 from muat_exp.dataset.splits import assign_splits
 from muat_exp.dataset.writing import Means, Written
 from muat_exp.errors import DatasetError
-from muat_exp.evaluation.measurement import Task
+from muat_exp.evaluation.measurement import RunContext
 from muat_exp.executors.threads import Workers
 from muat_exp.generation.pipeline import ensure_compiled
 from muat_exp.progress import Reporter, Silent
@@ -82,9 +82,9 @@ def _config_for_rendering(config: Config) -> Config:
     return config if known else replace(config, dataset=replace(config.dataset, tokenizer="none"))
 
 
-def _build_task(folder: Path, config: Config, faults: Faults) -> Task:
+def _build_task(folder: Path, config: Config, faults: Faults) -> RunContext:
     """What the configuration fixes; probes that were drawn are drawn again and compared, given ones are read."""
-    task = Task.build(config, given_probes(folder, config))
+    task = RunContext.build(config, given_probes(folder, config))
     path = folder / "probe_set.json"
     if not path.is_file() or path.read_bytes() != task.probes.to_json(config):
         faults.add(

@@ -11,10 +11,12 @@ from numpy.typing import NDArray
 from muat_exp.config.groups import Config
 from muat_exp.executors.threads import Indices
 from muat_exp.kernels import random
+from muat_exp.kernels.training import Scaling
 from muat_exp.subjects.data import SubjectData
 from muat_exp.subjects.population import Population
 from muat_exp.subjects.specs import Specs
 
+RAW = Scaling(np.float32(0), np.float32(1))  # inputs are the tokens themselves
 Metrics = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 
@@ -29,9 +31,9 @@ class Problem:
         rates: float32 `(S,)`, learning rates of this stage.
         keys: uint64 `(S,)`, keys of the batch order.
         stage: 0 degraded, 1 clean.
-        batch_size: examples an Adam step.
+        batch_size: examples per Adam step.
         dropout: share of each hidden layer's activations that training sets to 0.
-        shift, scale: inputs are (token - shift) * scale.
+        scaling: how tokens become inputs.
     """
 
     population: Population
@@ -42,15 +44,13 @@ class Problem:
     stage: int
     batch_size: int
     dropout: float
-    shift: np.float32
-    scale: np.float32
+    scaling: Scaling
 
     @property
     def validation(self) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
         """Validation tokens `(S, rows, L)` and the labels `(rows,)` that all subjects share."""
-        return self.data.tokens[:, self.data.training_rows :], self.data.labels[
-            self.data.training_rows :
-        ]
+        first = self.data.training_rows
+        return self.data.tokens[:, first:], self.data.labels[first:]
 
 
 def stage_problem(
@@ -59,27 +59,25 @@ def stage_problem(
     """The problem of one stage: corrupted labels first, then clean ones at the clean stage's learning rate."""
     settings = (config.training.degraded, config.training.clean)[stage]
     clean = np.broadcast_to(data.labels[: data.training_rows], data.corrupted.shape)
-    shift, scale = input_scaling(config)
     return Problem(
-        population,
-        data,
-        data.corrupted if stage == 0 else np.ascontiguousarray(clean),
-        (specs.rates * settings.learning_rate_factor).astype(np.float32),
-        random.generator_keys(config.seed, specs.indices, random.ORDER),
-        stage,
-        config.training.batch_size,
-        config.architecture.dropout,
-        shift,
-        scale,
+        population=population,
+        data=data,
+        labels=data.corrupted if stage == 0 else np.ascontiguousarray(clean),
+        rates=(specs.rates * settings.learning_rate_factor).astype(np.float32),
+        keys=random.generator_keys(config.seed, specs.indices, random.ORDER),
+        stage=stage,
+        batch_size=config.training.batch_size,
+        dropout=config.architecture.dropout,
+        scaling=input_scaling(config),
     )
 
 
-def input_scaling(config: Config) -> tuple[np.float32, np.float32]:
-    """Shift and scale of the inputs while training: mean and deviation of a uniform token, or none."""
-    tokens = config.patterns.vocab_size
+def input_scaling(config: Config) -> Scaling:
+    """Scaling of the inputs while training: by mean and deviation of a uniform token, or none."""
     if not config.training.standardize:
-        return np.float32(0), np.float32(1)
-    return np.float32((tokens - 1) / 2), np.float32((12 / (tokens**2 - 1)) ** 0.5)
+        return RAW
+    tokens = config.patterns.vocab_size
+    return Scaling(np.float32((tokens - 1) / 2), np.float32((12 / (tokens**2 - 1)) ** 0.5))
 
 
 class Engine(Protocol):

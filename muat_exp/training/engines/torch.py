@@ -15,7 +15,7 @@ from muat_exp.training.engines.base import Metrics, Problem
 
 
 class TorchEngine:
-    """The plain reference: one `nn.Sequential` and one `torch.optim.Adam` a subject, autograd, the same batches."""
+    """The plain reference: one `nn.Sequential` and one `torch.optim.Adam` per subject, autograd, the same batches."""
 
     def __init__(
         self, problem: Problem, workers: Workers | None = None, dtype: str = "float32"
@@ -36,9 +36,8 @@ class TorchEngine:
         """Scaled inputs `(rows, L)` as a tensor."""
         import torch
 
-        return torch.from_numpy(
-            (tokens.astype(np.float32) - self.problem.shift) * self.problem.scale
-        ).to(self.dtype)
+        shift, scale = self.problem.scaling
+        return torch.from_numpy((tokens.astype(np.float32) - shift) * scale).to(self.dtype)
 
     def forward(self, s: int, x: Any, state: NDArray[np.uint64]) -> Any:
         """Logits `(batch, 1)` of one subject in training, with the dropout masks that the kernels draw from this state."""
@@ -56,34 +55,37 @@ class TorchEngine:
 
     def train_epoch(self, which: Indices, epoch: int) -> Metrics:
         """See `Engine`."""
-        import torch
-
-        p = self.problem
         size = len(self.problem.population)
         losses = np.full(size, np.nan)
         accuracies = np.full(size, np.nan)
         for s in which:
-            order = kernels.batch_order(p.keys[s], p.stage, epoch, p.data.training_rows)
-            x = self.inputs(p.data.tokens[s, order])
-            y = torch.from_numpy(p.labels[s, order]).to(self.dtype)
-            loss = 0.0
-            right = 0
-            starts = range(0, len(order), p.batch_size)
-            for start, batch_x, batch_y in zip(
-                starts, x.split(p.batch_size), y.split(p.batch_size), strict=True
-            ):
-                out = self.forward(
-                    s, batch_x, kernels.mask_state(p.keys[s], p.stage, epoch, start)
-                ).squeeze(-1)
-                batch_loss = torch.nn.functional.binary_cross_entropy_with_logits(out, batch_y)
-                self.optimizers[s].zero_grad()
-                batch_loss.backward()
-                self.optimizers[s].step()
-                loss += batch_loss.item() * len(batch_y)
-                right += int(((out > 0) == (batch_y > 0.5)).sum())
-            losses[s], accuracies[s] = loss / len(order), right / len(order)
-            p.population.subject(s)[:] = from_module(self.modules[s])
+            loss, right = self._train_subject(s, epoch)
+            losses[s] = loss / self.problem.data.training_rows
+            accuracies[s] = right / self.problem.data.training_rows
+            self.problem.population.subject(s)[:] = from_module(self.modules[s])
         return losses, accuracies
+
+    def _train_subject(self, s: int, epoch: int) -> tuple[float, int]:
+        """One epoch of one subject: summed loss, right answers."""
+        import torch
+
+        p = self.problem
+        order = kernels.batch_order(p.keys[s], p.stage, epoch, p.data.training_rows)
+        x = self.inputs(p.data.tokens[s, order])
+        y = torch.from_numpy(p.labels[s, order]).to(self.dtype)
+        loss = 0.0
+        right = 0
+        for start in range(0, len(order), p.batch_size):
+            batch = slice(start, start + p.batch_size)
+            state = kernels.mask_state(p.keys[s], p.stage, epoch, start)
+            out = self.forward(s, x[batch], state).squeeze(-1)
+            batch_loss = torch.nn.functional.binary_cross_entropy_with_logits(out, y[batch])
+            self.optimizers[s].zero_grad()
+            batch_loss.backward()
+            self.optimizers[s].step()
+            loss += batch_loss.item() * len(y[batch])
+            right += int(((out > 0) == (y[batch] > 0.5)).sum())
+        return loss, right
 
     def evaluate(self, which: Indices) -> Metrics:
         """See `Engine`."""
