@@ -21,7 +21,7 @@ from muat_exp.evaluation.measurement import bounded
 from muat_exp.prompts.parsing import shapes
 from muat_exp.score.behaviour import Bench
 from muat_exp.score.classification import membership, read_answer, score_classification
-from muat_exp.score.intervals import normal, wilson
+from muat_exp.score.intervals import student, wilson
 from muat_exp.score.judge import judge
 from muat_exp.score.modification import read_network, score_modification
 from muat_exp.score.predictions import survey
@@ -50,8 +50,8 @@ def write(path, rows):
 
 
 def truth_of(completions):
-    places = {str(place): place for place in range(len(completions))}
-    return Truth(places, ("train",) * len(completions), tuple(completions), NAMES)
+    rows = {str(row): row for row in range(len(completions))}
+    return Truth(rows, ("train",) * len(completions), tuple(completions), NAMES)
 
 
 @pytest.fixture(scope="module")
@@ -70,12 +70,12 @@ def bench(subjects, benchmark, workers):
 
 
 @pytest.fixture(scope="module")
-def places(subjects):
+def rows(subjects):
     return {str(subject.example_id): row for row, subject in enumerate(subjects)}
 
 
-def score_weights(bench, places, completions):
-    return score_modification(bench, places, ("train",) * len(places), completions.items())
+def score_weights(bench, rows, completions):
+    return score_modification(bench, rows, ("train",) * len(rows), completions.items())
 
 
 @settings(max_examples=50)
@@ -170,9 +170,9 @@ def test_missing_and_unparseable_answers_are_wrong_and_counted():
 def test_intervals_are_the_textbooks():
     assert wilson(0, 10) == pytest.approx((0, 0.27753), abs=1e-5)
     assert wilson(7, 10) == pytest.approx((0.39678, 0.89221), abs=1e-5)
-    assert normal(np.array([1.0, 2.0, 3.0])) == pytest.approx((2 - 1.13159, 2 + 1.13159), abs=1e-5)
+    assert student(np.array([1.0, 2.0, 3.0])) == pytest.approx((2 - 2.48414, 2 + 2.48414), abs=1e-5)
     assert wilson(0, 0) is None
-    assert normal(np.array([1.0])) is None
+    assert student(np.array([1.0])) is None
 
 
 @pytest.mark.parametrize("column", ["weights", "degraded_weights"])
@@ -197,24 +197,24 @@ def test_behaviour_is_that_of_plain_pytorch(subjects, benchmark, bench, column):
 
 
 @pytest.mark.parametrize("decimals", [6, 9])
-def test_copying_the_degraded_weights_gains_nothing(subjects, bench, places, decimals):
+def test_copying_the_degraded_weights_gains_nothing(subjects, bench, rows, decimals):
     given = {
         str(s.example_id): as_json(s, s.degraded_weights.astype(float).round(decimals))
         for s in subjects
     }
-    score = score_weights(bench, places, given)
+    score = score_weights(bench, rows, given)
     assert (score.overall.gain, score.overall.improved, score.overall.recovered) == (0, 0, 0)
     assert score.overall.changed_from_degraded == 0
     assert score.overall.changed_from_improved == score.baselines["truth"].changed_from_degraded > 0
     assert score.overall == score.baselines["copy"]
 
 
-def test_the_true_weights_recover_the_whole_improvement(subjects, bench, places):
+def test_the_true_weights_recover_the_whole_improvement(subjects, bench, rows):
     given = {
         str(s.example_id): f"Here they are:\n{as_json(s, s.weights.astype(float).round(6))}"
         for s in subjects
     }
-    score = score_weights(bench, places, given)
+    score = score_weights(bench, rows, given)
     assert score.overall.recovered == 1
     assert score.overall.gain > 0.1
     assert score.overall.changed_from_improved == 0
@@ -223,17 +223,17 @@ def test_the_true_weights_recover_the_whole_improvement(subjects, bench, places)
     assert sum(part.examples for part in score.patterns.values()) == len(subjects)
 
 
-def test_half_way_weights_recover_a_part(subjects, bench, places):
+def test_half_way_weights_recover_a_part(subjects, bench, rows):
     given = {
         str(s.example_id): as_json(s, (0.3 * s.degraded_weights + 0.7 * s.weights))
         for s in subjects
     }
-    score = score_weights(bench, places, given)
+    score = score_weights(bench, rows, given)
     assert 0.1 < score.overall.recovered < 1
     assert score.overall.after == pytest.approx(score.overall.before + score.overall.gain)
 
 
-def test_missing_unparseable_and_misshapen_answers_change_nothing(subjects, bench, places):
+def test_missing_unparseable_and_misshapen_answers_change_nothing(subjects, bench, rows):
     first, second, third = (str(subjects[i].example_id) for i in range(3))
     other = next(
         s
@@ -243,7 +243,7 @@ def test_missing_unparseable_and_misshapen_answers_change_nothing(subjects, benc
     )
     huge = np.full(len(subjects[2].weights), 3e38)
     given = {first: "{", second: as_json(other, other.weights), third: as_json(subjects[2], huge)}
-    score = score_weights(bench, places, given)
+    score = score_weights(bench, rows, given)
     assert (score.overall.missing, score.overall.unparseable) == (len(subjects) - 3, 3)
     assert (score.overall.gain, score.overall.improved) == (0, 0)
 
@@ -265,7 +265,7 @@ def test_bounded_networks_never_leave_the_range_of_float32(values, layers):
 
 @settings(max_examples=60)
 @given(data=st.data())
-def test_garbage_is_unparseable_and_never_crashes(bench, subjects, places, data):
+def test_garbage_is_unparseable_and_never_crashes(bench, subjects, rows, data):
     text = as_json(subjects[0], subjects[0].weights)
     start = data.draw(st.integers(0, len(text)))
     noise = data.draw(
@@ -278,7 +278,7 @@ def test_garbage_is_unparseable_and_never_crashes(bench, subjects, places, data)
     }
     network = read_network(next(iter(given.values())), bench.shapes(0))
     assert network is None or network.shape == subjects[0].weights.shape
-    score = score_weights(bench, places, given)
+    score = score_weights(bench, rows, given)
     assert score.overall.unparseable == (network is None)
     assert 0 <= score.overall.after <= 1
 
@@ -338,7 +338,7 @@ def test_a_file_without_tasks_answers_what_most_of_it_holds(tmp_path):
         (["palindrome", "a", weights], "classification"),
     ):
         rows = [{"example_id": place, "completion": text} for place, text in enumerate(texts)]
-        assert set(survey(write(tmp_path / "a.jsonl", rows)).places) == {task}
+        assert set(survey(write(tmp_path / "a.jsonl", rows)).locations) == {task}
 
 
 def test_the_benchmark_set_may_come_from_a_file(run, subjects, benchmark, tmp_path):

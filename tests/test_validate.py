@@ -288,7 +288,7 @@ def test_what_would_fill_the_memory_is_refused(dataset, workers):
 
 
 def test_lists_that_are_too_long_are_not_read(dataset, tmp_path, monkeypatch):
-    monkeypatch.setattr("muat_exp.dataset.parquet.MOST_VALUES", 100)
+    monkeypatch.setattr("muat_exp.dataset.parquet.MAX_LIST_VALUES", 100)
     with pytest.raises(DatasetError, match="holds more than a dataset does"):
         open_parquet(min((dataset / "subjects").glob("*.parquet")))
 
