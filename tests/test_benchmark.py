@@ -9,8 +9,8 @@ import pytest
 from muat_exp.benchmark.__main__ import plan
 from muat_exp.benchmark.against import Pair, compare
 from muat_exp.benchmark.cases import CASES
-from muat_exp.benchmark.report import plot, show
-from muat_exp.benchmark.wrapping import COHORTS_IN_FLIGHT, WRAPPED, Profile, locate, replaced
+from muat_exp.benchmark.report import Results, plot, show
+from muat_exp.benchmark.wrapping import WRAPPED, Profile, locate
 from muat_exp.generation import pipeline
 
 
@@ -41,12 +41,11 @@ def test_wrapped_functions_are_put_back():
     assert {target: getattr(*locate(target)) for target in before} == before
 
 
-def test_a_replaced_function_is_timed():
+def test_seconds_of_a_timed_function_are_added():
     profile = Profile()
     clock = iter([1.0, 4.0]).__next__
-    with replaced(COHORTS_IN_FLIGHT, lambda _: lambda x: x + 1):
-        timed = profile._timed("part", clock, pipeline.IN_FLIGHT)
-        assert timed(1) == 2
+    timed = profile._timed("part", clock, lambda x: x + 1)
+    assert timed(1) == 2
     assert profile.seconds == {"part": 3.0}
 
 
@@ -77,7 +76,7 @@ def row_of(options):
 
 
 def test_tables_and_figure_take_every_case(tmp_path, capsys):
-    results = {}
+    results: Results = {}
     for case, options in plan(quick=False):
         results.setdefault(case, []).append(row_of(options))
     show(results, results)

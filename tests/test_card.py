@@ -51,9 +51,10 @@ def test_every_split_has_its_files(full_card):
 
 def test_the_hubs_own_reader_takes_the_card(card):
     read = DatasetCard(card)
-    assert read.data.language == "en"
-    assert read.data.license == "mit"
-    assert read.data.task_categories == ["text-generation"]
+    data = read.data.to_dict()
+    assert data["language"] == "en"
+    assert data["license"] == "mit"
+    assert data["task_categories"] == ["text-generation"]
     assert read.text.startswith("# Subject Models for Interpretability Training")
 
 

@@ -1,4 +1,7 @@
-"""Scores: classification against scikit-learn, modification against plain PyTorch, and every wrong file a sentence."""
+"""Scores: classification against scikit-learn, modification against plain PyTorch.
+
+Every wrong file is a sentence.
+"""
 
 import json
 import shutil
@@ -74,6 +77,18 @@ def rows(subjects):
     return {str(subject.example_id): row for row, subject in enumerate(subjects)}
 
 
+def judge_names(folder, predictions):
+    score = judge(folder, predictions, "", 2).classification
+    assert score is not None
+    return score
+
+
+def judge_weights(folder, predictions, benchmark_set=""):
+    score = judge(folder, predictions, benchmark_set, 2).modification
+    assert score is not None
+    return score
+
+
 def score_weights(bench, rows, completions):
     return score_modification(bench, rows, ("train",) * len(rows), completions.items())
 
@@ -115,7 +130,7 @@ def test_classification_scores_are_scikit_learns(pairs):
     ],
 )
 def test_spelling_that_means_the_same_is_the_same(text):
-    assert read_answer(text, KNOWN) == {"palindrome", "alternating"}
+    assert read_answer(text, KNOWN) == frozenset({"palindrome", "alternating"})
 
 
 @pytest.mark.parametrize(
@@ -303,9 +318,7 @@ def test_jsonl_and_parquet_score_the_same(run, completions, tmp_path):
     rows = rows_of(completions)[3:]
     lines = write(tmp_path / "a.jsonl", rows)
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "a.parquet")
-    one, other = (
-        judge(run.dataset, path, "", 2).classification for path in (lines, tmp_path / "a.parquet")
-    )
+    one, other = (judge_names(run.dataset, path) for path in (lines, tmp_path / "a.parquet"))
     assert one == other
     assert one.overall.missing == 3
     assert one.overall.exact_match == 1 - 3 / len(completions)
@@ -321,12 +334,12 @@ def test_a_file_may_answer_both_tasks(run, subjects, completions, tmp_path, caps
         }
         for s in subjects
     ]
-    score = judge(run.dataset, write(tmp_path / "a.jsonl", rows), "", 2)
-    assert score.classification.overall.exact_match == 1
-    assert score.modification.overall.recovered == 1
-    assert (
-        orjson.loads(score.to_json())["modification"]["sequences"] == score.modification.sequences
-    )
+    path = write(tmp_path / "a.jsonl", rows)
+    score = judge(run.dataset, path, "", 2)
+    assert judge_names(run.dataset, path).overall.exact_match == 1
+    repaired = judge_weights(run.dataset, path)
+    assert repaired.overall.recovered == 1
+    assert orjson.loads(score.to_json())["modification"]["sequences"] == repaired.sequences
     print_score(score)
     assert "Modification, tested on" in capsys.readouterr().out
 
@@ -347,10 +360,8 @@ def test_the_benchmark_set_may_come_from_a_file(run, subjects, benchmark, tmp_pa
     ]
     predictions = write(tmp_path / "a.jsonl", rows)
     (tmp_path / "set.json").write_bytes(benchmark.to_json(subjects.config))
-    one, other = (
-        judge(run.dataset, predictions, where, 2).modification
-        for where in ("", str(tmp_path / "set.json"))
-    )
+    sets = ("", str(tmp_path / "set.json"))
+    one, other = (judge_weights(run.dataset, predictions, name) for name in sets)
     assert one == other
     (tmp_path / "set.json").write_text("[]")
     with pytest.raises(ProbeSetError, match=r"set\.json: it must hold a JSON object"):
@@ -371,7 +382,7 @@ def split_dataset(run, folder):
 def test_splits_are_scored_apart(run, subjects, completions, tmp_path):
     folder = split_dataset(run, tmp_path / "dataset")
     texts = write(tmp_path / "a.jsonl", rows_of(completions)[20:])
-    splits = judge(folder, texts, "", 2).classification.splits
+    splits = judge_names(folder, texts).splits
     assert (splits["test"].exact_match, splits["test"].examples, splits["test"].missing) == (
         1,
         8,
@@ -382,12 +393,12 @@ def test_splits_are_scored_apart(run, subjects, completions, tmp_path):
         {"example_id": s.example_id, "completion": as_json(s, s.weights.astype(float).round(6))}
         for s in subjects[20:]
     ]
-    splits = judge(folder, write(tmp_path / "b.jsonl", rows), "", 2).modification.splits
+    splits = judge_weights(folder, write(tmp_path / "b.jsonl", rows)).splits
     assert (splits["test"].recovered, splits["train"].recovered) == (1, 0)
 
 
 def test_a_dataset_with_the_published_fields_only_is_scored(completions, tmp_path):
-    folder = tmp_path / "foreign/data"
+    folder = tmp_path / "elsewhere/data"
     folder.mkdir(parents=True)
     rows = [
         {"example_id": f"x{example}", "metadata": "{}", "classification_completion": text}
@@ -398,13 +409,13 @@ def test_a_dataset_with_the_published_fields_only_is_scored(completions, tmp_pat
         tmp_path / "a.jsonl",
         [{"example_id": f"x{e}", "completion": f"{t}."} for e, t in completions.items()],
     )
-    assert judge(tmp_path / "foreign", given, "", 2).classification.overall.exact_match == 1
+    assert judge_names(tmp_path / "elsewhere", given).overall.exact_match == 1
     weights = write(
         tmp_path / "b.jsonl",
         [{"example_id": rows[0]["example_id"], "completion": "x", "task": "modification"}],
     )
     with pytest.raises(DatasetError, match="has no subjects"):
-        judge(tmp_path / "foreign", weights, "", 2)
+        judge(tmp_path / "elsewhere", weights, "", 2)
 
 
 def test_a_dataset_without_classification_prompts_tells_its_selected_patterns(

@@ -1,4 +1,4 @@
-"""The dataset card: a template, filled from what was run. Nothing depends on time, place or speed."""
+"""The dataset card: a template, filled from what was run, whenever and however fast."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence

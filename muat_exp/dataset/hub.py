@@ -125,9 +125,8 @@ def _require_files(folder: Path) -> None:
         return
     within = folder / "dataset"
     hint = f" Did you mean {within}?" if within.is_dir() else ""
-    raise DatasetError(
-        f"{folder} holds no dataset that could be published: it has no {', no '.join(absent)}.{hint}"
-    )
+    lacks = f"it has no {', no '.join(absent)}"
+    raise DatasetError(f"{folder} holds no dataset that could be published: {lacks}.{hint}")
 
 
 def _require_undamaged(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""The Parquet files of datasets, which may come from anywhere: names, and bounds on what is read."""
+"""The Parquet files of datasets from anywhere: their names, and bounds on what is read."""
 
 import re
 from pathlib import Path

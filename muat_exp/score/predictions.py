@@ -135,7 +135,7 @@ def _read_predictions(path: Path) -> Iterator[_Prediction]:
         raise PredictionsError(f"{path} can't be read: {first_line(error)}.") from error
 
 
-def _read_lines(path: Path) -> Iterator[tuple[str, Any]]:
+def _read_lines(path: Path) -> Iterator[tuple[str, object]]:
     """Lines of a JSONL file and what they hold; empty ones are left out."""
     number = 0
     with path.open("rb") as file:
@@ -149,15 +149,16 @@ def _read_lines(path: Path) -> Iterator[tuple[str, Any]]:
                 yield location, _parse_line(path, location, line)
 
 
-def _parse_line(path: Path, location: str, line: bytes) -> Any:
+def _parse_line(path: Path, location: str, line: bytes) -> object:
     """What a line holds."""
     try:
-        return orjson.loads(line)
+        values: object = orjson.loads(line)
     except orjson.JSONDecodeError as error:
         raise _fault(path, location, f"this is not JSON: {error.msg}.") from error
+    return values
 
 
-def _read_rows(path: Path) -> Iterator[tuple[str, Any]]:
+def _read_rows(path: Path) -> Iterator[tuple[str, object]]:
     """Rows of a Parquet file and what they hold."""
     number = 0
     with pq.ParquetFile(path) as file:

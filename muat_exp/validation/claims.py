@@ -39,9 +39,7 @@ def _wrong_figures(tally: Tally, summary: dict[str, Any]) -> Iterator[str]:
     """A sentence for each figure of a summary that is not the data's."""
     for key, value in _figures(tally).items():
         said = _look_up(summary, key)
-        both_floats = isinstance(said, float) and isinstance(value, float)
-        close = both_floats and abs(said - value) < _TOLERANCE
-        if said != value and not close:
+        if not _agree(said, value):
             yield f"summary.json: {key} is {said}, but the data give {value}."
 
 
@@ -61,9 +59,16 @@ def _figures(tally: Tally) -> dict[str, Any]:
     return figures
 
 
-def _look_up(summary: dict[str, Any], key: str) -> Any:
+def _agree(said: object, value: object) -> bool:
+    """Whether two figures are the same, but for the rounding of a mean."""
+    if isinstance(said, float) and isinstance(value, float):
+        return abs(said - value) < _TOLERANCE
+    return said == value
+
+
+def _look_up(summary: dict[str, Any], key: str) -> object:
     """The value of a key with dots between levels; None where there is none."""
-    value: Any = summary
+    value: object = summary
     for part in key.split("."):
         value = value.get(part) if isinstance(value, dict) else None
     return value
