@@ -1,11 +1,17 @@
-"""Errors that a user can act on. The command line prints their sentence and exits; library callers catch `MuatError`."""
+"""Errors that a user can act on.
+
+The command line prints their sentence and exits; callers of the library catch `MuatError`.
+"""
 
 import difflib
 from collections.abc import Iterable
 
 
 class MuatError(Exception):
-    """Base of every error that this package raises on purpose; its text says what, where, and what is allowed."""
+    """Base of every error that this package raises on purpose.
+
+    Its text says what is wrong, where, and what is allowed.
+    """
 
 
 class ConfigurationError(MuatError, ValueError):
@@ -56,3 +62,13 @@ def nearest(name: str, allowed: Iterable[str]) -> str:
     """
     close = difflib.get_close_matches(name, list(allowed), n=1, cutoff=0.6)
     return f" Did you mean '{close[0]}'?" if close else ""
+
+
+def first_line(error: object) -> str:
+    r"""The first line of an error's text without a full stop; its class where it has no text.
+
+    >>> first_line(ValueError("It is wrong.\nIn many ways."))
+    'It is wrong'
+    """
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0].rstrip(".")

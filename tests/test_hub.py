@@ -10,8 +10,10 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, ClassVar
 from urllib.parse import unquote, urlparse
 
 import pytest
@@ -35,9 +37,13 @@ def git_oid(content):
 
 
 class Hub(BaseHTTPRequestHandler):
-    """As much of the Hub's API as one dataset needs. The server holds its files, what is stored of them, and its commits."""
+    """As much of the Hub's API as one dataset needs.
+
+    The server holds its files, what is stored of them, and its commits.
+    """
 
     protocol_version = "HTTP/1.1"
+    server: "Server"
 
     def answer(self, status=200, body=b"", **headers):
         content = body if isinstance(body, bytes) else json.dumps(body).encode()
@@ -155,7 +161,7 @@ class Hub(BaseHTTPRequestHandler):
             200, hub.files[name], ETag=f'"{hub.known_oid(name)}"', X_Repo_Commit=hub.head
         )
 
-    ROUTES = {  # noqa: RUF012
+    ROUTES: ClassVar[dict[str, Callable[..., Any]]] = {
         "POST /api/repos/create": create,
         "POST /api/validate-yaml": check_card,
         f"GET /api/datasets/{re.escape(REPO)}(?:/revision/(.+))?": info,
@@ -174,18 +180,26 @@ class Hub(BaseHTTPRequestHandler):
 class Server(ThreadingHTTPServer):
     """The state of the stub.
 
-    `refused` is a status and the path that it is given for; `dropped` and `stuck` number the uploads whose connection breaks
-    or that don't end until `released`.
+    `refused` is a status and the path that it is given for; `dropped` and `stuck` number the
+    uploads whose connection breaks or that don't end until `released`.
     """
 
     daemon_threads = True
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Hub)
         self.address = f"http://127.0.0.1:{self.server_address[1]}"
-        self.files, self.stored, self.puts, self.requests = {}, {}, [], []
-        self.commits, self.private, self.refused, self.dropped, self.stuck = 0, False, None, (), ()
-        self.released, self.lock = threading.Event(), threading.Lock()
+        self.files: dict[str, bytes] = {}
+        self.stored: dict[str, bytes] = {}
+        self.puts: list[str] = []
+        self.requests: list[tuple[str, str]] = []
+        self.commits = 0
+        self.private = False
+        self.refused: tuple[int, str] | None = None
+        self.dropped: Collection[int] = ()
+        self.stuck: Collection[int] = ()
+        self.released = threading.Event()
+        self.lock = threading.Lock()
 
     @property
     def head(self):
@@ -222,7 +236,7 @@ def hub():
 
 @pytest.fixture
 def work(run, tmp_path):
-    """A work folder with a dataset, which is the home folder too: nothing may be written elsewhere."""
+    """A work folder with a dataset, and the home folder too: nothing may be written elsewhere."""
     shutil.copytree(run.dataset, tmp_path / "data")
     return tmp_path
 
@@ -337,10 +351,8 @@ def test_a_dry_run_asks_nobody_and_needs_no_token(hub, work):
     for name, content in listed.items():
         assert f"{len(content):,}  {name}\n" in done.stdout
     total = sum(map(len, listed.values()))
-    assert (
-        f"{total:,}  bytes in {len(listed)} files would go to the private dataset {REPO}; nothing was sent"
-        in done.stdout
-    )
+    sent = f"{total:,}  bytes in {len(listed)} files would go to the private dataset {REPO}"
+    assert f"{sent}; nothing was sent" in done.stdout
     imported = {
         line.rpartition("|")[2].strip().partition(".")[0] for line in done.stderr.splitlines()
     }
@@ -380,9 +392,9 @@ def test_a_private_dataset_does_not_go_to_a_public_repository(hub, work):
 def test_what_is_no_dataset_or_damaged_is_not_published(work):
     with pytest.raises(DatasetError, match="There is no folder"):
         check_dataset(work / "nowhere")
+    (work / "run").mkdir()
+    shutil.move(work / "data", work / "run/dataset")
     with pytest.raises(DatasetError, match=r"no README\.md.*Did you mean .*data"):
-        (work / "run").mkdir()
-        shutil.move(work / "data", work / "run/dataset")
         check_dataset(work / "run")
     data = work / "run/dataset"
     assert check_dataset(data) == {name: len(content) for name, content in contents(data).items()}
@@ -415,7 +427,8 @@ def test_a_dataset_is_read_by_its_name_and_from_the_cache_without_network(hub, w
 import muat_exp
 there, here = muat_exp.load_subjects("{REPO}"), muat_exp.load_subjects("data")
 assert there.table.equals(here.table) and len(there) == 28
-assert all((a.weights == b.weights).all() and (a.signature == b.signature).all() for a, b in zip(there, here))
+assert all((a.weights == b.weights).all() for a, b in zip(there, here))
+assert all((a.signature == b.signature).all() for a, b in zip(there, here))
 """
     count, gone = len(hub.requests), environment(work, "http://127.0.0.1:9")
     read = subprocess.run(
@@ -477,7 +490,8 @@ def test_the_missing_extra_is_named(config, work, monkeypatch):
     st.text("ab_-.git/", max_size=12) | st.from_regex(r"[a-z]{1,2}/[a-z._-]{90,99}", fullmatch=True)
 )
 def test_names_of_repositories_are_those_of_the_client(name):
-    from huggingface_hub.utils import HFValidationError, validate_repo_id
+    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.utils._validators import validate_repo_id
 
     try:
         validate_repo_id(name)

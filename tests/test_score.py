@@ -1,4 +1,7 @@
-"""Scores: classification against scikit-learn, modification against plain PyTorch, and every wrong file a sentence."""
+"""Scores: classification against scikit-learn, modification against plain PyTorch.
+
+Every wrong file is a sentence.
+"""
 
 import json
 import shutil
@@ -20,7 +23,7 @@ from muat_exp.evaluation.benchmark_set import LabelGroups, draw_benchmark
 from muat_exp.evaluation.measurement import bounded
 from muat_exp.score.behaviour import Bench
 from muat_exp.score.classification import membership, read_answer, score_classification
-from muat_exp.score.intervals import normal, wilson
+from muat_exp.score.intervals import student, wilson
 from muat_exp.score.judge import judge
 from muat_exp.score.modification import read_network, score_modification
 from muat_exp.score.predictions import survey
@@ -47,8 +50,8 @@ def write(path, rows):
 
 
 def truth_of(completions):
-    places = {str(place): place for place in range(len(completions))}
-    return Truth(places, ("train",) * len(completions), tuple(completions), NAMES)
+    rows = {str(row): row for row in range(len(completions))}
+    return Truth(rows, ("train",) * len(completions), tuple(completions), NAMES)
 
 
 @pytest.fixture(scope="module")
@@ -67,12 +70,24 @@ def bench(subjects, benchmark, workers):
 
 
 @pytest.fixture(scope="module")
-def places(subjects):
+def rows(subjects):
     return {str(subject.example_id): row for row, subject in enumerate(subjects)}
 
 
-def score_weights(bench, places, completions):
-    return score_modification(bench, places, ("train",) * len(places), completions.items())
+def judge_names(folder, predictions):
+    score = judge(folder, predictions, "", 2).classification
+    assert score is not None
+    return score
+
+
+def judge_weights(folder, predictions, benchmark_set=""):
+    score = judge(folder, predictions, benchmark_set, 2).modification
+    assert score is not None
+    return score
+
+
+def score_weights(bench, rows, completions):
+    return score_modification(bench, rows, ("train",) * len(rows), completions.items())
 
 
 @settings(max_examples=50)
@@ -112,7 +127,7 @@ def test_classification_scores_are_scikit_learns(pairs):
     ],
 )
 def test_spelling_that_means_the_same_is_the_same(text):
-    assert read_answer(text, KNOWN) == {"palindrome", "alternating"}
+    assert read_answer(text, KNOWN) == frozenset({"palindrome", "alternating"})
 
 
 @pytest.mark.parametrize(
@@ -167,9 +182,9 @@ def test_missing_and_unparseable_answers_are_wrong_and_counted():
 def test_intervals_are_the_textbooks():
     assert wilson(0, 10) == pytest.approx((0, 0.27753), abs=1e-5)
     assert wilson(7, 10) == pytest.approx((0.39678, 0.89221), abs=1e-5)
-    assert normal(np.array([1.0, 2.0, 3.0])) == pytest.approx((2 - 1.13159, 2 + 1.13159), abs=1e-5)
+    assert student(np.array([1.0, 2.0, 3.0])) == pytest.approx((2 - 2.48414, 2 + 2.48414), abs=1e-5)
     assert wilson(0, 0) is None
-    assert normal(np.array([1.0])) is None
+    assert student(np.array([1.0])) is None
 
 
 @pytest.mark.parametrize("column", ["weights", "degraded_weights"])
@@ -194,24 +209,24 @@ def test_behaviour_is_that_of_plain_pytorch(subjects, benchmark, bench, column):
 
 
 @pytest.mark.parametrize("decimals", [6, 9])
-def test_copying_the_degraded_weights_gains_nothing(subjects, bench, places, decimals):
+def test_copying_the_degraded_weights_gains_nothing(subjects, bench, rows, decimals):
     given = {
         str(s.example_id): as_json(s, s.degraded_weights.astype(float).round(decimals))
         for s in subjects
     }
-    score = score_weights(bench, places, given)
+    score = score_weights(bench, rows, given)
     assert (score.overall.gain, score.overall.improved, score.overall.recovered) == (0, 0, 0)
     assert score.overall.changed_from_degraded == 0
     assert score.overall.changed_from_improved == score.baselines["truth"].changed_from_degraded > 0
     assert score.overall == score.baselines["copy"]
 
 
-def test_the_true_weights_recover_the_whole_improvement(subjects, bench, places):
+def test_the_true_weights_recover_the_whole_improvement(subjects, bench, rows):
     given = {
         str(s.example_id): f"Here they are:\n{as_json(s, s.weights.astype(float).round(6))}"
         for s in subjects
     }
-    score = score_weights(bench, places, given)
+    score = score_weights(bench, rows, given)
     assert score.overall.recovered == 1
     assert score.overall.gain > 0.1
     assert score.overall.changed_from_improved == 0
@@ -220,17 +235,17 @@ def test_the_true_weights_recover_the_whole_improvement(subjects, bench, places)
     assert sum(part.examples for part in score.patterns.values()) == len(subjects)
 
 
-def test_half_way_weights_recover_a_part(subjects, bench, places):
+def test_half_way_weights_recover_a_part(subjects, bench, rows):
     given = {
         str(s.example_id): as_json(s, (0.3 * s.degraded_weights + 0.7 * s.weights))
         for s in subjects
     }
-    score = score_weights(bench, places, given)
+    score = score_weights(bench, rows, given)
     assert 0.1 < score.overall.recovered < 1
     assert score.overall.after == pytest.approx(score.overall.before + score.overall.gain)
 
 
-def test_missing_unparseable_and_misshapen_answers_change_nothing(subjects, bench, places):
+def test_missing_unparseable_and_misshapen_answers_change_nothing(subjects, bench, rows):
     first, second, third = (str(subjects[i].example_id) for i in range(3))
     other = next(
         s
@@ -240,7 +255,7 @@ def test_missing_unparseable_and_misshapen_answers_change_nothing(subjects, benc
     )
     huge = np.full(len(subjects[2].weights), 3e38)
     given = {first: "{", second: as_json(other, other.weights), third: as_json(subjects[2], huge)}
-    score = score_weights(bench, places, given)
+    score = score_weights(bench, rows, given)
     assert (score.overall.missing, score.overall.unparseable) == (len(subjects) - 3, 3)
     assert (score.overall.gain, score.overall.improved) == (0, 0)
 
@@ -262,7 +277,7 @@ def test_bounded_networks_never_leave_the_range_of_float32(values, layers):
 
 @settings(max_examples=60)
 @given(data=st.data())
-def test_garbage_is_unparseable_and_never_crashes(bench, subjects, places, data):
+def test_garbage_is_unparseable_and_never_crashes(bench, subjects, rows, data):
     text = as_json(subjects[0], subjects[0].weights)
     start = data.draw(st.integers(0, len(text)))
     noise = data.draw(
@@ -275,7 +290,7 @@ def test_garbage_is_unparseable_and_never_crashes(bench, subjects, places, data)
     }
     network = read_network(next(iter(given.values())), bench.shapes(0))
     assert network is None or network.shape == subjects[0].weights.shape
-    score = score_weights(bench, places, given)
+    score = score_weights(bench, rows, given)
     assert score.overall.unparseable == (network is None)
     assert 0 <= score.overall.after <= 1
 
@@ -300,9 +315,7 @@ def test_jsonl_and_parquet_score_the_same(run, completions, tmp_path):
     rows = rows_of(completions)[3:]
     lines = write(tmp_path / "a.jsonl", rows)
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "a.parquet")
-    one, other = (
-        judge(run.dataset, path, "", 2).classification for path in (lines, tmp_path / "a.parquet")
-    )
+    one, other = (judge_names(run.dataset, path) for path in (lines, tmp_path / "a.parquet"))
     assert one == other
     assert one.overall.missing == 3
     assert one.overall.exact_match == 1 - 3 / len(completions)
@@ -318,12 +331,12 @@ def test_a_file_may_answer_both_tasks(run, subjects, completions, tmp_path, caps
         }
         for s in subjects
     ]
-    score = judge(run.dataset, write(tmp_path / "a.jsonl", rows), "", 2)
-    assert score.classification.overall.exact_match == 1
-    assert score.modification.overall.recovered == 1
-    assert (
-        orjson.loads(score.to_json())["modification"]["sequences"] == score.modification.sequences
-    )
+    path = write(tmp_path / "a.jsonl", rows)
+    score = judge(run.dataset, path, "", 2)
+    assert judge_names(run.dataset, path).overall.exact_match == 1
+    repaired = judge_weights(run.dataset, path)
+    assert repaired.overall.recovered == 1
+    assert orjson.loads(score.to_json())["modification"]["sequences"] == repaired.sequences
     print_score(score)
     assert "Modification, tested on" in capsys.readouterr().out
 
@@ -335,7 +348,7 @@ def test_a_file_without_tasks_answers_what_most_of_it_holds(tmp_path):
         (["palindrome", "a", weights], "classification"),
     ):
         rows = [{"example_id": place, "completion": text} for place, text in enumerate(texts)]
-        assert set(survey(write(tmp_path / "a.jsonl", rows)).places) == {task}
+        assert set(survey(write(tmp_path / "a.jsonl", rows)).locations) == {task}
 
 
 def test_the_benchmark_set_may_come_from_a_file(run, subjects, benchmark, tmp_path):
@@ -344,10 +357,8 @@ def test_the_benchmark_set_may_come_from_a_file(run, subjects, benchmark, tmp_pa
     ]
     predictions = write(tmp_path / "a.jsonl", rows)
     (tmp_path / "set.json").write_bytes(benchmark.to_json(subjects.config))
-    one, other = (
-        judge(run.dataset, predictions, where, 2).modification
-        for where in ("", str(tmp_path / "set.json"))
-    )
+    sets = ("", str(tmp_path / "set.json"))
+    one, other = (judge_weights(run.dataset, predictions, name) for name in sets)
     assert one == other
     (tmp_path / "set.json").write_text("[]")
     with pytest.raises(ProbeSetError, match=r"set\.json: it must hold a JSON object"):
@@ -368,7 +379,7 @@ def split_dataset(run, folder):
 def test_splits_are_scored_apart(run, subjects, completions, tmp_path):
     folder = split_dataset(run, tmp_path / "dataset")
     texts = write(tmp_path / "a.jsonl", rows_of(completions)[20:])
-    splits = judge(folder, texts, "", 2).classification.splits
+    splits = judge_names(folder, texts).splits
     assert (splits["test"].exact_match, splits["test"].examples, splits["test"].missing) == (
         1,
         8,
@@ -379,12 +390,12 @@ def test_splits_are_scored_apart(run, subjects, completions, tmp_path):
         {"example_id": s.example_id, "completion": as_json(s, s.weights.astype(float).round(6))}
         for s in subjects[20:]
     ]
-    splits = judge(folder, write(tmp_path / "b.jsonl", rows), "", 2).modification.splits
+    splits = judge_weights(folder, write(tmp_path / "b.jsonl", rows)).splits
     assert (splits["test"].recovered, splits["train"].recovered) == (1, 0)
 
 
 def test_a_dataset_with_the_published_fields_only_is_scored(completions, tmp_path):
-    folder = tmp_path / "foreign/data"
+    folder = tmp_path / "elsewhere/data"
     folder.mkdir(parents=True)
     rows = [
         {"example_id": f"x{example}", "metadata": "{}", "classification_completion": text}
@@ -395,13 +406,13 @@ def test_a_dataset_with_the_published_fields_only_is_scored(completions, tmp_pat
         tmp_path / "a.jsonl",
         [{"example_id": f"x{e}", "completion": f"{t}."} for e, t in completions.items()],
     )
-    assert judge(tmp_path / "foreign", given, "", 2).classification.overall.exact_match == 1
+    assert judge_names(tmp_path / "elsewhere", given).overall.exact_match == 1
     weights = write(
         tmp_path / "b.jsonl",
         [{"example_id": rows[0]["example_id"], "completion": "x", "task": "modification"}],
     )
     with pytest.raises(DatasetError, match="has no subjects"):
-        judge(tmp_path / "foreign", weights, "", 2)
+        judge(tmp_path / "elsewhere", weights, "", 2)
 
 
 def test_a_dataset_without_classification_prompts_tells_its_selected_patterns(

@@ -216,16 +216,16 @@ def test_mutated_files_are_found_without_a_crash(run, workers, tmp_path_factory,
 
 
 @pytest.fixture
-def foreign(run, tmp_path):
+def elsewhere(run, tmp_path):
     """The published fields alone, as a dataset made elsewhere has them."""
     table = pq.read_table(run.dataset / "prompts")
-    (tmp_path / "foreign/data").mkdir(parents=True)
-    pq.write_table(table, tmp_path / "foreign/data/train.parquet")
-    return tmp_path / "foreign"
+    (tmp_path / "elsewhere/data").mkdir(parents=True)
+    pq.write_table(table, tmp_path / "elsewhere/data/train.parquet")
+    return tmp_path / "elsewhere"
 
 
-def test_a_dataset_of_published_fields_alone_is_checked_as_far_as_they_go(foreign, workers):
-    assert validate(foreign, workers) == []
+def test_a_dataset_of_published_fields_alone_is_checked_as_far_as_they_go(elsewhere, workers):
+    assert validate(elsewhere, workers) == []
 
 
 @pytest.mark.parametrize(
@@ -261,14 +261,14 @@ def test_a_dataset_of_published_fields_alone_is_checked_as_far_as_they_go(foreig
         ),
     ],
 )
-def test_faults_of_published_fields_are_found(foreign, workers, column, value, sentence):
-    (path,) = (foreign / "data").glob("*.parquet")
+def test_faults_of_published_fields_are_found(elsewhere, workers, column, value, sentence):
+    (path,) = (elsewhere / "data").glob("*.parquet")
     table = pq.read_table(path)
     values = table[column].to_pylist()
     values[5] = value(values[5], values) if callable(value) else value
     place = table.column_names.index(column)
     pq.write_table(table.set_column(place, column, pa.array(values)), path)
-    assert sentence in " ".join(validate(foreign, workers))
+    assert sentence in " ".join(validate(elsewhere, workers))
 
 
 def test_a_folder_of_other_files_is_no_dataset(tmp_path, workers):
@@ -288,7 +288,7 @@ def test_what_would_fill_the_memory_is_refused(dataset, workers):
 
 
 def test_lists_that_are_too_long_are_not_read(dataset, tmp_path, monkeypatch):
-    monkeypatch.setattr("muat_exp.dataset.parquet.MOST_VALUES", 100)
+    monkeypatch.setattr("muat_exp.dataset.parquet.MAX_LIST_VALUES", 100)
     with pytest.raises(DatasetError, match="holds more than a dataset does"):
         open_parquet(min((dataset / "subjects").glob("*.parquet")))
 

@@ -21,7 +21,7 @@ from omegaconf.errors import (
 
 from muat_exp.config.groups import ON_DATASETS, Config
 from muat_exp.config.reading import schema_keys, unknown_key
-from muat_exp.errors import ConfigurationError, nearest
+from muat_exp.errors import ConfigurationError, first_line, nearest
 
 _HYDRA_ERRORS = (HydraException, OmegaConfBaseException, MissingConfigException)
 _PLUGINS = {  # options of Hydra's own groups that an extra brings
@@ -139,5 +139,4 @@ def _group_list() -> str:
 
 def _first_line(error: Any) -> str:
     """The first line of an error's text, as a sentence."""
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return f"{lines[0].rstrip('.')}."
+    return f"{first_line(error)}."

@@ -1,1 +1,1 @@
-"""`make bench`: how fast everything is, measured in one run beside training one subject at a time."""
+"""`make bench`: how fast everything is, beside training one subject at a time."""

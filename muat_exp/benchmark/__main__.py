@@ -1,99 +1,110 @@
-"""Runs all cases, each in a process of its own; shows the tables and the change since the last results."""
+"""Measures the speed of muat_exp, each case in a process of its own.
+
+Without options all cases are run; tables show them and the change since the last results. With
+--against, this checkout is compared with another one.
+"""
 
 import argparse
-import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
 from typing import Any
 
+import orjson
 from rich.console import Console
 
+from muat_exp.benchmark.against import compare
 from muat_exp.benchmark.cases import CASES, measure
 from muat_exp.benchmark.report import Results, plot, show
 
 RECIPES = ("robust", "published")
-SHAPES = tuple(product(RECIPES, ("small", "medium", "large"), (1, 2)))
-SUBJECTS = {"plain": 28, "lightning": 14}  # the first ones of the pipeline's attempts
-PAIRS = 6  # of default runs with and without W&B
-JOBS = 20  # of a sweep
-FINISHED = 2_000  # examples of the dataset that is read, rendered and validated
-EXAMPLES = (1_000, 10_000, 50_000)
+_ARCHITECTURES = ("small", "medium", "large")
+_WORKERS = (1, 2)
+_LOOP_SUBJECTS = {"plain": 28, "lightning": 14}  # the first ones of the pipeline's attempts
+_TRACKING_PAIRS = 6  # of default runs with and without W&B
+_SWEEP_JOBS = 20
+_FINISHED_EXAMPLES = 2_000  # of the dataset that is read, rendered and validated
+_QUICK_EXAMPLES = (1_000,)
+_EXAMPLES = (*_QUICK_EXAMPLES, 10_000, 50_000)
+
+Case = tuple[str, dict[str, Any]]  # name and options
 
 
-def plan(quick: bool) -> list[tuple[str, dict[str, Any]]]:
+def plan(quick: bool) -> Iterator[Case]:
     """All cases and their options; `quick` leaves out what takes minutes."""
-    shapes = [
-        dict(zip(("recipe", "architecture", "workers"), shape, strict=True)) for shape in SHAPES
-    ]
-    return [
-        *(
-            ("loop", {"way": way, "recipe": recipe, "subjects": SUBJECTS[way]})
-            for recipe in RECIPES
-            for way in SUBJECTS
-        ),
-        *(("pipeline", shape) for shape in shapes),
-        *(("training", shape) for shape in shapes),
-        *(("phases", {"recipe": recipe}) for recipe in RECIPES),
-        *(("growth", {"examples": examples}) for examples in EXAMPLES[: 1 if quick else 3]),
-        ("finished", {"examples": FINISHED}),
-        ("start_up", {}),
-        ("tracking", {"pairs": PAIRS}),
-        ("sweep", {"jobs": JOBS}),
-    ]
+    for recipe, (way, subjects) in product(RECIPES, _LOOP_SUBJECTS.items()):
+        yield "loop", {"way": way, "recipe": recipe, "subjects": subjects}
+    for case in ("pipeline", "training"):
+        for recipe, architecture, workers in product(RECIPES, _ARCHITECTURES, _WORKERS):
+            options = {"recipe": recipe, "architecture": architecture, "workers": workers}
+            yield case, options
+    for recipe in RECIPES:
+        yield "phases", {"recipe": recipe}
+    for examples in _QUICK_EXAMPLES if quick else _EXAMPLES:
+        yield "growth", {"examples": examples}
+    yield "finished", {"examples": _FINISHED_EXAMPLES}
+    yield "start_up", {}
+    yield "tracking", {"pairs": _TRACKING_PAIRS}
+    yield "sweep", {"jobs": _SWEEP_JOBS}
 
 
-def run_case(case: str, options: dict[str, Any]) -> dict[str, Any]:
+def _run_case(case: str, options: dict[str, Any]) -> dict[str, Any]:
     """`measure` in a process of its own."""
-    command = [
-        sys.executable,
-        "-m",
-        "muat_exp.benchmark",
-        "--case",
-        case,
-        "--options",
-        json.dumps(options),
-    ]
-    finished = subprocess.run(command, capture_output=True, text=True, check=False)
-    if finished.returncode:
-        raise SystemExit(f"{case} {options} failed:\n{finished.stderr}")
-    return json.loads(finished.stdout.splitlines()[-1])  # type: ignore[no-any-return]
+    asked = ["--case", case, "--options", orjson.dumps(options).decode()]
+    command = [sys.executable, "-m", "muat_exp.benchmark", *asked]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"{case} {options} failed:\n{done.stderr}")
+    row: dict[str, Any] = orjson.loads(done.stdout.splitlines()[-1])
+    return row
+
+
+def _run_all(quick: bool, path: Path, figure: Path) -> None:
+    """Runs all cases, shows them beside the last results, and keeps them."""
+    before: Results = orjson.loads(path.read_bytes()) if path.exists() else {}
+    results: Results = {}
+    console = Console(stderr=True)
+    for case, options in plan(quick):
+        shown = " ".join(f"{key}={value}" for key, value in options.items())
+        console.print(f"{case} {shown}", style="dim")
+        results.setdefault(case, []).append(_run_case(case, options))
+    show(results, before)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(orjson.dumps(results, option=orjson.OPT_INDENT_2))
+    plot(results, figure)
+    print(f"written to {path} and {figure}")
+
+
+def _parser() -> argparse.ArgumentParser:
+    """The options of the command line."""
+    parser = argparse.ArgumentParser(prog="python -m muat_exp.benchmark", description=__doc__)
+    add = parser.add_argument
+    add("--quick", action="store_true", help="leave out the runs of 10,000 and 50,000 examples")
+    add("--json", type=Path, default=Path("outputs/bench.json"), help="where results are kept")
+    add("--plot", type=Path, default=Path("outputs/bench.svg"), help="where the figure goes")
+    add("--case", choices=CASES, help="run one case and print its row as JSON")
+    add("--options", type=orjson.loads, default={}, help="the case's options, a JSON object")
+    paired = parser.add_argument_group("comparison with another checkout")
+    add = paired.add_argument
+    add("--against", type=Path, metavar="FOLDER", help="the other checkout's folder")
+    add("--pairs", type=int, default=6, help="runs of each checkout per recipe (default: 6)")
+    add("--attempts", type=int, default=4088, help="attempts of each run (default: 4088)")
+    add("--recipes", nargs="+", choices=RECIPES, default=RECIPES, help="default: both")
+    return parser
 
 
 def main() -> None:
-    """Runs everything, or one case where asked to."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--case", choices=CASES, help="run one case and print its row as JSON")
-    parser.add_argument(
-        "--options", type=json.loads, default={}, help="the case's options, as a JSON object"
-    )
-    parser.add_argument(
-        "--quick", action="store_true", help="leave out the runs of 10,000 and 50,000 examples"
-    )
-    parser.add_argument(
-        "--json", type=Path, default=Path("outputs/bench.json"), help="where the results are kept"
-    )
-    parser.add_argument(
-        "--plot", type=Path, default=Path("outputs/bench.svg"), help="where the figure goes"
-    )
-    arguments = parser.parse_args()
+    """Runs everything, or what the command line asks for."""
+    arguments = _parser().parse_args()
     if arguments.case:
-        print(json.dumps(measure(arguments.case, arguments.options)))
-        return
-    before: Results = json.loads(arguments.json.read_text()) if arguments.json.exists() else {}
-    results: Results = {}
-    console = Console(stderr=True)
-    for case, options in plan(arguments.quick):
-        console.print(
-            f"{case} {' '.join(f'{key}={value}' for key, value in options.items())}", style="dim"
-        )
-        results.setdefault(case, []).append(run_case(case, options))
-    show(results, before)
-    arguments.json.parent.mkdir(parents=True, exist_ok=True)
-    arguments.json.write_text(json.dumps(results, indent=2))
-    plot(results, arguments.plot)
-    print(f"written to {arguments.json} and {arguments.plot}")
+        row = measure(arguments.case, arguments.options)
+        print(orjson.dumps(row).decode())
+    elif arguments.against:
+        compare(arguments.against, arguments.recipes, arguments.pairs, arguments.attempts)
+    else:
+        _run_all(arguments.quick, arguments.json, arguments.plot)
 
 
 if __name__ == "__main__":

@@ -1,15 +1,37 @@
-"""What most people would write: one subject after another, in a plain PyTorch loop or by one Lightning fit a stage."""
+"""What most people would write: one subject after another.
+
+Each is trained in a plain PyTorch loop, or by one Lightning fit per stage.
+"""
+
+from __future__ import annotations
 
 import json
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
-from muat_exp.config.groups import Config
+from muat_exp.config.groups import Config, StageConfig
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+    from torch.utils.data import DataLoader
+
+    from muat_exp.evaluation.measurement import RunContext
+    from muat_exp.subjects.data import SubjectData
+    from muat_exp.subjects.specs import Specs
+
+_Rows = tuple["torch.Tensor", "torch.Tensor"]  # float32 (rows, L) and (rows,): inputs and labels
+_Loader: TypeAlias = "DataLoader[tuple[torch.Tensor, ...]]"  # of inputs and labels
+_Loaders: TypeAlias = "tuple[_Loader, _Loader]"  # of training and of validation data
+_State = dict[str, "torch.Tensor"]
+_Stage: TypeAlias = "Callable[[nn.Module, _Loaders, float, int, _Rules], _State]"
+_Inputs = Callable[[NDArray[np.uint8]], "torch.Tensor"]  # tokens as the network reads them
 
 
 @dataclass
@@ -32,27 +54,48 @@ class _Rules:
         return self.switched or self.waited >= self.patience
 
 
+def _validate(module: nn.Module, loader: _Loader) -> _Rows:
+    """Logits and labels of all validation rows."""
+    import torch
+
+    with torch.no_grad():
+        outputs = [(module(x).squeeze(-1), y) for x, y in loader]
+    logits, labels = zip(*outputs, strict=True)
+    return torch.cat(logits), torch.cat(labels)
+
+
+def _copied_state(module: nn.Module) -> _State:
+    """The weights of a network as they are."""
+    return {name: value.clone() for name, value in module.state_dict().items()}
+
+
 def _plain_stage(
-    module: Any, loaders: tuple[Any, Any], rate: float, epochs: int, rules: _Rules
-) -> Any:
-    """One stage as most people write it; returns the state with the best validation accuracy."""
+    module: nn.Module, loaders: _Loaders, rate: float, epochs: int, rules: _Rules
+) -> _State:
+    """One stage as most people write it; returns the state with the best validation accuracy.
+
+    Args:
+        module: the network; it is left as the last epoch has it.
+        loaders: of training and of validation data.
+        rate: learning rate.
+        epochs: at most so many.
+        rules: say when to stop.
+    """
     import torch
 
     loss_function = torch.nn.BCEWithLogitsLoss()
     optimizer = torch.optim.Adam(module.parameters(), lr=rate)
-    best = None
+    best: _State = {}
     best_accuracy = -1.0
     for _ in range(epochs):
         for x, y in loaders[0]:
             optimizer.zero_grad()
             loss_function(module(x).squeeze(-1), y).backward()
             optimizer.step()
-        with torch.no_grad():
-            outputs = [(module(x).squeeze(-1), y) for x, y in loaders[1]]
-        logits, labels = (torch.cat(parts) for parts in zip(*outputs, strict=True))
+        logits, labels = _validate(module, loaders[1])
         accuracy = float(((logits > 0) == (labels > 0.5)).float().mean())
         if accuracy > best_accuracy:
-            best = {name: value.clone() for name, value in module.state_dict().items()}
+            best = _copied_state(module)
             best_accuracy = accuracy
         if rules.done(float(loss_function(logits, labels))):
             break
@@ -60,142 +103,69 @@ def _plain_stage(
 
 
 def _lightning_stage(
-    module: Any, loaders: tuple[Any, Any], rate: float, epochs: int, rules: _Rules
-) -> Any:
+    module: nn.Module, loaders: _Loaders, rate: float, epochs: int, rules: _Rules
+) -> _State:
     """The same stage as one Lightning fit."""
     import pytorch_lightning as pl
     import torch
+    from torch.nn.functional import binary_cross_entropy_with_logits
 
     class Lit(pl.LightningModule):
         def __init__(self) -> None:
             super().__init__()
             self.module = module
             self.best_accuracy = -1.0
-            self.best: Any = None
+            self.best: _State = {}
 
-        def training_step(self, batch: Any, index: int) -> Any:
-            return torch.nn.functional.binary_cross_entropy_with_logits(
-                self.module(batch[0]).squeeze(-1), batch[1]
-            )
+        def training_step(self, batch: _Rows, index: int) -> torch.Tensor:
+            logits = self.module(batch[0]).squeeze(-1)
+            return binary_cross_entropy_with_logits(logits, batch[1])
 
-        def validation_step(self, batch: Any, index: int) -> None:
+        def validation_step(self, batch: _Rows, index: int) -> None:
             logits = self.module(batch[0]).squeeze(-1)
             accuracy = float(((logits > 0) == (batch[1] > 0.5)).float().mean())
             if accuracy > self.best_accuracy:
-                self.best = {k: v.clone() for k, v in self.module.state_dict().items()}
+                self.best = _copied_state(self.module)
                 self.best_accuracy = accuracy
-            if rules.done(
-                float(torch.nn.functional.binary_cross_entropy_with_logits(logits, batch[1]))
-            ):
+            if rules.done(float(binary_cross_entropy_with_logits(logits, batch[1]))):
                 self.trainer.should_stop = True
 
-        def configure_optimizers(self) -> Any:
+        def configure_optimizers(self) -> torch.optim.Optimizer:
             return torch.optim.Adam(self.module.parameters(), lr=rate)
 
-    disabled = ("enable_progress_bar", "enable_model_summary", "enable_checkpointing", "logger")
-    quiet: dict[str, Any] = dict.fromkeys(disabled, False)
     lit = Lit()
     trainer = pl.Trainer(
-        max_epochs=epochs, accelerator="cpu", devices=1, num_sanity_val_steps=0, **quiet
+        max_epochs=epochs,
+        accelerator="cpu",
+        devices=1,
+        num_sanity_val_steps=0,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        enable_checkpointing=False,
+        logger=False,
     )
     trainer.fit(lit, *loaders)
     return lit.best
 
 
-def _train_one(
-    config: Config, specs: Any, data: Any, module: Any, inputs: Callable[..., Any], stage: Any
-) -> Any:
-    """Both stages of one subject: the degraded and the improved state, or None where a stage was not passed."""
-    import torch
-    from torch.utils.data import DataLoader, TensorDataset
-
-    recipe = config.training
-    x = inputs(data.tokens[0])
-    labels = [
-        torch.from_numpy(data.corrupted[0]),
-        torch.from_numpy(data.labels[: data.training_rows]),
-    ]
-    held_out = TensorDataset(
-        x[data.training_rows :], torch.from_numpy(data.labels[data.training_rows :])
-    )
-    states = []
-    for number, (name, y) in enumerate(zip(("degraded", "clean"), labels, strict=True)):
-        settings = getattr(recipe, name)
-        training = DataLoader(
-            TensorDataset(x[: data.training_rows], y), recipe.batch_size, shuffle=True
-        )
-        rules = _Rules(recipe.switch_threshold if number == 0 else None, settings.patience)
-        rate = float(specs.rates[0]) * settings.learning_rate_factor
-        best = stage(module, (training, DataLoader(held_out, 64)), rate, settings.max_epochs, rules)
-        if number == 0 and not rules.switched:
-            return None
-        states.append(
-            best if number else {key: value.clone() for key, value in module.state_dict().items()}
-        )
-    return states
+STAGES: dict[str, _Stage] = {"plain": _plain_stage, "lightning": _lightning_stage}
 
 
-def _describe_one(
-    task: Any, specs: Any, data: Any, module: Any, states: Any, inputs: Callable[..., Any]
-) -> str | None:
-    """A trained subject's tests, responses, signature and prompt, as JSON text; None where the test gate rejects it."""
-    import torch
-    from sklearn.decomposition import PCA
+def one_at_a_time(config: Config, count: int, stage: _Stage) -> None:
+    """Attempts 0 to `count` - 1 by loops over single subjects, then one Parquet file.
 
-    from muat_exp.kernels import random
-    from muat_exp.kernels.data import draw_tests
-
-    config = task.config
-    key = random.generator_keys(config.seed, specs.indices, random.TESTS)[0]
-    sides = draw_tests(
-        task.space,
-        specs.selected[0],
-        specs.targets[0],
-        key,
-        data.tokens[0],
-        config.training.test_examples,
-    )
-    scores = []
-    for state in states:
-        module.load_state_dict(state)
-        right = [
-            float(((module(inputs(rows)) > 0) == positive).float().mean())
-            for rows, positive in zip(sides, (1, 0), strict=True)
-        ]
-        scores.append(sum(right) / 2)
-    if scores[1] < config.training.min_test_accuracy:
-        return None
-    (module(inputs(task.responses)) > 0).float().mean()
-    h = inputs(task.probes.tokens)
-    signature = []
-    for layer in module:
-        h = layer(h)
-        if isinstance(layer, torch.nn.Linear):
-            components = min(config.signature.components, h.shape[1])
-            signature.append(PCA(components).fit(h.double().numpy()).components_.T.tolist())
-    weights = {key: value.tolist() for key, value in module.state_dict().items()}
-    return json.dumps({"weights": weights, "signature": signature, "scores": scores}, indent=2)
-
-
-def one_at_a_time(config: Config, count: int, stage: Callable[..., Any]) -> None:
-    """Attempts 0 to `count` - 1, each from its data to its prompt, by loops over single subjects; then one Parquet file."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+    Each attempt goes from its data to its prompt.
+    """
     import torch
 
     from muat_exp.evaluation.measurement import RunContext
     from muat_exp.subjects.data import draw_data
     from muat_exp.subjects.initialization import draw_population
     from muat_exp.subjects.specs import draw_specs
-    from muat_exp.training.engines.base import input_scaling
 
     torch.set_num_threads(1)
     task = RunContext.build(config)
-    shift, scale = map(float, input_scaling(config))
-
-    def inputs(tokens: Any) -> Any:
-        return torch.from_numpy((tokens.astype(np.float32) - np.float32(shift)) * np.float32(scale))
-
+    inputs = _scaled_inputs(config)
     prompts = []
     for index in range(count):
         specs = draw_specs(config, np.array([index]))
@@ -205,11 +175,135 @@ def one_at_a_time(config: Config, count: int, stage: Callable[..., Any]) -> None
         if states:
             with torch.no_grad():
                 prompts.append(_describe_one(task, specs, data, module, states, inputs))
+    _write([prompt for prompt in prompts if prompt])
+
+
+def _scaled_inputs(config: Config) -> _Inputs:
+    """Turns tokens into a network's inputs."""
+    import torch
+
+    from muat_exp.training.engines.base import input_scaling
+
+    shift, scale = (np.float32(value) for value in input_scaling(config))
+    return lambda tokens: torch.from_numpy((tokens.astype(np.float32) - shift) * scale)
+
+
+def _train_one(
+    config: Config,
+    specs: Specs,
+    data: SubjectData,
+    module: nn.Module,
+    inputs: _Inputs,
+    stage: _Stage,
+) -> tuple[_State, _State] | None:
+    """Both stages of one subject.
+
+    Returns:
+        The degraded and the improved state; None where the degraded stage was not passed.
+    """
+    import torch
+
+    recipe = config.training
+    x = inputs(data.tokens[0])
+    rows = data.training_rows
+    corrupted = torch.from_numpy(data.corrupted[0])
+    clean = torch.from_numpy(data.labels)
+    held_out = (x[rows:], clean[rows:])
+
+    def train(settings: StageConfig, labels: torch.Tensor, rules: _Rules) -> _State:
+        loaders = _loaders((x[:rows], labels), held_out, recipe.batch_size)
+        rate = float(specs.rates[0]) * settings.learning_rate_factor
+        return stage(module, loaders, rate, settings.max_epochs, rules)
+
+    rules = _Rules(recipe.switch_threshold, recipe.degraded.patience)
+    train(recipe.degraded, corrupted, rules)
+    if not rules.switched:
+        return None
+    degraded = _copied_state(module)  # as the switch found it
+    improved = train(recipe.clean, clean[:rows], _Rules(None, recipe.clean.patience))
+    return degraded, improved
+
+
+def _loaders(training: _Rows, held_out: _Rows, batch_size: int) -> _Loaders:
+    """DataLoaders of training and of validation rows."""
+    from torch.utils.data import DataLoader, TensorDataset
+
+    shuffled = DataLoader(TensorDataset(*training), batch_size, shuffle=True)
+    return shuffled, DataLoader(TensorDataset(*held_out), 64)
+
+
+def _describe_one(
+    task: RunContext,
+    specs: Specs,
+    data: SubjectData,
+    module: nn.Module,
+    states: tuple[_State, _State],
+    inputs: _Inputs,
+) -> str | None:
+    """A trained subject's tests, responses, signature and prompt, as JSON text.
+
+    None where the test gate rejects it.
+    """
+    sides = _test_sides(task, specs, data)
+    scores = []
+    for state in states:
+        module.load_state_dict(state)
+        scores.append(_balanced_accuracy(module, sides, inputs))
+    if scores[1] < task.config.training.min_test_accuracy:
+        return None
+    (module(inputs(task.responses)) > 0).float().mean()
+    signature = _signature(module, inputs(task.probes.tokens), task.config.signature.components)
+    weights = {name: value.tolist() for name, value in module.state_dict().items()}
+    content = {"weights": weights, "signature": signature, "scores": scores}
+    return json.dumps(content, indent=2)
+
+
+def _test_sides(
+    task: RunContext, specs: Specs, data: SubjectData
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Fresh sequences that the subject should call positive, and others."""
+    from muat_exp.kernels import random
+    from muat_exp.kernels.data import draw_tests
+
+    config = task.config
+    key = random.generator_keys(config.seed, specs.indices, random.TESTS)[0]
+    count = config.training.test_examples
+    positives, negatives = draw_tests(
+        task.space, specs.selected[0], specs.targets[0], key, data.tokens[0], count
+    )
+    return positives, negatives
+
+
+def _balanced_accuracy(
+    module: nn.Module, sides: tuple[NDArray[np.uint8], NDArray[np.uint8]], inputs: _Inputs
+) -> float:
+    """The mean of the shares that are called right on both sides."""
+    positives, negatives = sides
+    called_positive = float((module(inputs(positives)) > 0).float().mean())
+    called_negative = float((module(inputs(negatives)) <= 0).float().mean())
+    return (called_positive + called_negative) / 2
+
+
+def _signature(module: nn.Module, h: torch.Tensor, components: int) -> list[Any]:
+    """The PCA loadings of each layer's neurons, by scikit-learn; `h` are the probes `(rows, L)`."""
+    import torch
+    from sklearn.decomposition import PCA
+
+    loadings = []
+    for layer in module.children():
+        h = layer(h)
+        if isinstance(layer, torch.nn.Linear):
+            pca = PCA(min(components, h.shape[1])).fit(h.double().numpy())
+            loadings.append(pca.components_.T.tolist())
+    return loadings
+
+
+def _write(prompts: list[str]) -> None:
+    """Writes the prompts to a Parquet file, which is then removed."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    table = pa.table({"prompt": prompts})
     with tempfile.TemporaryDirectory() as folder:
-        table = pa.table({"prompt": [prompt for prompt in prompts if prompt]})
-        pq.write_table(
-            table, Path(folder) / "train.parquet", compression="zstd", compression_level=1
-        )
-
-
-STAGES = {"plain": _plain_stage, "lightning": _lightning_stage}
+        path = Path(folder) / "train.parquet"
+        pq.write_table(table, path, compression="zstd", compression_level=1)

@@ -1,72 +1,113 @@
 """Tables and a figure of the benchmark's rows."""
 
-from collections.abc import Sequence
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
 
-Results = dict[str, list[dict[str, Any]]]
+from muat_exp.tables import number, terminal_table
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+Row = dict[str, Any]
+Results = dict[str, list[Row]]  # by case
 _OPTIONS = ("way", "recipe", "architecture", "workers", "examples")
 _WAYS = {
-    "plain": "one PyTorch loop a subject, DataLoaders",
-    "lightning": "one Lightning fit pair a subject",
+    "plain": "one PyTorch loop per subject, DataLoaders",
+    "lightning": "one Lightning fit pair per subject",
 }
 # Okabe and Ito's palette, told apart by every eye
-_BLUE = "#0072B2"
-_ORANGE = "#D55E00"
 _GREY = "#888888"
+_COLOURS = {"robust": "#0072B2", "published": "#D55E00"}  # blue and orange
+_BAR = 0.38  # height of a bar; two of them, one per recipe, stand at each part
+_STYLE: Any = {
+    "svg.hashsalt": "muat_exp",
+    "svg.fonttype": "none",
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+}
 
 
-def _options_of(row: dict[str, Any]) -> tuple[Any, ...]:
+def show(results: Results, before: Results) -> None:
+    """Prints all tables, with the change since the results before."""
+    console = Console(width=128)
+    console.print(_whole_pipeline(results, before))
+    console.print(_by_architecture(results, before))
+    console.print(_growth(results))
+    console.print(_phases(results))
+    console.print(_on_finished(results))
+    for sentence in _sentences(results):
+        console.print(sentence)
+
+
+def _sentences(results: Results) -> Iterator[str]:
+    """What a table would be too much for."""
+    (start,) = results["start_up"]
+    yield (
+        f"--help answers in {start['help_seconds']:.2f} s; "
+        f"experiment=smoke takes {start['smoke_seconds']:.1f} s"
+    )
+    (tracked,) = results["tracking"]
+    yield (
+        f"W&B offline costs {tracked['cost']:+.1%} of a default run "
+        f"(median of {tracked['pairs']} pairs: {tracked['wandb_seconds']:.2f} s with, "
+        f"{tracked['csv_seconds']:.2f} s without)"
+    )
+    (swept,) = results["sweep"]
+    yield (
+        f"a sweep of {swept['jobs']} tiny jobs spends {swept['outside_per_job']:.2f} s per job "
+        f"outside its work, which takes {swept['work_per_job']:.2f} s"
+    )
+
+
+def _options_of(row: Row) -> tuple[object, ...]:
     """What tells a row from the others of its case."""
     return tuple(row.get(name) for name in _OPTIONS)
 
 
-def change(case: str, row: dict[str, Any], before: Results) -> str:
+def _change(case: str, row: Row, before: Results) -> str:
     """How the row's speed differs from that of the last results."""
     for old in before.get(case, []):
         if _options_of(old) == _options_of(row) and "attempts_per_second" in old:
-            return f"{row['attempts_per_second'] / old['attempts_per_second'] - 1:+.0%}"
+            ratio = row["attempts_per_second"] / old["attempts_per_second"]
+            return f"{ratio - 1:+.0%}"
     return ""
-
-
-def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
-    """A table, its numbers to the right."""
-    made = Table(title=title, title_justify="left")
-    for column in columns:
-        made.add_column(
-            column,
-            justify="left" if column in ("recipe", "way", "architecture", "part") else "right",
-        )
-    for row in rows:
-        made.add_row(*row)
-    return made
 
 
 def _whole_pipeline(results: Results, before: Results) -> Table:
     """Medium architecture beside the loops, as ratios to the plain one."""
-    plain = {
-        row["recipe"]: row["attempts_per_second"]
-        for row in results["loop"]
-        if row["way"] == "plain"
-    }
+    plain = {row["recipe"]: row for row in results["loop"] if row["way"] == "plain"}
     rows = []
-    for case in ("loop", "pipeline"):
-        for row in results[case]:
-            if row.get("architecture", "medium") == "medium":
-                way = _WAYS[row["way"]] if case == "loop" else f"muat_exp, workers={row['workers']}"
-                speed = row["attempts_per_second"]
-                cells = (
-                    f"{speed:.1f}",
-                    f"{speed / plain[row['recipe']]:.1f}x",
-                    f"{row['peak_memory_mib']:.0f}",
-                )
-                rows.append((row["recipe"], way, *cells, change(case, row, before)))
-    title = "Whole pipeline, from data to Parquet: medium architecture"
+    for case, row in _medium_rows(results):
+        speed = row["attempts_per_second"]
+        ratio = speed / plain[row["recipe"]]["attempts_per_second"]
+        memory = number(row["peak_memory_mib"], 0)
+        figures = (f"{speed:.1f}", f"{ratio:.1f}x", memory, _change(case, row, before))
+        rows.append((row["recipe"], _way(row), *figures))
     rows.sort(key=lambda cells: cells[0], reverse=True)
-    return table(title, ("recipe", "way", "attempts/s", "ratio", "peak MiB", "change"), rows)
+    title = "Whole pipeline, from data to Parquet: medium architecture"
+    columns = ("attempts/s", "ratio", "peak MiB", "change")
+    return _filled(terminal_table(title, ["recipe", "way"], columns), rows)
+
+
+def _medium_rows(results: Results) -> Iterator[tuple[str, Row]]:
+    """Case and row of the loops, and of the pipeline with the same architecture."""
+    for row in results["loop"]:
+        yield "loop", row
+    for row in results["pipeline"]:
+        if row["architecture"] == "medium":
+            yield "pipeline", row
+
+
+def _way(row: Row) -> str:
+    """How a row's subjects were made."""
+    return _WAYS[row["way"]] if "way" in row else f"muat_exp, workers={row['workers']}"
 
 
 def _by_architecture(results: Results, before: Results) -> Table:
@@ -75,48 +116,46 @@ def _by_architecture(results: Results, before: Results) -> Table:
     rows = []
     for row in results["pipeline"]:
         alone = training[_options_of(row)]
-        rates = [f"{row[key]:.0f}" for key in ("attempts_per_second", "accepted_per_second")]
         cells = (
+            row["recipe"],
+            row["architecture"],
+            str(row["workers"]),
+            f"{row['attempts_per_second']:.0f}",
+            f"{row['accepted_per_second']:.0f}",
             f"{alone['attempts_per_second']:.0f}",
             f"{alone['gflops_per_worker']:.0f}",
             f"{alone['share_of_peak']:.0%}",
+            _change("pipeline", row, before),
         )
-        rows.append(
-            (
-                row["recipe"],
-                row["architecture"],
-                str(row["workers"]),
-                *rates,
-                *cells,
-                change("pipeline", row, before),
-            )
-        )
+        rows.append(cells)
     columns = (
-        "recipe",
-        "architecture",
         "workers",
         "attempts/s",
         "accepted/s",
         "training alone",
-        "GFLOP/s a core",
+        "GFLOP/s per core",
         "of peak",
         "change",
     )
-    return table("Whole pipeline and training alone", columns, rows)
+    title = "Whole pipeline and training alone"
+    return _filled(terminal_table(title, ["recipe", "architecture"], columns), rows)
 
 
 def _growth(results: Results) -> Table:
     """Time and memory against the number of examples."""
-    rows = [
-        (f"{row['examples']:,}", f"{row['seconds']:.1f}", f"{1000 * row['seconds'] / row['examples']:.2f}",
-         f"{row['attempts_per_second']:.0f}", f"{row['peak_memory_mib']:.0f}")
-        for row in results["growth"]
-    ]  # fmt: skip
-    return table(
-        "Default configuration",
-        ("examples", "seconds", "ms an example", "attempts/s", "peak MiB"),
-        rows,
-    )
+    rows = []
+    for row in results["growth"]:
+        milliseconds = 1000 * row["seconds"] / row["examples"]
+        cells = (
+            f"{row['examples']:,}",
+            f"{row['seconds']:.1f}",
+            f"{milliseconds:.2f}",
+            f"{row['attempts_per_second']:.0f}",
+            number(row["peak_memory_mib"], 0),
+        )
+        rows.append(cells)
+    columns = ("examples", "seconds", "ms per example", "attempts/s", "peak MiB")
+    return _filled(terminal_table("Default configuration", [], columns), rows)
 
 
 def _phases(results: Results) -> Table:
@@ -124,42 +163,25 @@ def _phases(results: Results) -> Table:
     profiles = {row["recipe"]: row["shares"] for row in results["phases"]}
     parts = sorted(profiles["robust"], key=profiles["robust"].get, reverse=True)
     rows = [(part, *(f"{shares[part]:.1%}" for shares in profiles.values())) for part in parts]
-    return table("CPU time by part, one worker", ("part", *profiles), rows)
+    title = "CPU time by part, one worker"
+    return _filled(terminal_table(title, ["part"], list(profiles)), rows)
 
 
 def _on_finished(results: Results) -> Table:
     """Tasks on a dataset, and what each signature method costs."""
-    row = results["finished"][0]
+    (row,) = results["finished"]
     rates = ("read_per_second", "rendered_per_second", "written_per_second", "validated_per_second")
     rows = [(rate.removesuffix("_per_second"), f"{row[rate]:,.0f} examples/s") for rate in rates]
-    rows += [
-        (f"signature {name}", f"{taken:.2f} ms a subject")
-        for name, taken in row["milliseconds_by_method"].items()
-    ]
-    return table("A finished dataset", ("part", "speed"), rows)
+    for method, milliseconds in row["milliseconds_by_method"].items():
+        rows.append((f"signature {method}", f"{milliseconds:.2f} ms per subject"))
+    return _filled(terminal_table("A finished dataset", ["part"], ["speed"]), rows)
 
 
-def show(results: Results, before: Results) -> None:
-    """Prints all tables."""
-    console = Console(width=128)
-    start = results["start_up"][0]
-    tracked = results["tracking"][0]
-    swept = results["sweep"][0]
-    for shown in (_whole_pipeline(results, before), _by_architecture(results, before)):
-        console.print(shown)
-    for part in (_growth, _phases, _on_finished):
-        console.print(part(results))
-    console.print(
-        f"--help answers in {start['help_seconds']:.2f} s; experiment=smoke takes {start['smoke_seconds']:.1f} s"
-    )
-    console.print(
-        f"W&B offline costs {tracked['cost']:+.1%} of a default run (median of {tracked['pairs']} pairs: "
-        f"{tracked['wandb_seconds']:.2f} s with, {tracked['csv_seconds']:.2f} s without)"
-    )
-    console.print(
-        f"a sweep of {swept['jobs']} tiny jobs spends {swept['outside_a_job']:.2f} s a job outside its work, "
-        f"which takes {swept['work_a_job']:.2f} s"
-    )
+def _filled(table: Table, rows: Sequence[Sequence[str]]) -> Table:
+    """The table with these rows."""
+    for row in rows:
+        table.add_row(*row)
+    return table
 
 
 def plot(results: Results, path: Path) -> None:
@@ -167,14 +189,7 @@ def plot(results: Results, path: Path) -> None:
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
-    style: Any = {
-        "svg.hashsalt": "muat_exp",
-        "svg.fonttype": "none",
-        "font.size": 9,
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-    }
-    with mpl.rc_context(style):
+    with mpl.rc_context(_STYLE):
         figure = Figure(figsize=(11, 3.8), layout="constrained")
         left, middle, right = figure.subplots(1, 3, width_ratios=(1.3, 1, 1))
         _plot_phases(left, results["phases"])
@@ -183,56 +198,62 @@ def plot(results: Results, path: Path) -> None:
         figure.savefig(path, metadata={"Date": None})
 
 
-def _plot_phases(axes: Any, rows: list[dict[str, Any]]) -> None:
+def _plot_phases(axes: Axes, rows: Sequence[Row]) -> None:
     """Bars of the CPU shares, the largest on top."""
     profiles = {row["recipe"]: row["shares"] for row in rows}
     parts = sorted(profiles["robust"], key=profiles["robust"].get)
-    for offset, (recipe, colour) in zip(
-        (0.2, -0.2), (("robust", _BLUE), ("published", _ORANGE)), strict=True
-    ):
-        shares = [100 * profiles[recipe][part] for part in parts]
-        axes.barh([i + offset for i in range(len(parts))], shares, 0.38, color=colour, label=recipe)
+    offsets = {"robust": _BAR / 2, "published": -_BAR / 2}
+    for recipe, colour in _COLOURS.items():
+        percents = [100 * profiles[recipe][part] for part in parts]
+        heights = [row + offsets[recipe] for row in range(len(parts))]
+        axes.barh(heights, percents, _BAR, color=colour, label=recipe)
     axes.set_yticks(range(len(parts)), parts)
     axes.set_xlabel("share of CPU time, %")
     axes.set_title("Where the time goes", loc="left")
     axes.legend(frameon=False, loc="lower right")
 
 
-def _plot_architectures(axes: Any, rows: list[dict[str, Any]]) -> None:
+def _plot_architectures(axes: Axes, rows: Sequence[Row]) -> None:
     """Whole-pipeline speed of each architecture with two workers, on a logarithmic axis."""
-    for recipe, colour in (("robust", _BLUE), ("published", _ORANGE)):
-        points = [
-            (row["architecture"], row["attempts_per_second"])
-            for row in rows
-            if (row["recipe"], row["workers"]) == (recipe, 2)
-        ]
-        axes.plot(*zip(*points, strict=True), "o-", color=colour)
-        axes.annotate(recipe, points[1], xytext=(14, 12), textcoords="offset points", color=colour)
-        for name, speed in points:
-            axes.annotate(
-                f"{speed:.0f}",
-                (name, speed),
-                xytext=(5, 4),
-                textcoords="offset points",
-                fontsize=7,
-                color=_GREY,
-            )
+    for recipe in _COLOURS:
+        chosen = [row for row in rows if row["recipe"] == recipe and row["workers"] == 2]
+        speeds = {row["architecture"]: row["attempts_per_second"] for row in chosen}
+        _plot_speeds(axes, recipe, speeds)
     axes.set_yscale("log")
     axes.set_ylabel("attempts/s, whole pipeline")
     axes.set_title("Architectures, 2 workers", loc="left")
 
 
-def _plot_growth(axes: Any, rows: list[dict[str, Any]]) -> None:
+def _plot_speeds(axes: Axes, recipe: str, speeds: dict[str, float]) -> None:
+    """One recipe's line, its name beside the second point, its figures at each."""
+    colour = _COLOURS[recipe]
+    names = list(speeds)
+    axes.plot(names, list(speeds.values()), "o-", color=colour)
+    _annotate(axes, recipe, (1, speeds[names[1]]), (14, 12), color=colour)
+    for position, speed in enumerate(speeds.values()):
+        _annotate(axes, f"{speed:.0f}", (position, speed), (5, 4), color=_GREY, fontsize=7)
+
+
+def _annotate(
+    axes: Axes, text: str, point: tuple[float, float], offset: tuple[float, float], **style: Any
+) -> None:
+    """Writes a text beside a point; `offset` is in points of the typeface."""
+    axes.annotate(text, point, xytext=offset, textcoords="offset points", **style)
+
+
+def _plot_growth(axes: Axes, rows: Sequence[Row]) -> None:
     """Seconds against examples, and peak memory on a second axis."""
     examples = [row["examples"] for row in rows]
     seconds = [row["seconds"] for row in rows]
-    axes.plot(examples, seconds, "o-", color=_BLUE)
+    gibibytes = [row["peak_memory_mib"] / 1024 for row in rows]
+    blue, orange = _COLOURS.values()
+    axes.plot(examples, seconds, "o-", color=blue)
     axes.set_xlabel("examples")
-    axes.set_ylabel("seconds", color=_BLUE)
+    axes.set_ylabel("seconds", color=blue)
     axes.set_ylim(0)
     memory = axes.twinx()
     memory.spines["right"].set_visible(True)
-    memory.plot(examples, [row["peak_memory_mib"] / 1024 for row in rows], "s--", color=_ORANGE)
-    memory.set_ylabel("peak memory, GiB", color=_ORANGE)
+    memory.plot(examples, gibibytes, "s--", color=orange)
+    memory.set_ylabel("peak memory, GiB", color=orange)
     memory.set_ylim(0, 2)
     axes.set_title("Time and memory", loc="left")

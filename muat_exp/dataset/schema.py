@@ -1,18 +1,11 @@
 """The schema of the `subjects` configuration, and its columns of lists."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from muat_exp.config.groups import Config
 from muat_exp.subjects.population import Population
-
-if TYPE_CHECKING:
-    from muat_exp.generation.cohort import CohortResult
 
 _FLOATS = pa.list_(pa.float32())
 SCORES = (
@@ -22,24 +15,14 @@ SCORES = (
     "degraded_test_accuracy",
     "test_accuracy",
 )
-ARRAYS = (
-    "weights",
-    "degraded_weights",
-    "signature",
-    "degraded_signature",
-    "history",
-)  # the columns of lists of floats
+# The columns of lists of floats.
+ARRAYS = ("weights", "degraded_weights", "signature", "degraded_signature", "history")
 
 
 def subject_schema(config: Config) -> pa.Schema:
     """Columns of the `subjects` configuration."""
-    optional = [("degraded_signature", _FLOATS)] if config.dataset.needs_degraded_signature else []
-    optional += (
-        [("history", _FLOATS), ("degraded_epochs", pa.int32())]
-        if config.dataset.needs_history
-        else []
-    )
     counts = ["switch_epoch", "clean_epoch", "corrupted_labels", "corruption_candidates"]
+    responses = [(name, pa.float32()) for name in config.patterns.enabled]
     return pa.schema(
         [
             ("example_id", pa.int64()),
@@ -50,14 +33,25 @@ def subject_schema(config: Config) -> pa.Schema:
             ("activation", pa.string()),
             ("learning_rate", pa.float32()),
             *[(name, pa.float64()) for name in SCORES],
-            ("response", pa.struct([(name, pa.float32()) for name in config.patterns.enabled])),
+            ("response", pa.struct(responses)),
             *[(name, pa.int32()) for name in counts],
             ("weights", _FLOATS),
             ("degraded_weights", _FLOATS),
             ("signature", _FLOATS),
-            *optional,
+            *_optional_columns(config),
         ]
     )
+
+
+def _optional_columns(config: Config) -> list[tuple[str, pa.DataType]]:
+    """The columns that only some configurations have."""
+    columns = []
+    if config.dataset.needs_degraded_signature:
+        columns.append(("degraded_signature", _FLOATS))
+    if config.dataset.needs_history:
+        columns.append(("history", _FLOATS))
+        columns.append(("degraded_epochs", pa.int32()))
+    return columns
 
 
 def list_array(values: NDArray[np.float32], lengths: NDArray[np.int64]) -> pa.Array:
@@ -76,24 +70,34 @@ def lists(table: pa.Table, name: str) -> tuple[NDArray[np.float32], NDArray[np.i
 def weight_lists(population: Population, accepted: NDArray[np.bool_]) -> pa.Array:
     """Flat parameters of the accepted subjects, empty lists for the others."""
     counts = np.diff(population.offsets)
-    return list_array(
-        population.parameters[np.repeat(accepted, counts)], np.where(accepted, counts, 0)
-    )
+    kept = population.parameters[np.repeat(accepted, counts)]
+    return list_array(kept, np.where(accepted, counts, 0))
 
 
 def selected_lists(names: tuple[str, ...], selected: NDArray[np.bool_]) -> pa.Array:
     """Names of each subject's selected patterns: list<string>."""
     offsets = np.concatenate([[0], np.cumsum(selected.sum(axis=1))]).astype(np.int32)
-    return pa.ListArray.from_arrays(
-        pa.array(offsets), pa.array(np.array(names, object)[np.nonzero(selected)[1]], pa.string())
-    )
+    _, columns = np.nonzero(selected)  # row by row
+    chosen = np.array(names, object)[columns]
+    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(chosen, pa.string()))
 
 
 def history_lists(
-    result: CohortResult, accepted: NDArray[np.bool_]
+    degraded: NDArray[np.float32], clean: NDArray[np.float32], accepted: NDArray[np.bool_]
 ) -> tuple[pa.Array, NDArray[np.int64]]:
-    """Both stages' epochs of the accepted subjects, row by row of four numbers, and how many are the degraded stage's."""
-    both = np.concatenate([result.degraded_history, result.clean_history], axis=1)  # (S, epochs, 4)
-    trained = ~np.isnan(both[:, :, 0]) & accepted[:, None]
-    degraded_epochs = trained[:, : result.degraded_history.shape[1]].sum(axis=1)
+    """The epochs of the accepted subjects, and how many of them are the degraded stage's.
+
+    Args:
+        degraded: float32 `(S, epochs, 4)` of the degraded stage, see `training.History`; NaN in the
+            epochs that a subject did not train.
+        clean: the same of the clean stage.
+        accepted: bool `(S,)`.
+
+    Returns:
+        list<float32>, the degraded epochs and then the clean ones, four numbers each; and int64
+        `(S,)`, the number of degraded epochs.
+    """
+    both = np.concatenate([degraded, clean], axis=1)  # (S, epochs of both, 4)
+    trained = ~np.isnan(both[:, :, 0]) & accepted[:, None]  # (S, epochs of both)
+    degraded_epochs = trained[:, : degraded.shape[1]].sum(axis=1)
     return list_array(both[trained].ravel(), 4 * trained.sum(axis=1)), degraded_epochs

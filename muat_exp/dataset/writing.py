@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from muat_exp.config.groups import SPLITS, Config
 from muat_exp.dataset.checksums import shards_digest, write_checksums
 from muat_exp.dataset.index import Places
+from muat_exp.dataset.parquet import Shard, shard_name
 from muat_exp.dataset.schema import SCORES, subject_schema
 from muat_exp.dataset.splits import assign_splits
 from muat_exp.dataset.staging import flush_folder
@@ -115,7 +116,7 @@ def _planned_files(config: Config, places: Places) -> Iterator[tuple[str, str, P
             config.dataset.examples_per_shard
         )
         for shard, examples in enumerate(shards):
-            yield split, f"{split}-{shard:05d}-of-{len(shards):05d}.parquet", examples
+            yield split, shard_name(Shard(split, shard, len(shards))), examples
 
 
 def write_shards(

@@ -13,13 +13,17 @@ from muat_exp.evaluation.measurement import (
     measure_tests,
 )
 from muat_exp.executors.threads import Workers
+from muat_exp.generation.outcomes import (
+    ACCEPTED,
+    DIVERGED,
+    NEVER_LEARNED,
+    NO_IMPROVEMENT,
+    UNLEARNED,
+)
 from muat_exp.subjects.data import SubjectData, draw_data
 from muat_exp.subjects.population import Population
 from muat_exp.subjects.specs import Specs, draw_specs
 from muat_exp.training.stages import train_clean, train_degraded
-
-ACCEPTED = "accepted"
-REASONS = ("never_learned", "no_improvement", "unlearned", "diverged")
 
 
 @dataclass(frozen=True)
@@ -73,17 +77,17 @@ def run_cohort(
     data = draw_data(config, task.space, specs)
     degraded = train_degraded(config, specs, data, workers, loggers)
     clean = train_clean(config, specs, data, degraded, workers, loggers)
-    outcomes = np.full(len(specs), "never_learned", object)
-    outcomes[degraded.diverged | clean.diverged] = "diverged"
+    outcomes = np.full(len(specs), NEVER_LEARNED, object)
+    outcomes[degraded.diverged | clean.diverged] = DIVERGED
     improvement = clean.accuracy - degraded.accuracy
     improved = improvement >= recipe.min_improvement - 1e-9  # accuracies are multiples of 1 / rows
-    outcomes[clean.passed & ~improved] = "no_improvement"
+    outcomes[clean.passed & ~improved] = NO_IMPROVEMENT
     candidates = np.flatnonzero(clean.passed & improved)
     tests = measure_tests(
         task, specs, data, degraded.population, clean.population, candidates, workers
     )
     learned = tests[candidates, 1] >= recipe.min_test_accuracy
-    outcomes[candidates] = np.where(learned, ACCEPTED, "unlearned")
+    outcomes[candidates] = np.where(learned, ACCEPTED, UNLEARNED)
     accepted = candidates[learned]
     responses = measure_responses(task, clean.population, accepted, workers)
     signatures, offsets = extract_signatures(task, clean.population, accepted, workers)

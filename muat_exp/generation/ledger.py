@@ -8,7 +8,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from muat_exp.dataset.index import Places
-from muat_exp.generation.cohort import ACCEPTED, REASONS
+from muat_exp.generation.outcomes import ACCEPTED, REASONS
 from muat_exp.generation.quota import Quotas
 from muat_exp.tracking.tracker import Progress
 

@@ -68,7 +68,9 @@ def _optional_columns(
             result.degraded_signatures, _signature_lengths(result)
         )
     if config.dataset.needs_history:
-        columns["history"], columns["degraded_epochs"] = history_lists(result, accepted)
+        columns["history"], columns["degraded_epochs"] = history_lists(
+            result.degraded_history, result.clean_history, accepted
+        )
     return columns
 
 

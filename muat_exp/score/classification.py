@@ -1,5 +1,7 @@
 """Scores of classification answers: which patterns does a network call positive?"""
 
+from __future__ import annotations
+
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +12,7 @@ from numpy.typing import NDArray
 from muat_exp.score.intervals import Interval, wilson
 from muat_exp.score.truth import Truth, split_names
 
-_LISTED = 10  # confusions
+_MAX_CONFUSIONS = 10  # that are listed
 _UNPARSEABLE = "(unparseable)"
 
 _Answer = frozenset[str] | None  # None: unparseable or missing, right for no example
@@ -26,7 +28,8 @@ class Summary:
         unparseable: answers that are no list of known patterns; they count as wrong.
         exact_match: share of the answers that name exactly the true patterns.
         exact_match_interval: its 95 % interval (Wilson).
-        macro_f1: mean F1 of the patterns that occur in the truth or in an answer; None where it was not computed.
+        macro_f1: mean F1 of the patterns that occur in the truth or in an answer; None where it
+            was not computed.
     """
 
     examples: int
@@ -38,8 +41,14 @@ class Summary:
 
 
 @dataclass(frozen=True)
-class _PatternScore:
-    """One pattern: precision, recall and F1 (0 where undefined), examples that have it, and answers that name it."""
+class PatternScore:
+    """How well one pattern was recognised.
+
+    Attributes:
+        precision, recall, f1: 0 where undefined.
+        support: examples that have it.
+        answers: answers that name it.
+    """
 
     precision: float
     recall: float
@@ -66,12 +75,12 @@ class ClassificationScore:
         patterns: by pattern.
         splits: by split, where there are several.
         confusions: the most frequent wrong answers.
-        baselines: the most common completion for every example ("majority"), one pattern at random ("uniform"), and the
-            true completions ("truth").
+        baselines: the most common completion for every example ("majority"), one pattern at random
+            ("uniform"), and the true completions ("truth").
     """
 
     overall: Summary
-    patterns: dict[str, _PatternScore]
+    patterns: dict[str, PatternScore]
     splits: dict[str, Summary]
     confusions: tuple[_Confusion, ...]
     baselines: dict[str, Summary]
@@ -79,131 +88,151 @@ class ClassificationScore:
 
 def score_classification(truth: Truth, completions: Mapping[str, str]) -> ClassificationScore:
     """Judges completions by example_id; examples without one count as wrong."""
-    right = truth.answers
     known = frozenset(truth.patterns)
     given = [
         read_answer(completions[example], known) if example in completions else None
-        for example in truth.places
+        for example in truth.rows
     ]
-    missing = np.array([example not in completions for example in truth.places])
-    splits = np.array(truth.splits)
-    names = [name for name in dict.fromkeys(truth.splits) if len(set(truth.splits)) > 1]
+    answered = np.array([example in completions for example in truth.rows])
+    answers = _Answers(truth.answers, given, answered, truth.patterns)
     return ClassificationScore(
-        overall=_summarise(right, given, missing, truth.patterns),
-        patterns=by_pattern(right, given, truth.patterns),
-        splits={
-            name: _part(right, given, missing, truth.patterns, splits == name) for name in names
-        },
-        confusions=confusions(right, given, missing, truth.patterns),
-        baselines=baselines(right, truth.patterns),
+        overall=answers.summary(),
+        patterns=answers.by_pattern(),
+        splits=_by_split(answers, truth.splits),
+        confusions=answers.confusions(),
+        baselines=_baselines(truth.answers, truth.patterns),
     )
 
 
 def read_answer(text: str, known: frozenset[str]) -> _Answer:
-    """The patterns that a completion names; None where it is no list of known names. A repeated prompt is passed over.
+    """The patterns that a completion names; None where it is no list of known names.
+
+    A prompt that is repeated before the answer is passed over.
 
     >>> read_answer("Alternating", frozenset({"alternating"}))
     frozenset({'alternating'})
     """
-    names = frozenset(split_names(text.rpartition("## Answer")[2]))
+    _, _, answer = text.rpartition("## Answer")
+    names = frozenset(split_names(answer))
     return names if names <= known else None
 
 
 def membership(answers: Sequence[_Answer], patterns: Sequence[str]) -> NDArray[np.bool_]:
     """Which patterns each answer names, bool `(N, P)`; none of them for an unparseable one."""
-    places = {name: place for place, name in enumerate(patterns)}
+    columns = {name: column for column, name in enumerate(patterns)}
     named = np.zeros((len(answers), len(patterns)), np.bool_)
     for row, answer in enumerate(answers):
-        named[row, [places[name] for name in answer or ()]] = True
+        named[row, [columns[name] for name in answer or ()]] = True
     return named
 
 
-def by_pattern(
-    right: Sequence[_Answer], given: Sequence[_Answer], patterns: Sequence[str]
-) -> dict[str, _PatternScore]:
-    """Precision, recall and F1 of every pattern."""
-    truth = membership(right, patterns)
-    answers = membership(given, patterns)
-    hits = (truth & answers).sum(axis=0)
-    support = truth.sum(axis=0)
-    named = answers.sum(axis=0)
-    scores = {}
-    for name, hit, true, said in zip(
-        patterns, hits.tolist(), support.tolist(), named.tolist(), strict=True
-    ):
-        scores[name] = _PatternScore(
-            hit / max(1, said), hit / max(1, true), 2 * hit / max(1, said + true), true, said
-        )
-    return scores
+@dataclass(frozen=True)
+class _Answers:
+    """N answers beside the true ones.
 
+    Attributes:
+        right: the true answers.
+        given: the answers; None where there is none, or an unparseable one.
+        answered: bool `(N,)`, whether there is an answer.
+        patterns: the names of all P patterns.
+    """
 
-def _summarise(
-    right: Sequence[_Answer],
-    given: Sequence[_Answer],
-    missing: NDArray[np.bool_],
-    patterns: Sequence[str],
-) -> Summary:
-    """Exact match and macro F1; `missing` marks the examples without an answer."""
-    exact = sum(
-        answer is not None and answer == true for true, answer in zip(right, given, strict=True)
-    )
-    occurring = [
-        score.f1
-        for score in by_pattern(right, given, patterns).values()
-        if score.support or score.answers
-    ]
-    unread = sum(answer is None for answer in given) - int(missing.sum())
-    macro = float(np.mean(occurring)) if occurring else 0.0
-    return Summary(
-        len(right), int(missing.sum()), unread, exact / len(right), wilson(exact, len(right)), macro
-    )
+    right: Sequence[_Answer]
+    given: Sequence[_Answer]
+    answered: NDArray[np.bool_]
+    patterns: Sequence[str]
 
+    def part(self, chosen: NDArray[np.bool_]) -> _Answers:
+        """Those of some examples, `chosen` `(N,)`."""
+        rows = np.flatnonzero(chosen).tolist()
+        right = [self.right[row] for row in rows]
+        given = [self.given[row] for row in rows]
+        return _Answers(right, given, self.answered[rows], self.patterns)
 
-def _part(
-    right: Sequence[_Answer],
-    given: Sequence[_Answer],
-    missing: NDArray[np.bool_],
-    patterns: Sequence[str],
-    chosen: NDArray[np.bool_],
-) -> Summary:
-    """The summary of some examples."""
-    rows = np.flatnonzero(chosen).tolist()
-    return _summarise(
-        [right[row] for row in rows], [given[row] for row in rows], missing[rows], patterns
-    )
-
-
-def confusions(
-    right: Sequence[_Answer],
-    given: Sequence[_Answer],
-    missing: NDArray[np.bool_],
-    patterns: Sequence[str],
-) -> tuple[_Confusion, ...]:
-    """The most frequent pairs of a true and a wrong answer, missing ones left out."""
-
-    def text(answer: _Answer) -> str:
-        return (
-            _UNPARSEABLE
-            if answer is None
-            else ", ".join(name for name in patterns if name in answer)
+    def summary(self) -> Summary:
+        """Exact match and macro F1."""
+        count = len(self.right)
+        missing = int((~self.answered).sum())
+        unread = sum(answer is None for answer in self.given)
+        pairs = zip(self.right, self.given, strict=True)
+        exact = sum(answer is not None and answer == true for true, answer in pairs)
+        return Summary(
+            examples=count,
+            missing=missing,
+            unparseable=unread - missing,
+            exact_match=exact / count,
+            exact_match_interval=wilson(exact, count),
+            macro_f1=self.macro_f1(),
         )
 
-    pairs = Counter(
-        (text(true), text(answer))
-        for true, answer, absent in zip(right, given, missing, strict=True)
-        if true != answer and not absent
+    def macro_f1(self) -> float:
+        """Mean F1 of the patterns that occur in the truth or in an answer; 0 where none does."""
+        scores = self.by_pattern().values()
+        occurring = [score.f1 for score in scores if score.support or score.answers]
+        return float(np.mean(occurring)) if occurring else 0.0
+
+    def by_pattern(self) -> dict[str, PatternScore]:
+        """Precision, recall and F1 of every pattern."""
+        true = membership(self.right, self.patterns)
+        said = membership(self.given, self.patterns)
+        hits = (true & said).sum(axis=0).tolist()
+        support = true.sum(axis=0).tolist()
+        named = said.sum(axis=0).tolist()
+        counts = zip(hits, support, named, strict=True)
+        scores = [_pattern_score(*each) for each in counts]
+        return dict(zip(self.patterns, scores, strict=True))
+
+    def confusions(self) -> tuple[_Confusion, ...]:
+        """The most frequent pairs of a true and a wrong answer, missing ones left out."""
+        pairs: Counter[tuple[str, str]] = Counter()
+        for true, answer, answered in zip(self.right, self.given, self.answered, strict=True):
+            if answered and true != answer:
+                pairs[self.shown(true), self.shown(answer)] += 1
+        ordered = sorted(pairs.items(), key=lambda item: (-item[1], item[0]))
+        return tuple(_Confusion(*pair, count) for pair, count in ordered[:_MAX_CONFUSIONS])
+
+    def shown(self, answer: _Answer) -> str:
+        """An answer as text, its names in the order of the patterns."""
+        if answer is None:
+            return _UNPARSEABLE
+        return ", ".join(name for name in self.patterns if name in answer)
+
+
+def _pattern_score(hits: int, support: int, answers: int) -> PatternScore:
+    """The scores of a pattern that `support` examples have and `answers` answers name."""
+    return PatternScore(
+        precision=hits / max(1, answers),
+        recall=hits / max(1, support),
+        f1=2 * hits / max(1, answers + support),
+        support=support,
+        answers=answers,
     )
-    ordered = sorted(pairs.items(), key=lambda item: (-item[1], item[0]))
-    return tuple(_Confusion(*pair, count) for pair, count in ordered[:_LISTED])
 
 
-def baselines(right: Sequence[_Answer], patterns: Sequence[str]) -> dict[str, Summary]:
+def _by_split(answers: _Answers, splits: Sequence[str]) -> dict[str, Summary]:
+    """The summary of each split, where there are several."""
+    names = list(dict.fromkeys(splits))
+    if len(names) < 2:
+        return {}
+    split_of_row = np.array(splits)
+    return {name: answers.part(split_of_row == name).summary() for name in names}
+
+
+def _baselines(right: Sequence[_Answer], patterns: Sequence[str]) -> dict[str, Summary]:
     """What answers without any interpreting score."""
-    answered = np.zeros(len(right), np.bool_)
-    common = Counter(sorted(right, key=lambda answer: sorted(answer or ()))).most_common(1)[0][0]
+    count = len(right)
+    answered = np.ones(count, np.bool_)
+    in_order = sorted(right, key=lambda answer: sorted(answer or ()))  # ties: the first by name
+    most_common, _ = Counter(in_order).most_common(1)[0]
+    majority = _Answers(right, [most_common] * count, answered, patterns)
+    truth = _Answers(right, right, answered, patterns)
     single = sum(len(answer or ()) == 1 for answer in right)
-    return {
-        "majority": _summarise(right, [common] * len(right), answered, patterns),
-        "uniform": Summary(len(right), 0, 0, single / len(right) / len(patterns), None, None),
-        "truth": _summarise(right, right, answered, patterns),
-    }
+    uniform = Summary(
+        examples=count,
+        missing=0,
+        unparseable=0,
+        exact_match=single / count / len(patterns),
+        exact_match_interval=None,
+        macro_f1=None,
+    )
+    return {"majority": majority.summary(), "uniform": uniform, "truth": truth.summary()}

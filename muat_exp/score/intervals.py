@@ -1,14 +1,15 @@
-"""95 % confidence intervals."""
+"""95 % confidence intervals: Wilson's of a share, Student's of a mean."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 Interval = tuple[float, float]
-_Z = 1.959963984540054  # the normal distribution's 97.5 % quantile
+_UPPER = 0.975  # where the upper end of a 95 % interval stands in a distribution
+_NORMAL_QUANTILE = 1.959963984540054  # of the normal distribution, at `_UPPER`
 
 
 def wilson(successes: int, count: int) -> Interval | None:
-    """Wilson's score interval of a share; None where nothing was counted.
+    """Wilson's score interval of a share (Wilson 1927); None where nothing was counted.
 
     >>> [round(end, 3) for end in wilson(9, 10)]
     [0.596, 0.982]
@@ -16,15 +17,25 @@ def wilson(successes: int, count: int) -> Interval | None:
     if not count:
         return None
     share = successes / count
-    spread = _Z**2 / count
+    spread = _NORMAL_QUANTILE**2 / count
     middle = (share + spread / 2) / (1 + spread)
-    reach = _Z * np.sqrt(share * (1 - share) / count + spread / (4 * count)) / (1 + spread)
-    return max(0.0, float(middle - reach)), min(1.0, float(middle + reach))
+    variance = share * (1 - share) / count + spread / (4 * count)
+    reach = _NORMAL_QUANTILE * float(np.sqrt(variance)) / (1 + spread)
+    return max(0.0, middle - reach), min(1.0, middle + reach)
 
 
-def normal(values: NDArray[np.float64]) -> Interval | None:
-    """The interval of a mean by its standard error; None for fewer than two values."""
-    if len(values) < 2:
+def student(values: NDArray[np.float64]) -> Interval | None:
+    """Student's t interval of a mean, from values `(N,)`; None for fewer than two.
+
+    >>> [round(end, 3) for end in student(np.array([1.0, 2.0, 3.0]))]
+    [-0.484, 4.484]
+    """
+    from scipy.special import stdtrit  # scipy.stats takes ten times as long to import
+
+    count = len(values)
+    if count < 2:
         return None
-    reach = _Z * float(np.std(values, ddof=1)) / len(values) ** 0.5
-    return float(np.mean(values)) - reach, float(np.mean(values)) + reach
+    mean = float(values.mean())
+    standard_error = float(values.std(ddof=1)) / count**0.5
+    reach = float(stdtrit(count - 1, _UPPER)) * standard_error
+    return mean - reach, mean + reach

@@ -6,7 +6,7 @@ from pathlib import Path
 import orjson
 
 from muat_exp.config.groups import Config
-from muat_exp.dataset.reading import load_subjects
+from muat_exp.dataset.reading import Subjects, load_subjects
 from muat_exp.errors import DatasetError
 from muat_exp.evaluation.benchmark_set import LabelGroups, draw_benchmark, read_benchmark
 from muat_exp.executors.threads import worker_threads
@@ -46,23 +46,25 @@ def judge(folder: Path, predictions: Path, benchmark_set: str, threads: int) -> 
     Args:
         folder: the dataset.
         predictions: a `.jsonl` or `.parquet` file; see `survey`.
-        benchmark_set: file of the sequences that modified networks are tested on; empty for those of the dataset's seed.
+        benchmark_set: file of the sequences that modified networks are tested on; empty for those
+            of the dataset's seed.
         threads: worker threads.
 
     Raises:
-        PredictionsError: the file is absent or broken, or answers examples that the dataset does not have.
+        PredictionsError: the file is absent or broken, or answers examples that the dataset does
+            not have.
         DatasetError: the dataset does not hold what is needed.
         ProbeSetError: the benchmark set is absent or wrong.
     """
     truth = load_truth(folder)
     answers = survey(predictions)
-    for task in answers.places:
-        answers.check_known(task, truth.places)
+    for kind in answers.locations:
+        answers.check_known(kind, truth.rows)
     classification = None
     modification = None
-    if CLASSIFICATION in answers.places:
+    if CLASSIFICATION in answers.locations:
         classification = score_classification(truth, answers.names)
-    if MODIFICATION in answers.places:
+    if MODIFICATION in answers.locations:
         modification = _judge_weights(folder, truth, answers, benchmark_set, threads)
     return Score(str(folder), str(predictions), classification, modification)
 
@@ -72,23 +74,30 @@ def _judge_weights(
 ) -> ModificationScore:
     """Scores modification answers, which takes the subjects themselves."""
     if not (folder / "subjects").is_dir():
-        raise DatasetError(
-            f"{folder} has no subjects; modification answers are judged by the subjects' own weights."
-        )
+        needed = "modification answers are judged by the subjects' own weights"
+        raise DatasetError(f"{folder} has no subjects; {needed}.")
     subjects = load_subjects(folder)
-    examples = [str(example) for example in subjects.table["example_id"].to_pylist()]
-    if set(examples) != truth.places.keys() or len(examples) != len(truth.places):
-        raise DatasetError(f"{folder}: its prompts and its subjects are not of the same examples.")
+    rows = _subject_rows(subjects, truth)
+    splits = [truth.splits[truth.rows[example]] for example in rows]
     groups = _load_groups(subjects.config, benchmark_set)
     with worker_threads(threads) as workers:
         bench = Bench(subjects, groups, workers)
-        places = {example: row for row, example in enumerate(examples)}
-        splits = tuple(truth.splits[truth.places[example]] for example in examples)
-        return score_modification(bench, places, splits, answers.weights())
+        return score_modification(bench, rows, splits, answers.weights())
+
+
+def _subject_rows(subjects: Subjects, truth: Truth) -> dict[str, int]:
+    """The subjects' rows by example_id; raises where the prompts have other examples."""
+    examples = [str(example) for example in subjects.table["example_id"].to_pylist()]
+    if sorted(examples) != sorted(truth.rows):
+        raise DatasetError(
+            f"{subjects.folder}: its prompts and its subjects are not of the same examples."
+        )
+    return {example: row for row, example in enumerate(examples)}
 
 
 def _load_groups(config: Config, benchmark_set: str) -> LabelGroups:
     """The benchmark set by labels: from its file, or drawn from the dataset's seed."""
     if benchmark_set:
         return LabelGroups.of(read_benchmark(Path(benchmark_set), config))
-    return LabelGroups.of(draw_benchmark(config, space_arrays(config.patterns.build())))
+    space = space_arrays(config.patterns.build())
+    return LabelGroups.of(draw_benchmark(config, space))

@@ -1,6 +1,6 @@
 """Scores of modification answers: do the predicted weights behave better than the degraded ones?"""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -11,10 +11,10 @@ from muat_exp.errors import PromptError
 from muat_exp.evaluation.measurement import bounded
 from muat_exp.prompts.parsing import parse_weights
 from muat_exp.score.behaviour import BATCH, Behaviour, Bench
-from muat_exp.score.intervals import Interval, normal, wilson
+from muat_exp.score.intervals import Interval, student, wilson
 
 Weights = NDArray[np.float32]
-_MISSING, _UNPARSEABLE, _MEASURED = range(3)
+_MISSING, _UNPARSEABLE, _MEASURED = range(3)  # what became of an example's answer
 
 
 @dataclass(frozen=True)
@@ -24,17 +24,18 @@ class Summary:
     Attributes:
         examples: how many.
         missing: those without an answer; they count as left as they were.
-        unparseable: answers without weights of the subject's shape, or with weights beyond measure; they count the same.
+        unparseable: answers without weights of the subject's shape, or with weights beyond measure;
+            they count the same.
         before: mean balanced accuracy of the degraded networks on the benchmark set.
         after: the same of the answers.
         gain: after - before.
-        gain_interval: its 95 % interval, from the standard error over examples.
+        gain_interval: its 95 % interval over examples (Student's t).
         improved: share of the examples with a positive gain.
         improved_interval: its 95 % interval (Wilson).
         recovered: the gain as a share of the true improvement; None where that is 0.
-        changed_from_degraded, changed_from_improved: damage to other behaviour, the mean absolute difference to the degraded
-            and to the truly improved network in the share called positive of the other patterns' members; None where there
-            are no other patterns.
+        changed_from_degraded, changed_from_improved: damage to other behaviour, the mean absolute
+            difference to the degraded and to the truly improved network in the share called
+            positive of the other patterns' members; None where there are no other patterns.
     """
 
     examples: int
@@ -75,8 +76,9 @@ class _Measured:
     """The behaviour of N subjects before and after, and of the truth.
 
     Attributes:
-        status: int64 `(N,)`, MISSING, UNPARSEABLE or MEASURED.
-        degraded, answered, improved: behaviour; an answer that was not measured behaves as the degraded network.
+        status: int64 `(N,)`, _MISSING, _UNPARSEABLE or _MEASURED.
+        degraded, answered, improved: behaviour; an answer that was not measured behaves as the
+            degraded network.
     """
 
     status: NDArray[np.int64]
@@ -84,31 +86,41 @@ class _Measured:
     answered: Behaviour
     improved: Behaviour
 
+    def overall(self) -> Summary:
+        """The summary of all examples."""
+        return self.summary(np.ones(len(self.status), np.bool_))
+
     def summary(self, rows: NDArray[np.bool_]) -> Summary:
-        """The summary of some examples."""
-        before, after, true = (
-            part.accuracy[rows] for part in (self.degraded, self.answered, self.improved)
-        )
+        """The summary of some examples, `rows` `(N,)`."""
+        status = self.status[rows]
+        before = self.degraded.accuracy[rows]
+        after = self.answered.accuracy[rows]
         gain = after - before
-        possible = float((true - before).mean())
+        mean_gain = float(gain.mean())
+        possible = float((self.improved.accuracy[rows] - before).mean())
         better = int((gain > 0).sum())
         return Summary(
             examples=len(gain),
-            missing=int((self.status[rows] == _MISSING).sum()),
-            unparseable=int((self.status[rows] == _UNPARSEABLE).sum()),
+            missing=int((status == _MISSING).sum()),
+            unparseable=int((status == _UNPARSEABLE).sum()),
             before=float(before.mean()),
             after=float(after.mean()),
-            gain=float(gain.mean()),
-            gain_interval=normal(gain),
+            gain=mean_gain,
+            gain_interval=student(gain),
             improved=better / len(gain),
             improved_interval=wilson(better, len(gain)),
-            recovered=float(gain.mean()) / possible if possible else None,
-            changed_from_degraded=mean(self.answered.change(self.degraded)[rows]),
-            changed_from_improved=mean(self.answered.change(self.improved)[rows]),
+            recovered=mean_gain / possible if possible else None,
+            changed_from_degraded=_mean(self.answered.change(self.degraded)[rows]),
+            changed_from_improved=_mean(self.answered.change(self.improved)[rows]),
         )
 
+    def by_label(self, labels: Sequence[str], names: Iterable[str]) -> dict[str, Summary]:
+        """The summaries of the examples with each of some labels; `labels` are those of all."""
+        label_of_row = np.array(labels, object)
+        return {name: self.summary(label_of_row == name) for name in names}
 
-def mean(values: NDArray[np.float64]) -> float | None:
+
+def _mean(values: NDArray[np.float64]) -> float | None:
     """The mean of the values that are numbers; None where there are none."""
     there = values[~np.isnan(values)]
     return float(there.mean()) if len(there) else None
@@ -116,56 +128,61 @@ def mean(values: NDArray[np.float64]) -> float | None:
 
 def score_modification(
     bench: Bench,
-    places: dict[str, int],
-    splits: tuple[str, ...],
+    rows: Mapping[str, int],
+    splits: Sequence[str],
     answers: Iterable[tuple[str, str]],
 ) -> ModificationScore:
-    """Judges answers (example_id, completion); `places` are the subjects' rows by example_id, `splits` their splits."""
+    """Judges modification answers.
+
+    Args:
+        bench: runs the networks.
+        rows: the subjects' rows by example_id.
+        splits: the split of each subject.
+        answers: pairs of example_id and completion.
+    """
     degraded = bench.stored("degraded_weights")
     improved = bench.stored("weights")
-    status, answered = _measure_answers(bench, places, degraded, answers)
+    status, answered = _measure_answers(bench, rows, degraded, answers)
     measured = _Measured(status, degraded, answered, improved)
-    targets = np.array(bench.targets, object)
-    parts = np.array(splits, object)
-    everything = np.full(len(status), _MEASURED)
-    rows = np.ones(len(status), np.bool_)
+    targets = [name for name in bench.enabled if name in bench.targets]
+    parts = list(dict.fromkeys(splits))
     return ModificationScore(
         sequences=len(bench.groups.tokens),
-        overall=measured.summary(rows),
-        patterns={
-            name: measured.summary(targets == name)
-            for name in bench.enabled
-            if name in bench.targets
-        },
-        splits={
-            name: measured.summary(parts == name)
-            for name in dict.fromkeys(splits)
-            if len(set(splits)) > 1
-        },
-        baselines={
-            "copy": _Measured(everything, degraded, degraded, improved).summary(rows),
-            "truth": _Measured(everything, degraded, improved, improved).summary(rows),
-        },
+        overall=measured.overall(),
+        patterns=measured.by_label(bench.targets, targets),
+        splits=measured.by_label(splits, parts) if len(parts) > 1 else {},
+        baselines=_baselines(degraded, improved),
     )
 
 
+def _baselines(degraded: Behaviour, improved: Behaviour) -> dict[str, Summary]:
+    """What the degraded weights again and the true improved weights score."""
+    status = np.full(len(degraded.accuracy), _MEASURED)
+    copy = _Measured(status, degraded, degraded, improved)
+    truth = _Measured(status, degraded, improved, improved)
+    return {"copy": copy.overall(), "truth": truth.overall()}
+
+
 def _measure_answers(
-    bench: Bench, places: dict[str, int], degraded: Behaviour, answers: Iterable[tuple[str, str]]
+    bench: Bench,
+    rows: Mapping[str, int],
+    degraded: Behaviour,
+    answers: Iterable[tuple[str, str]],
 ) -> tuple[NDArray[np.int64], Behaviour]:
     """Status `(N,)` and behaviour of the answers."""
-    status = np.full(len(places), _MISSING)
+    status = np.full(len(rows), _MISSING)
     answered = degraded.copy()
     for batch in _batched(answers, BATCH):
-        weights = {
-            places[example]: read_network(completion, bench.shapes(places[example]))
-            for example, completion in batch
-        }
-        sound = {row: flat for row, flat in weights.items() if flat is not None}
-        status[list(weights)] = _UNPARSEABLE
+        networks = {}
+        for example, completion in batch:
+            row = rows[example]
+            networks[row] = read_network(completion, bench.shapes(row))
+        sound = {row: weights for row, weights in networks.items() if weights is not None}
+        status[list(networks)] = _UNPARSEABLE
         status[list(sound)] = _MEASURED
         if sound:
-            rows = np.array(list(sound), np.int64)
-            answered.put(rows, bench.measure(rows, list(sound.values())))
+            measured_rows = np.array(list(sound), np.int64)
+            answered.put(measured_rows, bench.measure(measured_rows, list(sound.values())))
     return status, answered
 
 
@@ -176,13 +193,20 @@ def _batched(answers: Iterable[tuple[str, str]], size: int) -> Iterator[list[tup
         yield batch
 
 
-def read_network(completion: str, shapes: dict[str, tuple[int, ...]]) -> Weights | None:
-    """Flat weights of a completion; None where it holds none of these shapes, or such that can't be measured."""
+def read_network(completion: str, shapes: Mapping[str, tuple[int, ...]]) -> Weights | None:
+    """Flat weights of a completion.
+
+    None where it holds no weights of these shapes, or such that the network can't be measured.
+    """
     try:
         weights = parse_weights(completion)
     except PromptError:
         return None
-    layers = zip(*[iter(weights.values())] * 2, strict=True)
-    if {name: values.shape for name, values in weights.items()} != shapes or not bounded(layers):
+    found = {name: values.shape for name, values in weights.items()}
+    if found != shapes:
         return None
-    return np.concatenate([values.ravel() for values in weights.values()])
+    arrays = list(weights.values())
+    layers = zip(arrays[0::2], arrays[1::2], strict=True)  # each layer's weight and bias
+    if not bounded(layers):
+        return None
+    return np.concatenate([values.ravel() for values in arrays])

@@ -1,6 +1,6 @@
 """Predictions: an interpreter's answers in a JSONL or Parquet file, read one at a time."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,28 +10,30 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from muat_exp.config.groups import PROMPT_TASKS
-from muat_exp.errors import PredictionsError
+from muat_exp.errors import PredictionsError, first_line
 
 CLASSIFICATION, MODIFICATION = PROMPT_TASKS
-_LONGEST = 64 * 2**20  # bytes of a line, as many as `dataset.parsing` reads of a text
-_NAMES = 10_000  # characters of an answer that are kept to look for pattern names
-_ROWS = 64  # rows of a Parquet file read at a time
-WEIGHTS = '"network.'  # stands in every JSON object of weights
+_MAX_LINE_BYTES = 64 * 2**20  # as many as the parser of prompts reads of a text
+_MAX_NAMES_LENGTH = 10_000  # characters of a completion that is kept to look for pattern names
+_ROWS_PER_BATCH = 64  # of a Parquet file, in memory at a time
+_MAX_SHOWN = 40  # characters of a wrong value in an error's sentence
+_WEIGHTS_MARK = '"network.'  # stands in every JSON object of weights
+_REQUIRED = ("example_id", "completion")
 
 
 class _Prediction(NamedTuple):
     """One answer.
 
     Attributes:
-        place: the line or row of the file that it stands in.
+        location: the line or row of the file that it stands in.
         example_id: which example it answers, as text.
-        task: "classification" or "modification", empty where the file does not say.
+        kind: "classification" or "modification", empty where the file does not say.
         completion: the answer.
     """
 
-    place: str
+    location: str
     example_id: str
-    task: str
+    kind: str
     completion: str
 
 
@@ -41,65 +43,78 @@ class Survey:
 
     Attributes:
         path: the file.
-        default: the task of the rows that name none.
-        places: by task and example, the line or row.
-        names: by example, the classification answers; of longer ones than `_NAMES` characters nothing.
+        default: the kind of the rows that name none.
+        locations: by kind and example, the line or row.
+        names: by example, the classification answers; empty for one that is too long to be names.
     """
 
     path: Path
     default: str
-    places: dict[str, dict[str, str]]
+    locations: dict[str, dict[str, str]]
     names: dict[str, str]
 
     def weights(self) -> Iterator[tuple[str, str]]:
         """Example and completion of the modification answers, read from the file again."""
         for prediction in _read_predictions(self.path):
-            if (prediction.task or self.default) == MODIFICATION:
+            if (prediction.kind or self.default) == MODIFICATION:
                 yield prediction.example_id, prediction.completion
 
-    def check_known(self, task: str, examples: dict[str, int]) -> None:
+    def check_known(self, kind: str, examples: dict[str, int]) -> None:
         """Raises `PredictionsError` for an answer to an example that the dataset does not have."""
-        for example, place in self.places[task].items():
+        for example, location in self.locations[kind].items():
             if example not in examples:
-                raise PredictionsError(
-                    f"{self.path}, {place}: the dataset has no example_id {example[:40]}."
-                )
+                shown = example[:_MAX_SHOWN]
+                raise _fault(self.path, location, f"the dataset has no example_id {shown}.")
 
 
 def survey(path: Path) -> Survey:
     """Goes through a file of predictions.
 
-    The column `task` says what each row answers. Rows without it are classification answers where other rows have it.
-    In a file without it all rows answer one task: modification if at least half of the completions hold `"network.`, as
-    JSON objects of weights do, else classification.
+    The column `task` says what each row answers. Rows without it are classification answers where
+    other rows have it. In a file without it all rows answer one task: modification if at least half
+    of the completions hold `"network.`, as JSON objects of weights do, else classification.
 
     Raises:
         PredictionsError: the file is absent or broken, or two rows answer the same.
     """
-    rows: list[tuple[str, str, str]] = []
-    short: list[str] = []
-    weighty = 0
-    named = False
-    for place, example, task, completion in _read_predictions(path):
-        rows.append((place, example, task))
-        short.append(completion if len(completion) <= _NAMES else "")
-        weighty += WEIGHTS in completion
-        named |= bool(task)
+    rows: list[_Prediction] = []
+    with_weights = 0
+    for prediction in _read_predictions(path):
+        with_weights += _WEIGHTS_MARK in prediction.completion
+        rows.append(_without_long_completion(prediction))
     if not rows:
         raise PredictionsError(f"{path} holds no predictions.")
-    default = MODIFICATION if not named and 2 * weighty >= len(rows) else CLASSIFICATION
-    places: dict[str, dict[str, str]] = {}
-    names = {}
-    for (place, example, task), completion in zip(rows, short, strict=True):
-        task = task or default
-        earlier = places.setdefault(task, {}).setdefault(example, place)
-        if earlier != place:
-            raise PredictionsError(
-                f"{path}, {place}: example_id {example[:40]} was answered before, in {earlier} ({task})."
-            )
-        if task == CLASSIFICATION:
-            names[example] = completion
-    return Survey(path, default, places, names)
+    default = _default_kind(rows, with_weights)
+    rows = [row if row.kind else row._replace(kind=default) for row in rows]
+    names = {row.example_id: row.completion for row in rows if row.kind == CLASSIFICATION}
+    return Survey(path, default, _locations(path, rows), names)
+
+
+def _without_long_completion(prediction: _Prediction) -> _Prediction:
+    """The prediction, but without a completion that can only be weights: those fill the memory."""
+    if len(prediction.completion) <= _MAX_NAMES_LENGTH:
+        return prediction
+    return prediction._replace(completion="")
+
+
+def _default_kind(rows: Sequence[_Prediction], with_weights: int) -> str:
+    """What rows that name no task answer, where `with_weights` completions look like weights."""
+    some_say = any(row.kind for row in rows)
+    mostly_weights = 2 * with_weights >= len(rows)
+    return MODIFICATION if mostly_weights and not some_say else CLASSIFICATION
+
+
+def _locations(path: Path, rows: Sequence[_Prediction]) -> dict[str, dict[str, str]]:
+    """By kind and example, the line or row; raises where two rows answer the same."""
+    locations: dict[str, dict[str, str]] = {}
+    for row in rows:
+        answered = locations.setdefault(row.kind, {})
+        earlier = answered.setdefault(row.example_id, row.location)
+        if earlier != row.location:
+            shown = row.example_id[:_MAX_SHOWN]
+            sentence = f"example_id {shown} was answered before, in {earlier} ({row.kind})."
+            raise _fault(path, row.location, sentence)
+    return locations
 
 
 def _read_predictions(path: Path) -> Iterator[_Prediction]:
@@ -114,75 +129,89 @@ def _read_predictions(path: Path) -> Iterator[_Prediction]:
     if path.suffix not in readers:
         raise PredictionsError(f"predictions={path}: its name must end in .jsonl or .parquet.")
     try:
-        for place, values in readers[path.suffix](path):
-            yield _checked(path, place, values)
+        for location, values in readers[path.suffix](path):
+            yield _checked(path, location, values)
     except (OSError, pa.ArrowException) as error:
-        raise PredictionsError(f"{path} can't be read: {_first_line(error)}") from error
+        raise PredictionsError(f"{path} can't be read: {first_line(error)}.") from error
 
 
-def _first_line(error: Exception) -> str:
-    """The first line of an error's text."""
-    return (str(error).splitlines() or [type(error).__name__])[0]
-
-
-def _read_lines(path: Path) -> Iterator[tuple[str, Any]]:
-    """Lines of a JSONL file, empty ones left out."""
+def _read_lines(path: Path) -> Iterator[tuple[str, object]]:
+    """Lines of a JSONL file and what they hold; empty ones are left out."""
     number = 0
     with path.open("rb") as file:
-        while line := file.readline(_LONGEST + 1):
+        while line := file.readline(_MAX_LINE_BYTES + 1):
             number += 1
-            if len(line) > _LONGEST:
-                raise PredictionsError(
-                    f"{path}, line {number}: the line has more than {_LONGEST} bytes."
-                )
+            location = f"line {number}"
+            if len(line) > _MAX_LINE_BYTES:
+                sentence = f"the line has more than {_MAX_LINE_BYTES} bytes."
+                raise _fault(path, location, sentence)
             if line.strip():
-                try:
-                    yield f"line {number}", orjson.loads(line)
-                except orjson.JSONDecodeError as error:
-                    raise PredictionsError(
-                        f"{path}, line {number}: this is not JSON: {error.msg}."
-                    ) from error
+                yield location, _parse_line(path, location, line)
 
 
-def _read_rows(path: Path) -> Iterator[tuple[str, Any]]:
-    """Rows of a Parquet file."""
+def _parse_line(path: Path, location: str, line: bytes) -> object:
+    """What a line holds."""
+    try:
+        values: object = orjson.loads(line)
+    except orjson.JSONDecodeError as error:
+        raise _fault(path, location, f"this is not JSON: {error.msg}.") from error
+    return values
+
+
+def _read_rows(path: Path) -> Iterator[tuple[str, object]]:
+    """Rows of a Parquet file and what they hold."""
+    number = 0
     with pq.ParquetFile(path) as file:
-        there = file.schema_arrow.names
-        columns = [name for name in ("example_id", "task", "completion") if name in there]
-        for name in ("example_id", "completion"):
-            if name not in columns:
-                raise PredictionsError(
-                    f"{path}: the column {name} is missing; it has {', '.join(there[:20])}."
-                )
-        number = 0
-        for batch in file.iter_batches(_ROWS, columns=columns):
+        columns = _columns_to_read(path, file.schema_arrow.names)
+        for batch in file.iter_batches(_ROWS_PER_BATCH, columns=columns):
             for values in batch.to_pylist():
                 number += 1
                 yield f"row {number}", values
 
 
-def _checked(path: Path, place: str, values: Any) -> _Prediction:
+def _columns_to_read(path: Path, there: list[str]) -> list[str]:
+    """The columns that a prediction is made from, of those that are there."""
+    for name in _REQUIRED:
+        if name not in there:
+            listed = ", ".join(there[:20])
+            raise PredictionsError(f"{path}: the column {name} is missing; it has {listed}.")
+    return [*_REQUIRED, "task"] if "task" in there else [*_REQUIRED]
+
+
+def _checked(path: Path, location: str, values: object) -> _Prediction:
     """One row as a prediction."""
     if not isinstance(values, dict):
-        raise PredictionsError(
-            f"{path}, {place}: it must be a JSON object with example_id and completion."
-        )
-    for name in ("example_id", "completion"):
+        sentence = "it must be a JSON object with example_id and completion."
+        raise _fault(path, location, sentence)
+    for name in _REQUIRED:
         if name not in values:
-            raise PredictionsError(f"{path}, {place}: {name} is missing.")
+            raise _fault(path, location, f"{name} is missing.")
+    sentence = _wrong_value(values)
+    if sentence:
+        raise _fault(path, location, sentence)
+    kind = values.get("task") or ""
+    return _Prediction(location, str(values["example_id"]), kind, values["completion"])
+
+
+def _wrong_value(values: dict[str, Any]) -> str:
+    """A sentence about the first value that is of a wrong type or unknown; empty where all fit."""
     example = values["example_id"]
-    task = values.get("task")
     completion = values["completion"]
+    kind = values.get("task")
     if type(example) not in (int, str):
-        raise PredictionsError(
-            f"{path}, {place}: example_id is {example!r:.40}; it must be a whole number or a text."
-        )
+        return f"example_id is {_shown(example)}; it must be a whole number or a text."
     if not isinstance(completion, str):
-        raise PredictionsError(
-            f"{path}, {place}: completion is {completion!r:.40}; it must be a text."
-        )
-    if task is not None and task not in PROMPT_TASKS:
-        raise PredictionsError(
-            f"{path}, {place}: task is {task!r:.40}; it must be {CLASSIFICATION} or {MODIFICATION}."
-        )
-    return _Prediction(place, str(example), task or "", completion)
+        return f"completion is {_shown(completion)}; it must be a text."
+    if kind is not None and kind not in PROMPT_TASKS:
+        return f"task is {_shown(kind)}; it must be {' or '.join(PROMPT_TASKS)}."
+    return ""
+
+
+def _shown(value: object) -> str:
+    """A wrong value in an error's sentence."""
+    return repr(value)[:_MAX_SHOWN]
+
+
+def _fault(path: Path, location: str, sentence: str) -> PredictionsError:
+    """The error about one line or row."""
+    return PredictionsError(f"{path}, {location}: {sentence}")

@@ -1,6 +1,6 @@
 """What a person sees of a score: tables in the terminal."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from rich.console import Console
 from rich.table import Table
@@ -8,7 +8,9 @@ from rich.table import Table
 from muat_exp.score import classification, modification
 from muat_exp.score.intervals import Interval
 from muat_exp.score.judge import Score
+from muat_exp.tables import number, terminal_table
 
+# What stands above each column, and whose summary it shows: the answers' own ("") or a baseline's.
 _CLASSIFICATION_COLUMNS = {
     "predictions": "",
     "majority": "majority",
@@ -17,110 +19,141 @@ _CLASSIFICATION_COLUMNS = {
 }
 _MODIFICATION_COLUMNS = {"predictions": "", "copied": "copy", "truth": "truth"}
 
+# The rows of the first table of each kind: what stands before them, and their cells.
+_CLASSIFICATION_ROWS: Sequence[tuple[str, Callable[[classification.Summary], str]]] = (
+    ("exact match", lambda summary: _figure(summary.exact_match)),
+    ("  95 % interval", lambda summary: between(summary.exact_match_interval)),
+    ("macro F1", lambda summary: _figure(summary.macro_f1)),
+    ("examples", lambda summary: str(summary.examples)),
+)
+_MODIFICATION_ROWS: Sequence[tuple[str, Callable[[modification.Summary], str]]] = (
+    ("balanced accuracy before", lambda summary: _figure(summary.before)),
+    ("balanced accuracy after", lambda summary: _figure(summary.after)),
+    ("mean gain", lambda summary: _figure(summary.gain)),
+    ("  95 % interval", lambda summary: between(summary.gain_interval)),
+    ("share improved", lambda summary: _figure(summary.improved)),
+    ("  95 % interval", lambda summary: between(summary.improved_interval)),
+    ("improvement recovered", lambda summary: _figure(summary.recovered)),
+    ("other behaviour changed", lambda summary: _figure(summary.changed_from_degraded)),
+    ("  apart from improved", lambda summary: _figure(summary.changed_from_improved)),
+    ("examples", lambda summary: str(summary.examples)),
+)
+
 
 def print_score(score: Score) -> None:
     """Prints the tables of a score."""
     console = Console(soft_wrap=True)
+    tables: list[Table] = []
     if score.classification:
-        for table in _classification_tables(score.classification):
-            console.print(table)
+        tables += _classification_tables(score.classification)
     if score.modification:
-        for table in _modification_tables(score.modification):
-            console.print(table)
+        tables += _modification_tables(score.modification)
+    for table in tables:
+        console.print(table)
 
 
-def _table_of(title: str, first: str, *columns: str) -> Table:
-    """A table whose columns but the first are numbers."""
-    table = Table(first, title=title, title_justify="left")
-    for column in columns:
-        table.add_column(column, justify="right")
-    return table
-
-
-def number(value: float | None) -> str:
+def _figure(value: float | None) -> str:
     """A number; nothing where there is none."""
-    return "" if value is None else f"{value:.3f}"
+    return number(value, absent="")
 
 
 def between(interval: Interval | None) -> str:
-    """An interval.
+    """An interval; nothing where there is none.
 
     >>> between((0.4, 0.6))
     '0.40 to 0.60'
     """
-    return f"{interval[0]:.2f} to {interval[1]:.2f}" if interval else ""
+    if interval is None:
+        return ""
+    low, high = interval
+    return f"{low:.2f} to {high:.2f}"
 
 
 def _classification_tables(score: classification.ClassificationScore) -> list[Table]:
     """Overall figures beside the baselines, patterns, splits, confusions."""
-    every = {"": score.overall, **score.baselines}
-    shown = [every[name] for name in _CLASSIFICATION_COLUMNS.values()]
-    head = _table_of("Classification", "", *_CLASSIFICATION_COLUMNS)
-    head.add_row("exact match", *(number(s.exact_match) for s in shown))
-    head.add_row("  95 % interval", *(between(s.exact_match_interval) for s in shown))
-    head.add_row("macro F1", *(number(s.macro_f1) for s in shown))
-    head.add_row("examples", *(str(s.examples) for s in shown))
-    head.add_row("missing (wrong)", str(score.overall.missing))
-    head.add_row("unparseable (wrong)", str(score.overall.unparseable))
-    patterns = _table_of(
-        "By pattern", "pattern", "precision", "recall", "F1", "examples", "answers"
-    )
-    for name, p in score.patterns.items():
-        patterns.add_row(
-            name,
-            number(p.precision),
-            number(p.recall),
-            number(p.f1),
-            str(p.support),
-            str(p.answers),
-        )
-    tables = [head, patterns]
+    tables = [_classification_overview(score), _pattern_table(score.patterns)]
     if score.splits:
-        splits = _table_of(
-            "By split", "split", "examples", "missing", "exact match", "95 % interval", "macro F1"
-        )
-        for name, s in score.splits.items():
-            numbers = number(s.exact_match), between(s.exact_match_interval), number(s.macro_f1)
-            splits.add_row(name, str(s.examples), str(s.missing), *numbers)
-        tables.append(splits)
+        tables.append(_split_table(score.splits))
     if score.confusions:
-        wrong = Table(
-            "truth", "answer", "times", title="Most frequent wrong answers", title_justify="left"
-        )
-        for confusion in score.confusions:
-            wrong.add_row(confusion.truth, confusion.answer, str(confusion.count))
-        tables.append(wrong)
+        tables.append(_confusion_table(score))
     return tables
+
+
+def _classification_overview(score: classification.ClassificationScore) -> Table:
+    """Overall figures beside the baselines."""
+    summaries = {"": score.overall, **score.baselines}
+    shown = [summaries[name] for name in _CLASSIFICATION_COLUMNS.values()]
+    table = terminal_table("Classification", [""], list(_CLASSIFICATION_COLUMNS))
+    for label, cell in _CLASSIFICATION_ROWS:
+        table.add_row(label, *map(cell, shown))
+    table.add_row("missing (wrong)", str(score.overall.missing))
+    table.add_row("unparseable (wrong)", str(score.overall.unparseable))
+    return table
+
+
+def _pattern_table(patterns: Mapping[str, classification.PatternScore]) -> Table:
+    """One row per pattern."""
+    columns = ("precision", "recall", "F1", "examples", "answers")
+    table = terminal_table("By pattern", ["pattern"], columns)
+    for name, score in patterns.items():
+        figures = [_figure(value) for value in (score.precision, score.recall, score.f1)]
+        table.add_row(name, *figures, str(score.support), str(score.answers))
+    return table
+
+
+def _split_table(splits: Mapping[str, classification.Summary]) -> Table:
+    """One row per split."""
+    columns = ("examples", "missing", "exact match", "95 % interval", "macro F1")
+    table = terminal_table("By split", ["split"], columns)
+    for name, summary in splits.items():
+        table.add_row(
+            name,
+            str(summary.examples),
+            str(summary.missing),
+            _figure(summary.exact_match),
+            between(summary.exact_match_interval),
+            _figure(summary.macro_f1),
+        )
+    return table
+
+
+def _confusion_table(score: classification.ClassificationScore) -> Table:
+    """One row per pair of a true and a wrong answer."""
+    table = terminal_table("Most frequent wrong answers", ["truth", "answer", "times"], [])
+    for confusion in score.confusions:
+        table.add_row(confusion.truth, confusion.answer, str(confusion.count))
+    return table
 
 
 def _modification_tables(score: modification.ModificationScore) -> list[Table]:
     """Overall figures beside the baselines, patterns, splits."""
-    every = {"": score.overall, **score.baselines}
-    shown = [every[name] for name in _MODIFICATION_COLUMNS.values()]
-    head = _table_of(
-        f"Modification, tested on {score.sequences} sequences", "", *_MODIFICATION_COLUMNS
-    )
-    head.add_row("balanced accuracy before", *(number(s.before) for s in shown))
-    head.add_row("balanced accuracy after", *(number(s.after) for s in shown))
-    head.add_row("mean gain", *(number(s.gain) for s in shown))
-    head.add_row("  95 % interval", *(between(s.gain_interval) for s in shown))
-    head.add_row("share improved", *(number(s.improved) for s in shown))
-    head.add_row("  95 % interval", *(between(s.improved_interval) for s in shown))
-    head.add_row("improvement recovered", *(number(s.recovered) for s in shown))
-    head.add_row("other behaviour changed", *(number(s.changed_from_degraded) for s in shown))
-    head.add_row("  apart from improved", *(number(s.changed_from_improved) for s in shown))
-    head.add_row("examples", *(str(s.examples) for s in shown))
-    head.add_row("missing (no change)", str(score.overall.missing))
-    head.add_row("unparseable (no change)", str(score.overall.unparseable))
-    tables = [head, _modification_rows("By target pattern", score.patterns)]
-    return [*tables, _modification_rows("By split", score.splits)] if score.splits else tables
+    tables = [
+        _modification_overview(score),
+        _modification_parts("By target pattern", score.patterns),
+    ]
+    if score.splits:
+        tables.append(_modification_parts("By split", score.splits))
+    return tables
 
 
-def _modification_rows(title: str, parts: Mapping[str, modification.Summary]) -> Table:
-    """One row a pattern or split."""
+def _modification_overview(score: modification.ModificationScore) -> Table:
+    """Overall figures beside the baselines."""
+    summaries = {"": score.overall, **score.baselines}
+    shown = [summaries[name] for name in _MODIFICATION_COLUMNS.values()]
+    title = f"Modification, tested on {score.sequences} sequences"
+    table = terminal_table(title, [""], list(_MODIFICATION_COLUMNS))
+    for label, cell in _MODIFICATION_ROWS:
+        table.add_row(label, *map(cell, shown))
+    table.add_row("missing (no change)", str(score.overall.missing))
+    table.add_row("unparseable (no change)", str(score.overall.unparseable))
+    return table
+
+
+def _modification_parts(title: str, parts: Mapping[str, modification.Summary]) -> Table:
+    """One row per pattern or split."""
     columns = ("examples", "before", "after", "gain", "improved", "recovered")
-    table = _table_of(title, "", *columns)
-    for name, s in parts.items():
-        numbers = (number(value) for value in (s.before, s.after, s.gain, s.improved, s.recovered))
-        table.add_row(name, str(s.examples), *numbers)
+    table = terminal_table(title, [""], columns)
+    for name, part in parts.items():
+        figures = (part.before, part.after, part.gain, part.improved, part.recovered)
+        table.add_row(name, str(part.examples), *map(_figure, figures))
     return table

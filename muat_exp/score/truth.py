@@ -1,19 +1,27 @@
-"""The examples that predictions are judged by: their numbers, their splits and their true completions."""
+"""The examples that predictions are judged by: their numbers, splits and true completions."""
 
-import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import pyarrow as pa
 
-from muat_exp.dataset.parquet import open_parquet, shards
+from muat_exp.dataset.parquet import open_parquet, parse_shard_name, shards
 from muat_exp.dataset.reading import read_config
-from muat_exp.errors import DatasetError
+from muat_exp.errors import DatasetError, first_line
 
-_SHARD = re.compile(r"(\w+)-\d+-of-\d+")
+_ID = "example_id"
 _COMPLETION = "classification_completion"
 _QUOTES = "\"'"
+
+
+class _Example(NamedTuple):
+    """One example of a dataset: its number as text, its split or nothing, its true completion."""
+
+    example_id: str
+    split: str
+    completion: str
 
 
 @dataclass(frozen=True)
@@ -21,13 +29,13 @@ class Truth:
     """The N examples of a dataset.
 
     Attributes:
-        places: example_id, as text, and its place, 0 to N - 1.
+        rows: by example_id, as text, which of the examples it is, 0 to N - 1.
         splits: the split of each.
         completions: the true classification completion of each.
         patterns: the names that an answer may hold.
     """
 
-    places: dict[str, int]
+    rows: dict[str, int]
     splits: tuple[str, ...]
     completions: tuple[str, ...]
     patterns: tuple[str, ...]
@@ -39,7 +47,9 @@ class Truth:
 
 
 def split_names(text: str) -> list[str]:
-    """The names in a completion: parted by commas, without case, surrounding space, quotes or a final full stop.
+    """The names in a completion.
+
+    They are parted by commas; case, surrounding space, quotes and a final full stop don't matter.
 
     >>> split_names(' "Palindrome, alternating." ')
     ['palindrome', 'alternating']
@@ -49,78 +59,94 @@ def split_names(text: str) -> list[str]:
 
 def _bare(text: str) -> str:
     """A text in lower case without surrounding space, quotes and a final full stop."""
-    return text.strip().removesuffix(".").strip(_QUOTES).removesuffix(".").strip().lower()
+    unquoted = text.strip().removesuffix(".").strip(_QUOTES)
+    return unquoted.removesuffix(".").strip().lower()
 
 
 def load_truth(folder: Path) -> Truth:
     """The true completions of a dataset, of this program or with its published fields only.
 
-    They stand in Parquet files of the folder `prompts`, or where there is none anywhere in the dataset's folder, in the
-    columns `example_id` and `classification_completion`. A dataset without them tells its subjects' selected patterns.
+    They stand in Parquet files of the folder `prompts`, or where there is none anywhere in the
+    dataset's folder, in the columns `example_id` and `classification_completion`. Of a dataset
+    without them its subjects' selected patterns are taken.
 
     Raises:
-        DatasetError: there is no dataset, it does not hold them, or two examples have the same number.
+        DatasetError: there is no dataset, it does not hold them, or two examples have the same
+            number.
     """
     if not folder.is_dir():
         raise DatasetError(f"dataset={folder}: there is no such folder.")
-    rows = [*_read_columns(_prompt_files(folder), _COMPLETION)] or [*selected_patterns(folder)]
-    if not rows:
-        raise DatasetError(
-            f"{folder} holds no examples: no Parquet file has the columns example_id and {_COMPLETION}."
-        )
-    places: dict[str, int] = {}
-    for place, (example, _, _) in enumerate(rows):
-        if places.setdefault(example, place) != place:
-            raise DatasetError(f"{folder}: example_id {example} occurs more than once.")
-    completions = tuple(completion for _, _, completion in rows)
+    examples = _prompted_examples(folder) or _selected_patterns(folder)
+    if not examples:
+        wanted = f"no Parquet file has the columns {_ID} and {_COMPLETION}"
+        raise DatasetError(f"{folder} holds no examples: {wanted}.")
+    completions = tuple(example.completion for example in examples)
     return Truth(
-        places,
-        tuple(split for _, split, _ in rows),
-        completions,
-        _known_patterns(folder, completions),
+        rows=_rows_by_id(folder, examples),
+        splits=tuple(example.split for example in examples),
+        completions=completions,
+        patterns=_known_patterns(folder, completions),
     )
 
 
-def _prompt_files(folder: Path) -> list[Path]:
-    """Parquet files that may hold prompts."""
+def _rows_by_id(folder: Path, examples: Sequence[_Example]) -> dict[str, int]:
+    """Where each example stands among all; raises where two have the same number."""
+    rows: dict[str, int] = {}
+    for row, example in enumerate(examples):
+        if example.example_id in rows:
+            raise DatasetError(f"{folder}: example_id {example.example_id} occurs more than once.")
+        rows[example.example_id] = row
+    return rows
+
+
+def _prompted_examples(folder: Path) -> list[_Example]:
+    """The examples of the files that hold classification prompts."""
     own = folder / "prompts"
-    return sorted((own if own.is_dir() else folder).rglob("*.parquet"))
+    files = sorted((own if own.is_dir() else folder).rglob("*.parquet"))
+    return list(_read_column(files, _COMPLETION))
 
 
-def _read_columns(files: list[Path], column: str) -> Iterator[tuple[str, str, str]]:
-    """(example, split, value) of every row of the files that have the column."""
+def _selected_patterns(folder: Path) -> list[_Example]:
+    """The examples of a dataset without classification prompts."""
+    return list(_read_column(shards(folder, "subjects"), "selected_patterns"))
+
+
+def _read_column(files: Sequence[Path], column: str) -> Iterator[_Example]:
+    """The examples of the files that have the column, which holds their completions."""
     for path in files:
-        found = _SHARD.match(path.name)
-        try:
-            file = open_parquet(path)
-            if {"example_id", column} <= set(file.schema_arrow.names):
-                table = file.read(["example_id", column])
-                for example, value in zip(
-                    table["example_id"].to_pylist(), table[column].to_pylist(), strict=True
-                ):
-                    yield str(example), found[1] if found else "", _as_text(path, value)
-        except (OSError, pa.ArrowException) as error:
-            raise DatasetError(f"{path} can't be read: {str(error).splitlines()[0]}") from error
+        shard = parse_shard_name(path.name)
+        split = shard.split if shard else ""
+        for example, value in _read_pairs(path, column):
+            yield _Example(str(example), split, _as_text(path, value))
+
+
+def _read_pairs(path: Path, column: str) -> list[tuple[object, object]]:
+    """Number and value of every row of a file; none where it lacks the column."""
+    try:
+        file = open_parquet(path)
+        if not {_ID, column} <= set(file.schema_arrow.names):
+            return []
+        table = file.read([_ID, column])
+    except (OSError, pa.ArrowException) as error:
+        raise DatasetError(f"{path} can't be read: {first_line(error)}.") from error
+    return list(zip(table[_ID].to_pylist(), table[column].to_pylist(), strict=True))
 
 
 def _as_text(path: Path, value: object) -> str:
     """A completion, or the names of a list as one."""
-    listed = isinstance(value, list) and all(isinstance(name, str) for name in value)
-    if not listed and not isinstance(value, str):
-        raise DatasetError(f"{path}: a completion is {value!r:.40}; it must be a text.")
-    return ", ".join(value) if isinstance(value, list) else str(value)
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list) and all(isinstance(name, str) for name in value):
+        return ", ".join(value)
+    raise DatasetError(f"{path}: a completion is {value!r:.40}; it must be a text.")
 
 
-def selected_patterns(folder: Path) -> Iterator[tuple[str, str, str]]:
-    """(example, split, names) of a dataset without classification prompts."""
-    return _read_columns(shards(folder, "subjects"), "selected_patterns")
-
-
-def _known_patterns(folder: Path, completions: tuple[str, ...]) -> tuple[str, ...]:
-    """The enabled patterns; of a dataset without a configuration of this program those of its completions."""
+def _known_patterns(folder: Path, completions: Sequence[str]) -> tuple[str, ...]:
+    """The enabled patterns; without a configuration of this program those of the completions."""
     named = sorted({name for completion in completions for name in split_names(completion)})
     try:
         enabled = read_config(folder).patterns.enabled
     except DatasetError:
         return tuple(named)
-    return (*enabled, *(name for name in named if name not in enabled))
+    others = [name for name in named if name not in enabled]
+    return (*enabled, *others)

@@ -12,14 +12,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from muat_exp.generation.outcomes import TRAINED
+from muat_exp.score.intervals import student
 from muat_exp.sweep.jobs import FINISHED, Job, job_folder, number_or_text, read_jobs, swept_keys
 
-_CONFIDENCE = 0.95
-_TRAINED = (
-    "accepted",
-    "no_improvement",
-    "unlearned",
-)  # outcomes of attempts that went through both stages
 _PAIRED = ("paired_difference", "paired_low", "paired_high")
 Row = dict[str, Any]
 
@@ -48,16 +44,9 @@ def interval(values: NDArray[np.float64]) -> tuple[float, float, float]:
     >>> round(mean, 3), round(low, 3), round(high, 3)
     (2.0, -0.484, 4.484)
     """
-    from scipy.special import (
-        stdtrit,
-    )  # quantiles of Student's t; scipy.stats takes ten times as long to import
-
-    count = len(values)
-    if count < 2:
-        return (float(values[0]) if count else math.nan), math.nan, math.nan
-    mean = float(values.mean())
-    half = float(stdtrit(count - 1, (1 + _CONFIDENCE) / 2) * values.std(ddof=1) / math.sqrt(count))
-    return mean, mean - half, mean + half
+    mean = float(values.mean()) if len(values) else math.nan
+    low, high = student(values) or (math.nan, math.nan)
+    return mean, low, high
 
 
 def trained_improvements(run: Path) -> dict[int, float]:
@@ -72,7 +61,7 @@ def trained_improvements(run: Path) -> dict[int, float]:
         for number, outcome, improvement in zip(
             *(column.to_pylist() for column in table.columns), strict=True
         ):
-            if outcome in _TRAINED:
+            if outcome in TRAINED:
                 improvements[number] = improvement
     return improvements
 

@@ -1,9 +1,7 @@
 """What the terminal shows of a gathered sweep."""
 
-import math
 import os
 import sys
-from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -12,16 +10,12 @@ from rich.table import Table
 from muat_exp.sweep.gather import Row, Sweep
 from muat_exp.sweep.jobs import FINISHED, MISSING, RUNNING, read_plan, shown
 from muat_exp.sweep.plots import short
+from muat_exp.tables import number
 
 _STATES = {
     RUNNING: "did not finish: it was stopped, or is still at work",
     MISSING: "was planned, but never began",
 }
-
-
-def number(value: Any, digits: int = 3) -> str:
-    """A number with so many decimals; a dash where there is none."""
-    return "-" if value is None or math.isnan(value) else f"{value:.{digits}f}"
 
 
 def _cells(row: Row, keys: list[str]) -> list[str]:

@@ -3,11 +3,11 @@
 import numpy as np
 from numpy.typing import NDArray
 
-_MOST = 20  # faults of one kind that are listed
+_MAX_LISTED = 20  # faults of one kind
 
 
 class Faults:
-    """What was found, at most `_MOST` of each kind with their examples.
+    """What was found, at most `_MAX_LISTED` of each kind with their examples.
 
     >>> faults = Faults()
     >>> faults.add("labels", "example 3: a label is wrong")
@@ -38,7 +38,9 @@ class Faults:
         """All faults; of a kind with many, the first and how many more there are."""
         listed = []
         for kind, sentences in self.found.items():
-            listed += sentences[:_MOST]
-            if len(sentences) > _MOST:
-                listed.append(f"and {len(sentences) - _MOST} more faults of this kind ({kind})")
+            listed += sentences[:_MAX_LISTED]
+            if len(sentences) > _MAX_LISTED:
+                listed.append(
+                    f"and {len(sentences) - _MAX_LISTED} more faults of this kind ({kind})"
+                )
         return listed

@@ -1,12 +1,14 @@
-"""Datasets made elsewhere, of which only the published fields are known: read and checked as far as these go."""
+"""Datasets made elsewhere: checked as far as their published fields go."""
 
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 import orjson
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from muat_exp.dataset.parquet import open_parquet
 from muat_exp.errors import DatasetError, PromptError
@@ -19,6 +21,18 @@ from muat_exp.validation.faults import Faults
 _FIELDS = ("example_id", "metadata", "classification_prompt", "classification_completion")
 _ACCURACIES = ("degraded_accuracy", "improved_accuracy")
 _BATCH = 100  # examples checked at a time by one worker
+_TOLERANCE = 1e-4  # of an improvement beside its accuracies, all of them rounded
+
+
+_Weights = dict[str, NDArray[np.float32]]
+
+
+class _CheckedRow(NamedTuple):
+    """What is kept of an example: its id, the digest of its weights or nothing, and its faults."""
+
+    example_id: object
+    digest: bytes
+    faults: list[str]
 
 
 def _parquet_files(folder: Path) -> list[Path]:
@@ -27,122 +41,154 @@ def _parquet_files(folder: Path) -> list[Path]:
     Raises:
         DatasetError: there are none.
     """
-    paths = [
-        path
-        for path in sorted(folder.rglob("*.parquet"))
-        if "/." not in f"/{path.relative_to(folder).as_posix()}"
-    ]
-    found = [path for path in paths if set(_FIELDS) <= set(open_parquet(path).schema_arrow.names)]
+    visible = [path for path in sorted(folder.rglob("*.parquet")) if not _is_hidden(path, folder)]
+    found = [path for path in visible if set(_FIELDS) <= set(open_parquet(path).schema_arrow.names)]
     if not found:
         wanted = f"no config.yaml, and no Parquet file with the fields {', '.join(_FIELDS)}"
         raise DatasetError(f"{folder} holds no dataset: {wanted}.")
     return found
 
 
+def _is_hidden(path: Path, folder: Path) -> bool:
+    """Whether a file, or a folder that it is in, has a name that begins with a dot."""
+    return any(part.startswith(".") for part in path.relative_to(folder).parts)
+
+
 def _batches(folder: Path) -> Iterator[list[dict[str, Any]]]:
     """Rows of the published fields, up to `_BATCH` at a time."""
+    known = (*_FIELDS, "classification_text")
     for path in _parquet_files(folder):
         try:
             for batch in open_parquet(path).iter_batches(_BATCH):
-                names = [
-                    name for name in (*_FIELDS, "classification_text") if name in batch.schema.names
-                ]
+                names = [name for name in known if name in batch.schema.names]
                 yield batch.select(names).to_pylist()
         except (OSError, pa.ArrowException, ValueError) as error:
             raise DatasetError(f"{folder}: {path.name} can't be read: {error}") from error
 
 
-def check_foreign(folder: Path, workers: Workers, faults: Faults) -> None:
-    """Unique ids and weights, metadata that agree with themselves and the completion, readable weights that fit each other."""
-    seen: dict[bytes, Any] = {}
-    ids: set[Any] = set()
-    for examples in workers.stream(
-        lambda rows: [_check_row(row) for row in rows], _batches(folder)
-    ):
-        for example, digest, sentences in examples:
+def check_published_format(folder: Path, workers: Workers, faults: Faults) -> None:
+    """Checks a dataset by its published fields alone.
+
+    Ids and weights are unique, metadata agree with themselves and with the completion, and weights
+    are readable and fit each other.
+    """
+    example_by_digest: dict[bytes, object] = {}
+    ids: set[object] = set()
+    for rows in workers.stream(_check_rows, _batches(folder)):
+        for example, digest, sentences in rows:
             for sentence in sentences:
                 faults.add("examples", f"example {example}: {sentence}")
             if example in ids:
                 faults.add("ids", f"example {example}: its example_id occurs more than once.")
             ids.add(example)
-            if digest in seen:
-                faults.add(
-                    "weights",
-                    f"example {example}: its weights are those of example {seen[digest]}.",
-                )
+            if digest in example_by_digest:
+                other = example_by_digest[digest]
+                sentence = f"example {example}: its weights are those of example {other}."
+                faults.add("weights", sentence)
             elif digest:
-                seen[digest] = example
+                example_by_digest[digest] = example
 
 
-def _check_row(row: dict[str, Any]) -> tuple[Any, bytes, list[str]]:
-    """Id, digest of the weights (empty where they can't be read), and faults of one example."""
+def _check_rows(rows: list[dict[str, Any]]) -> list[_CheckedRow]:
+    """Checks some examples."""
+    return [_check_row(row) for row in rows]
+
+
+def _check_row(row: dict[str, Any]) -> _CheckedRow:
+    """Checks one example."""
+    example = row["example_id"]
+    if not isinstance(example, int | str):
+        return _CheckedRow(None, b"", ["its example_id is neither a number nor a text."])
+    texts = _FIELDS[1:]
+    if not all(isinstance(row[name], str) for name in texts):
+        return _CheckedRow(example, b"", [f"one of {', '.join(texts)} is no text."])
     faults = []
-    digest = b""
-    if not isinstance(row["example_id"], int | str):
-        return None, digest, ["its example_id is neither a number nor a text."]
-    if not all(isinstance(row[name], str) for name in _FIELDS[1:]):
-        return row["example_id"], digest, [f"one of {', '.join(_FIELDS[1:])} is no text."]
-    prompt = row["classification_prompt"]
-    completion = row["classification_completion"]
+    weights: _Weights = {}
     try:
-        weights = parse_weights(prompt)
-        digest = hashlib.blake2b(
-            b"".join(array.tobytes() for array in weights.values()), digest_size=16
-        ).digest()
+        weights = parse_weights(row["classification_prompt"])
     except PromptError as error:
-        weights = {}
         faults.append(f"the weights can't be read from its prompt: {error}")
-    if row.get("classification_text") not in (None, prompt + completion):
-        faults.append("classification_text is not its prompt followed by its completion.")
+    faults += _check_text(row)
+    faults += _check_metadata(row, weights)
+    return _CheckedRow(example, _digest(weights), faults)
+
+
+def _digest(weights: _Weights) -> bytes:
+    """A digest of weights, to find equal ones; empty where there are none."""
+    if not weights:
+        return b""
+    content = b"".join(array.tobytes() for array in weights.values())
+    return hashlib.blake2b(content, digest_size=16).digest()
+
+
+def _check_text(row: dict[str, Any]) -> list[str]:
+    """The text of prompt and completion is both of them, where it is there."""
+    text = row.get("classification_text")
+    expected = row["classification_prompt"] + row["classification_completion"]
+    if text in (None, expected):
+        return []
+    return ["classification_text is not its prompt followed by its completion."]
+
+
+def _check_metadata(row: dict[str, Any], weights: _Weights) -> list[str]:
+    """The metadata agree with themselves, the completion and the weights."""
     try:
         metadata = orjson.loads(row["metadata"])
     except orjson.JSONDecodeError:
         metadata = None
     if not isinstance(metadata, dict):
-        return row["example_id"], digest, [*faults, "metadata is no JSON object."]
-    faults += _check_metadata(metadata, completion) + _check_architecture(
-        metadata.get("model_config"), weights
-    )
-    return row["example_id"], digest, faults
+        return ["metadata is no JSON object."]
+    return [
+        *_check_accuracies(metadata),
+        *_check_patterns(metadata, row["classification_completion"]),
+        *_check_architecture(metadata.get("model_config"), weights),
+    ]
 
 
-def _is_share(value: Any) -> bool:
-    """Whether a JSON value is a number from 0 to 1."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
+def _check_accuracies(metadata: dict[str, Any]) -> list[str]:
+    """Accuracies are shares, and their difference is the improvement."""
+    degraded, improved = (_as_share(metadata.get(name)) for name in _ACCURACIES)
+    gain = metadata.get("improvement")
+    if degraded is None or improved is None:
+        return [f"{' or '.join(_ACCURACIES)} is no share."]
+    if not isinstance(gain, int | float) or not abs(improved - degraded - gain) <= _TOLERANCE:
+        return ["improvement is not the difference of its accuracies."]
+    return []
 
 
-def _check_metadata(metadata: dict[str, Any], completion: str) -> list[str]:
-    """Accuracies are shares, their difference is the improvement, and the completion names the patterns."""
-    faults = []
-    degraded, improved, gain = (metadata.get(name) for name in (*_ACCURACIES, "improvement"))
-    if not (_is_share(degraded) and _is_share(improved)):
-        faults.append(f"{' or '.join(_ACCURACIES)} is no share.")
-    elif not isinstance(gain, int | float) or not abs(improved - degraded - gain) <= 1e-4:  # type: ignore[operator]
-        faults.append("improvement is not the difference of its accuracies.")
+def _as_share(value: object) -> float | None:
+    """A JSON value as a number from 0 to 1; None where it is none."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if is_number and 0 <= value <= 1 else None  # type: ignore[operator,arg-type]
+
+
+def _check_patterns(metadata: dict[str, Any], completion: str) -> list[str]:
+    """The completion names the target pattern, and the selected ones where they are told."""
     target = metadata.get("target_pattern")
-    named = {name for name in NAMES if name in completion}
     selected = metadata.get("selected_patterns")
+    named = {name for name in NAMES if name in completion}
     if target not in NAMES:
-        faults.append(f"target_pattern is {target!r:.40}, which is no known pattern.")
-    elif target not in named:
-        faults.append(f"its completion does not name its target pattern, {target}.")
-    elif isinstance(selected, list) and named != set(map(str, selected)):
-        faults.append("its completion does not name its selected_patterns.")
-    return faults
+        return [f"target_pattern is {target!r:.40}, which is no known pattern."]
+    if target not in named:
+        return [f"its completion does not name its target pattern, {target}."]
+    if isinstance(selected, list) and named != set(map(str, selected)):
+        return ["its completion does not name its selected_patterns."]
+    return []
 
 
-def _check_architecture(model: Any, weights: dict[str, Any]) -> list[str]:
+def _check_architecture(model: object, weights: _Weights) -> list[str]:
     """The weights have as many layers and neurons as the metadata say."""
     if not weights or not isinstance(model, dict):
         return []
+    first = next(iter(weights.values()))  # (neurons, inputs)
     widths = layer_widths(weights)
-    first = next(iter(weights.values()))
     found = {
         "num_layers": len(widths) - 1,  # the last one gives the logit
         "neurons_per_layer": widths[0],
         "input_size": first.shape[1],
     }
-    wrong = [key for key, value in found.items() if model.get(key) not in (None, value)]
     return [
-        f"model_config says {key}={model[key]}, but its weights have {found[key]}." for key in wrong
+        f"model_config says {key}={model[key]}, but its weights have {value}."
+        for key, value in found.items()
+        if model.get(key) not in (None, value)
     ]

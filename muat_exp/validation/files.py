@@ -1,0 +1,134 @@
+"""Checks of a dataset's files, and the tables of examples in them."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from muat_exp.config.groups import SPLITS, Config
+from muat_exp.dataset.checksums import differences
+from muat_exp.dataset.parquet import Shard, open_parquet, parse_shard_name, shard_name, shards
+from muat_exp.dataset.schema import subject_schema
+from muat_exp.errors import DatasetError
+from muat_exp.prompts.rendering import prompt_schema
+from muat_exp.validation.examples import batch_size
+from muat_exp.validation.faults import Faults
+
+
+class Batch(NamedTuple):
+    """Some examples of one split: the same rows of both configurations."""
+
+    split: str
+    subjects: pa.Table
+    prompts: pa.Table
+
+
+def check_files(folder: Path, faults: Faults) -> None:
+    """Checks that files have their checksums, and both configurations the same shards, all of them.
+
+    Args:
+        folder: the dataset's.
+        faults: takes what is wrong.
+    """
+    for sentence in differences(folder):
+        faults.add("checksums", sentence)
+    subjects = {path.name for path in shards(folder, "subjects")}
+    prompts = {path.name for path in shards(folder, "prompts")}
+    for name in sorted(subjects ^ prompts):
+        part, other = ("subjects", "prompts") if name in subjects else ("prompts", "subjects")
+        faults.add("files", f"{part}/{name} has no counterpart in {other}.")
+    _check_shards(subjects | prompts, faults)
+
+
+def _check_shards(names: Iterable[str], faults: Faults) -> None:
+    """Checks that all files are named as shards, and that no shard is missing."""
+    numbers: dict[tuple[str, int], set[int]] = defaultdict(set)
+    for name in sorted(names):
+        shard = _own_shard(name)
+        if shard:
+            numbers[shard.split, shard.total].add(shard.number)
+        else:
+            wanted = "<split>-<number>-of-<shards>.parquet"
+            faults.add("files", f"{name} is no name of a shard, {wanted}.")
+    for (split, total), found in numbers.items():
+        if found != set(range(total)):
+            faults.add("files", f"{split} has {len(found)} of {total} shards.")
+
+
+def _own_shard(name: str) -> Shard | None:
+    """The shard of a file that is named as this program names one."""
+    shard = parse_shard_name(name)
+    if shard is None or shard.split not in SPLITS or shard_name(shard) != name:
+        return None
+    return shard
+
+
+def batches(folder: Path, config: Config, faults: Faults) -> Iterator[Batch]:
+    """The examples of a dataset, some at a time; a file that can't be read is a fault."""
+    schemas = {"subjects": subject_schema(config), "prompts": prompt_schema(config)}
+    size = batch_size(config)
+    for path in shards(folder, "subjects"):
+        shard = _own_shard(path.name)
+        if shard is None or not (folder / "prompts" / path.name).is_file():
+            continue
+        try:
+            files = {part: open_parquet(folder / part / path.name) for part in schemas}
+            if _have_schemas(files, schemas, path.name, faults):
+                for subjects, prompts in _paired(files, path.name, size, faults):
+                    yield Batch(shard.split, subjects, prompts)
+        except DatasetError as error:
+            faults.add("files", str(error))
+        except (OSError, pa.ArrowException) as error:
+            faults.add("files", f"{path.name} can't be read: {error}.")
+
+
+def _have_schemas(
+    files: dict[str, pq.ParquetFile], schemas: dict[str, pa.Schema], name: str, faults: Faults
+) -> bool:
+    """Whether the files of both configurations have the columns that the configuration gives."""
+    sound = True
+    for part, schema in schemas.items():
+        if not files[part].schema_arrow.equals(schema):
+            sentence = f"the columns of {part} are not those of the configuration."
+            faults.add("schema", f"{name}: {sentence}")
+            sound = False
+    return sound
+
+
+def _paired(
+    files: dict[str, pq.ParquetFile], name: str, size: int, faults: Faults
+) -> Iterator[tuple[pa.Table, pa.Table]]:
+    """Tables of the same rows of both files, as far as they have no gaps."""
+    subjects = files["subjects"]
+    prompts = files["prompts"]
+    rows = subjects.metadata.num_rows
+    other_rows = prompts.metadata.num_rows
+    if rows != other_rows:
+        faults.add("schema", f"{name}: subjects has {rows} rows, prompts {other_rows}.")
+        return
+    for pair in zip(subjects.iter_batches(size), prompts.iter_batches(size), strict=True):
+        gaps = [column for batch in pair for column in _columns_with_nulls(batch)]
+        for column in gaps:
+            faults.add("schema", f"{name}: {column} has a null.")
+        if not gaps:
+            first, second = pair
+            yield pa.Table.from_batches([first]), pa.Table.from_batches([second])
+
+
+def _columns_with_nulls(batch: pa.RecordBatch) -> list[str]:
+    """The columns that have a null, or one within a list or a structure."""
+    return [name for name in batch.schema.names if _has_nulls(batch[name])]
+
+
+def _has_nulls(array: pa.Array) -> bool:
+    """Whether an array, or an array within it, has a null."""
+    if array.null_count:
+        return True
+    if pa.types.is_list(array.type):
+        return _has_nulls(array.flatten())
+    if pa.types.is_struct(array.type):
+        return any(_has_nulls(part) for part in array.flatten())
+    return False

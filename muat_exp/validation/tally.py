@@ -1,0 +1,107 @@
+"""What is known of all examples of a dataset together."""
+
+from collections import Counter
+
+import numpy as np
+import pyarrow as pa
+
+from muat_exp.config.groups import SPLITS, Config
+from muat_exp.dataset.splits import assign_splits
+from muat_exp.dataset.writing import Means
+from muat_exp.prompts.tokens import TokenStatistics
+from muat_exp.validation.examples import Checked
+from muat_exp.validation.faults import Faults
+
+_ROUNDING = 1e-9  # accuracies are multiples of 1 / rows, but their differences are rounded
+
+
+class Tally:
+    """Counts and means of the examples seen so far.
+
+    Args:
+        config: the dataset's configuration.
+
+    Attributes:
+        means: of the scores, by target pattern.
+        tokens: counts by task, where there is a tokenizer.
+        meets_thresholds: whether all examples are such as the run accepts.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.means = Means()
+        self.tokens = {task: TokenStatistics() for task in config.dataset.tasks}
+        self.meets_thresholds = True
+        self._examples: list[tuple[int, str, str]] = []  # number, split, target pattern
+        self._example_by_digest: dict[bytes, int] = {}
+
+    @property
+    def count(self) -> int:
+        """Examples."""
+        return len(self._examples)
+
+    @property
+    def patterns(self) -> Counter[str]:
+        """Examples of each target pattern."""
+        return Counter(target for _, _, target in self._examples)
+
+    @property
+    def splits(self) -> dict[str, int]:
+        """Examples of each split that has any, in the order of `SPLITS`."""
+        counts = Counter(split for _, split, _ in self._examples)
+        return {split: counts[split] for split in SPLITS if counts[split]}
+
+    def add(self, split: str, checked: Checked, faults: Faults) -> None:
+        """Takes in some examples; no two subjects may have the same weights."""
+        faults.extend(checked.faults)
+        records = checked.records
+        numbers = records["example_id"].to_pylist()
+        targets = records["target_pattern"].to_pylist()
+        for number, digest in zip(numbers, checked.digests, strict=True):
+            self._check_weights(number, digest, faults)
+        for number, target in zip(numbers, targets, strict=True):
+            self._examples.append((number, split, target))
+        self.means.add(records)
+        self.meets_thresholds &= self._accepts(records)
+        for task, counts in checked.tokens.items():
+            self.tokens[task].add(counts)
+
+    def _check_weights(self, number: int, digest: bytes, faults: Faults) -> None:
+        """Notes where an earlier example has the same weights."""
+        earlier = self._example_by_digest.get(digest)
+        if earlier is not None:
+            faults.add("weights", f"example {number}: its weights are those of example {earlier}.")
+        self._example_by_digest[digest] = number
+
+    def _accepts(self, records: pa.Table) -> bool:
+        """Whether a run of the configuration accepts all these examples."""
+        recipe = self.config.training
+        gains = records["improvement"].to_numpy()
+        tests = records["test_accuracy"].to_numpy()
+        improved = gains >= recipe.min_improvement - _ROUNDING
+        learned = tests >= recipe.min_test_accuracy
+        return bool(np.all(improved & learned))
+
+    def check_ids(self, faults: Faults) -> None:
+        """Checks that example numbers are unique, and ascending in each split."""
+        latest: dict[str, int] = {}
+        for number, split, _ in self._examples:
+            if number < latest.get(split, -1):
+                faults.add("ids", f"the examples of {split} are not in the order of their numbers.")
+                break
+            latest[split] = number
+        numbers = {number for number, _, _ in self._examples}
+        if len(numbers) < len(self._examples):
+            faults.add("ids", "an example_id occurs more than once.")
+
+    def check_splits(self, faults: Faults) -> None:
+        """Checks that every example is in the split that its rank in its pattern gives it."""
+        examples = sorted(self._examples)
+        enabled = self.config.patterns.enabled
+        targets = np.array([enabled.index(target) for _, _, target in examples], np.int64)
+        assigned = assign_splits(self.config, targets)
+        for (number, split, _), right in zip(examples, assigned, strict=True):
+            if split != SPLITS[right]:
+                faults.add(
+                    "splits", f"example {number}: it is not in the split that it belongs to."
+                )
