@@ -102,6 +102,7 @@ REFERENCES = {
     "clustering": clustering,
     "fourier": fourier,
     "pattern_wise": pattern_wise,
+    "median": lambda values, recipe, origins: np.median(values),
 }
 OF_A_LAYER = {"pca", "svd"}  # the others look at each neuron by itself
 TIED = {"entropy", "sparsity", "clustering"}  # float32 puts a value on an edge to either side

@@ -20,6 +20,7 @@ _SVD = method_code("svd")
 _CLUSTERING = method_code("clustering")
 _FOURIER = method_code("fourier")
 _PATTERN_WISE = method_code("pattern_wise")
+_MEDIAN = method_code("median")
 
 _ROUNDS = 100  # of Lloyd's algorithm at most
 _NEGLIGIBLE = 1e-10  # components below this share of the first eigenvalue are rounding
@@ -253,6 +254,8 @@ def _fill_numbers(method, layer, neuron, recipe, numbers):
             numbers[f] = _amplitude(layer.centred[neuron], recipe.cosines[f], recipe.sines[f])
     elif method == _PATTERN_WISE:
         _pattern_means(row, recipe.origins, numbers)
+    elif method == _MEDIAN:
+        numbers[0] = np.median(row)
     else:
         raise ValueError("no kernel for this signature method")
 

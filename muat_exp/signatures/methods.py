@@ -115,6 +115,7 @@ METHODS: dict[str, Method] = {
         "mean over the probes of each enabled pattern; 0 for a pattern without probes",
         columns=lambda settings, patterns: patterns,
     ),
+    "median": Method("middle value, or the mean of the two middle ones"),
 }
 
 
