@@ -16,14 +16,15 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 _FAST_MATH = {"contract", "reassoc", "nsz", "arcp", "nnan", "ninf"}
 
 
-# Modules outside this folder that kernels take constants from, relative to the package.
-REGISTRIES = ("sequences/alphabet.py", "sequences/patterns.py", "signatures/methods.py")
+# Modules outside this folder whose constants and types the kernels are compiled with.
+_SHARED_SOURCES = ("sequences/alphabet.py", "sequences/patterns.py", "signatures/methods.py")
 
 
 def _source_digest() -> str:
-    """Hash of all kernel sources, the key of the compilation cache."""
+    """Hash of all sources that kernels are compiled from, the key of the compilation cache."""
     kernels = Path(__file__).parent
-    sources = sorted(kernels.glob("*.py")) + [kernels.parent / name for name in REGISTRIES]
+    shared = [kernels.parent / path for path in _SHARED_SOURCES]
+    sources = [*sorted(kernels.glob("*.py")), *shared]
     return hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:16]
 
 
