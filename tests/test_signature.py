@@ -91,6 +91,10 @@ def pattern_wise(values, recipe, origins):
     return [values[origins == pattern].mean() for pattern in range(origins.max() + 1)]
 
 
+def skewness(values, recipe, origins):
+    return scipy.stats.skew(values) if np.ptp(values) > 0 else 0.0
+
+
 # One neuron's numbers by numpy, scipy and scikit-learn, from its values on the probes in float64.
 REFERENCES = {
     "mean": lambda values, recipe, origins: values.mean(),
@@ -103,6 +107,7 @@ REFERENCES = {
     "fourier": fourier,
     "pattern_wise": pattern_wise,
     "median": lambda values, recipe, origins: np.median(values),
+    "skewness": skewness,
 }
 OF_A_LAYER = {"pca", "svd"}  # the others look at each neuron by itself
 TIED = {"entropy", "sparsity", "clustering"}  # float32 puts a value on an edge to either side
@@ -165,7 +170,7 @@ def test_a_constant_neuron_has_no_spread():
     flat, _ = profile(config.signature, population, probes, EVERYONE[:1])
     parts = np.split(flat.reshape(-1, sum(widths)), np.cumsum(widths)[:-1], axis=1)
     found = dict(zip(METHODS, parts, strict=True))
-    for method in ("std", "entropy", "pca", "fourier"):
+    for method in ("std", "entropy", "pca", "fourier", "skewness"):
         assert np.abs(found[method]).max() < 1e-6
     assert np.array_equal(found["clustering"], np.repeat(found["mean"], 3, axis=1))
     assert np.array_equal(found["pattern_wise"][:, :2], np.repeat(found["mean"], 2, axis=1))

@@ -21,6 +21,7 @@ _CLUSTERING = method_code("clustering")
 _FOURIER = method_code("fourier")
 _PATTERN_WISE = method_code("pattern_wise")
 _MEDIAN = method_code("median")
+_SKEWNESS = method_code("skewness")
 
 _ROUNDS = 100  # of Lloyd's algorithm at most
 _NEGLIGIBLE = 1e-10  # components below this share of the first eigenvalue are rounding
@@ -231,6 +232,28 @@ def _pattern_means(row, origins, means):
             means[p] /= counts[p]
 
 
+@compiled(fast=True)
+def _mean_cube(row):
+    """Mean of the cubes of a row's values: of centred values their third central moment."""
+    total = 0.0
+    for k in range(len(row)):
+        total += row[k] * row[k] * row[k]
+    return total / len(row)
+
+
+@compiled()
+def _skewness(row, centred, variance):
+    """Population skewness of a row, from its centred values and their variance; 0 where all are equal.
+
+    Equal values are told by themselves: what centring leaves of them is rounding, whose skewness is
+    anything.
+    """
+    low, high = _extremes(row)
+    if high <= low:
+        return 0.0
+    return _mean_cube(centred) / (variance * np.sqrt(variance))
+
+
 @compiled()
 def _fill_numbers(method, layer, neuron, recipe, numbers):
     """One neuron's numbers (columns,) of a method that looks at each neuron by itself."""
@@ -256,6 +279,9 @@ def _fill_numbers(method, layer, neuron, recipe, numbers):
         _pattern_means(row, recipe.origins, numbers)
     elif method == _MEDIAN:
         numbers[0] = np.median(row)
+    elif method == _SKEWNESS:
+        variance = layer.covariance[neuron, neuron]
+        numbers[0] = _skewness(row, layer.centred[neuron], variance)
     else:
         raise ValueError("no kernel for this signature method")
 

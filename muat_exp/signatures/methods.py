@@ -116,6 +116,10 @@ METHODS: dict[str, Method] = {
         columns=lambda settings, patterns: patterns,
     ),
     "median": Method("middle value, or the mean of the two middle ones"),
+    "skewness": Method(
+        "third central moment over the cube of the standard deviation, both those of a population; "
+        "0 for a constant neuron"
+    ),
 }
 
 
