@@ -28,6 +28,7 @@ _VOWEL_CONSONANT = rule_code("vowel_consonant")
 _FIRST_LAST_MATCH = rule_code("first_last_match")
 _MOUNTAIN = rule_code("mountain_pattern")
 _UNIMODAL = rule_code("unimodal")
+_CONTAINS_REPEAT_PAIR = rule_code("contains_repeat_pair")
 
 _VOWELS = tuple(ALPHABET.index(vowel) for vowel in VOWELS)  # in ascending order
 _ONE = np.uint64(1)
@@ -314,6 +315,25 @@ def _draw_unimodal(state, choices, row):
 
 
 @compiled()
+def _holds_repeat(row):
+    """Whether two neighbours are equal."""
+    for i in range(1, len(row)):
+        if row[i] == row[i - 1]:
+            return True
+    return False
+
+
+@compiled()
+def _draw_repeat(state, vocabulary, choices, row):
+    """`choices` are the position of the first repeat; what stands before it has none."""
+    first = 1 + _choose(state, choices)
+    draw_any(state, vocabulary, row)
+    for i in range(1, first):
+        row[i] = _draw_other(state, vocabulary, row[i - 1])
+    row[first] = row[first - 1]
+
+
+@compiled()
 def satisfies(rule, token, row):
     """Whether the row satisfies the rule; `token` is the parameter of the rules that have one."""
     last = len(row) - 1
@@ -349,6 +369,8 @@ def satisfies(rule, token, row):
         return _has_peak(row, True)
     if rule == _UNIMODAL:
         return _has_peak(row, False)
+    if rule == _CONTAINS_REPEAT_PAIR:
+        return _holds_repeat(row)
     raise ValueError("no predicate for this rule")
 
 
@@ -387,6 +409,8 @@ def draw_member(state, vocabulary, rule, token, choices, row):
         _draw_mountain(state, choices, row)
     elif rule == _UNIMODAL:
         _draw_unimodal(state, choices, row)
+    elif rule == _CONTAINS_REPEAT_PAIR:
+        _draw_repeat(state, vocabulary, choices, row)
     else:
         raise ValueError("no draw for this rule")
 
