@@ -79,6 +79,7 @@ CANDIDATES = {
     "flip_target": range(100),
     "flip_any": range(200),
     "random_label": range(200),
+    "flip_negatives": range(100, 200),
 }
 
 
