@@ -109,6 +109,7 @@ def test_small_patterns_of_large_spaces_are_listed_completely():
     ("names", "vocabulary", "length", "words"),
     [
         (["palindrom"], 10, 5, "Did you mean 'palindrome'?"),
+        (["unimodal"], 10, 5, "unknown pattern 'unimodal'"),
         (["no_repeats"], 6, 8, "no_repeats"),
         (["mountain_pattern"], 5, 20, "mountain_pattern"),
         (["palindrome", "palindrome"], 10, 5, "more than once"),
