@@ -54,6 +54,7 @@ REFERENCE = {
     "vowel_consonant": in_turn,
     "first_last_match": lambda t: t[0] == t[-1],
     "mountain_pattern": mountain,
+    "contains_repeat_pair": lambda t: any(a == b for a, b in itertools.pairwise(t)),
 }
 PUBLISHED = REFERENCE | {
     "increasing_pairs": REFERENCE["sorted_ascending"],
@@ -108,6 +109,7 @@ def test_small_patterns_of_large_spaces_are_listed_completely():
     ("names", "vocabulary", "length", "words"),
     [
         (["palindrom"], 10, 5, "Did you mean 'palindrome'?"),
+        (["unimodal"], 10, 5, "unknown pattern 'unimodal'"),
         (["no_repeats"], 6, 8, "no_repeats"),
         (["mountain_pattern"], 5, 20, "mountain_pattern"),
         (["palindrome", "palindrome"], 10, 5, "more than once"),
@@ -116,6 +118,22 @@ def test_small_patterns_of_large_spaces_are_listed_completely():
 def test_patterns_that_do_not_fit_are_refused(names, vocabulary, length, words):
     with pytest.raises(ConfigurationError, match=words.replace("?", r"\?")):
         build_patterns(names, "distinct", vocabulary, length)
+
+
+@pytest.mark.parametrize(("vocabulary", "length"), [(5, 4), (10, 5), (26, 20)])
+def test_what_holds_no_repeat_pair_is_counted_token_by_token(vocabulary, length):
+    (pattern,) = build_patterns(["contains_repeat_pair"], "distinct", vocabulary, length)
+    without = vocabulary * (vocabulary - 1) ** (length - 1)
+    assert pattern.size == vocabulary**length - without
+
+
+def test_the_first_repeat_pair_of_a_large_space_is_where_chance_puts_it():
+    (pattern,) = build_patterns(["contains_repeat_pair"], "distinct", 26, 20)
+    rows = draw_members(pattern, 20_000, 3)
+    first = np.argmax(rows[:, 1:] == rows[:, :-1], axis=1)
+    shares = (25 / 26) ** np.arange(19)
+    expected = 20_000 * shares / shares.sum()
+    assert ((np.bincount(first, minlength=19) - expected) ** 2 / expected).sum() < 45
 
 
 def test_letters_round_trip():

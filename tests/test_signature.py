@@ -21,7 +21,8 @@ EVERYONE = np.arange(12)
 
 
 def layer_outputs(module, tokens):
-    h, outputs = torch.from_numpy(tokens).float(), []
+    h = torch.from_numpy(tokens).float()
+    outputs = []
     for layer in module:
         h = layer(h)
         if isinstance(layer, torch.nn.Linear):
@@ -34,11 +35,8 @@ def profiled(space):
     drawn = draw_probes(CONFIG, space)
     probes = drawn.tokens
     flat, offsets = profile(CONFIG.signature, population, drawn, EVERYONE)
-    return (
-        population,
-        probes,
-        [flat[offsets[i] : offsets[i + 1]].reshape(-1, 12) for i in range(len(EVERYONE))],
-    )
+    signatures = [flat[offsets[i] : offsets[i + 1]].reshape(-1, 12) for i in EVERYONE]
+    return population, probes, signatures
 
 
 def test_mean_and_std_agree_with_numpy(space):
@@ -51,7 +49,8 @@ def test_mean_and_std_agree_with_numpy(space):
 
 def test_pca_agrees_with_scikit_learn_in_float64(space):
     population, probes, signatures = profiled(space)
-    checked, close = 0, 0
+    checked = 0
+    close = 0
     for i in EVERYONE:
         start = 0
         for outputs in layer_outputs(population.to_module(i), probes):
@@ -72,73 +71,88 @@ def test_pca_agrees_with_scikit_learn_in_float64(space):
     assert close / checked > 0.98
 
 
-def reference(method, values, recipe, origins):
-    """One neuron's numbers by numpy, scipy and scikit-learn, from its values on the probes in float64."""
-    if method == "entropy":
-        return [scipy.stats.entropy(np.histogram(values, recipe.bins)[0])]
-    if method == "sparsity":
-        return [np.mean(values <= 0)]
-    if method == "fourier":
-        return np.abs(np.fft.rfft(values - values.mean()))[1 : recipe.n_frequencies + 1] / len(
-            values
-        )
-    if method == "pattern_wise":
-        return [values[origins == pattern].mean() for pattern in range(origins.max() + 1)]
-    if method == "clustering":
-        start = np.sort(values)[
-            ((np.arange(recipe.n_clusters) + 0.5) / recipe.n_clusters * len(values)).astype(int)
-        ]
-        fitted = KMeans(
-            recipe.n_clusters, init=start[:, None], n_init=1, algorithm="lloyd", tol=0
-        ).fit(values[:, None])
-        return np.sort(fitted.cluster_centers_[:, 0])
-    return [getattr(values, method)()]
+def entropy(values, recipe, origins):
+    return scipy.stats.entropy(np.histogram(values, recipe.bins)[0])
+
+
+def clustering(values, recipe, origins):
+    shares = (np.arange(recipe.n_clusters) + 0.5) / recipe.n_clusters
+    start = np.sort(values)[(shares * len(values)).astype(int)]
+    means = KMeans(recipe.n_clusters, init=start[:, None], n_init=1, algorithm="lloyd", tol=0)
+    return np.sort(means.fit(values[:, None]).cluster_centers_[:, 0])
+
+
+def fourier(values, recipe, origins):
+    amplitudes = np.abs(np.fft.rfft(values - values.mean())) / len(values)
+    return amplitudes[1 : recipe.n_frequencies + 1]
+
+
+def pattern_wise(values, recipe, origins):
+    return [values[origins == pattern].mean() for pattern in range(origins.max() + 1)]
+
+
+def skewness(values, recipe, origins):
+    return scipy.stats.skew(values) if np.ptp(values) > 0 else 0.0
+
+
+# One neuron's numbers by numpy, scipy and scikit-learn, from its values on the probes in float64.
+REFERENCES = {
+    "mean": lambda values, recipe, origins: values.mean(),
+    "std": lambda values, recipe, origins: values.std(),
+    "min": lambda values, recipe, origins: values.min(),
+    "max": lambda values, recipe, origins: values.max(),
+    "sparsity": lambda values, recipe, origins: np.mean(values <= 0),
+    "entropy": entropy,
+    "clustering": clustering,
+    "fourier": fourier,
+    "pattern_wise": pattern_wise,
+    "median": lambda values, recipe, origins: np.median(values),
+    "skewness": skewness,
+}
+OF_A_LAYER = {"pca", "svd"}  # the others look at each neuron by itself
+TIED = {"entropy", "sparsity", "clustering"}  # float32 puts a value on an edge to either side
+
+
+def outputs_at(site, module, tokens):
+    """Values of all neurons on the probes, float64 `(probes, neurons)`."""
+    outputs = layer_outputs(module, tokens)
+    if site == "activations":
+        hidden = [module[1](torch.from_numpy(layer)).numpy() for layer in outputs[:-1]]
+        outputs = [*hidden, outputs[-1]]
+    return np.concatenate(outputs, axis=1).astype(np.float64)
+
+
+def has_distinct_starts(values):
+    """Whether the three centres that clustering starts from differ: scikit-learn moves equal ones."""
+    starts = np.sort(values, axis=0)[[33, 100, 166]]
+    return np.diff(starts, axis=0).all(axis=0)
 
 
 @pytest.mark.parametrize("site", ["pre_activations", "activations"])
-@pytest.mark.parametrize(
-    "method",
-    ["mean", "std", "min", "max", "sparsity", "entropy", "clustering", "fourier", "pattern_wise"],
-)
+@pytest.mark.parametrize("method", sorted(METHODS.keys() - OF_A_LAYER))
 def test_each_method_agrees_with_its_reference(space, method, site):
     recipe = SignatureConfig(methods=("pca", method), site=site, components=3)
-    population, drawn = (
-        draw_population(CONFIG, draw_specs(CONFIG, EVERYONE)),
-        draw_probes(CONFIG, space),
-    )
+    population = draw_population(CONFIG, draw_specs(CONFIG, EVERYONE))
+    drawn = draw_probes(CONFIG, space)
     flat, offsets = profile(recipe, population, drawn, EVERYONE[:4])
     for i in range(4):
-        outputs = layer_outputs(population.to_module(i), drawn.tokens)
-        if site == "activations":
-            activation = population.to_module(i)[1]
-            outputs = [
-                *(activation(torch.from_numpy(layer)).numpy() for layer in outputs[:-1]),
-                outputs[-1],
-            ]
-        values = np.concatenate(outputs, axis=1).astype(np.float64)
-        starts = np.sort(values, axis=0)[[33, 100, 166]]
-        told = np.diff(starts, axis=0).all(axis=0) | (
-            method != "clustering"
-        )  # scikit-learn moves centres that start equal
-        ours = flat[offsets[i] : offsets[i + 1]].reshape(values.shape[1], -1)[:, 3:]
+        values = outputs_at(site, population.to_module(i), drawn.tokens)
+        told = has_distinct_starts(values) if method == "clustering" else slice(None)
+        ours = flat[offsets[i] : offsets[i + 1]].reshape(values.shape[1], -1)[told, 3:]
         expected = np.array(
-            [reference(method, column, recipe, drawn.origins) for column in values[:, told].T]
+            [
+                np.atleast_1d(REFERENCES[method](neuron, recipe, drawn.origins))
+                for neuron in values[:, told].T
+            ]
         )
-        near = np.isclose(ours[told], expected, rtol=1e-4, atol=2e-4).all(axis=1)
-        ties = method in (
-            "entropy",
-            "sparsity",
-            "clustering",
-        )  # a value on an edge falls to either side in float32
-        assert near.mean() > (0.97 if ties else 0.999)
+        near = np.isclose(ours, expected, rtol=1e-4, atol=2e-4).all(axis=1)
+        assert near.mean() > (0.97 if method in TIED else 0.999)
 
 
 def test_svd_agrees_with_numpy(space):
     recipe = SignatureConfig(methods=("svd",), components=2)
-    population, drawn = (
-        draw_population(CONFIG, draw_specs(CONFIG, EVERYONE)),
-        draw_probes(CONFIG, space),
-    )
+    population = draw_population(CONFIG, draw_specs(CONFIG, EVERYONE))
+    drawn = draw_probes(CONFIG, space)
     flat, offsets = profile(recipe, population, drawn, EVERYONE)
     for i in EVERYONE:
         outputs = layer_outputs(population.to_module(i), drawn.tokens)[0].astype(np.float64)
@@ -156,7 +170,7 @@ def test_a_constant_neuron_has_no_spread():
     flat, _ = profile(config.signature, population, probes, EVERYONE[:1])
     parts = np.split(flat.reshape(-1, sum(widths)), np.cumsum(widths)[:-1], axis=1)
     found = dict(zip(METHODS, parts, strict=True))
-    for method in ("std", "entropy", "pca", "fourier"):
+    for method in ("std", "entropy", "pca", "fourier", "skewness"):
         assert np.abs(found[method]).max() < 1e-6
     assert np.array_equal(found["clustering"], np.repeat(found["mean"], 3, axis=1))
     assert np.array_equal(found["pattern_wise"][:, :2], np.repeat(found["mean"], 2, axis=1))
@@ -184,7 +198,8 @@ def test_probes_come_evenly_from_the_patterns(space, count):
 
 
 def test_probes_depend_on_their_own_seed_only(space):
-    first, again = draw_probes(Config(seed=1), space), draw_probes(Config(seed=2), space)
+    first = draw_probes(Config(seed=1), space)
+    again = draw_probes(Config(seed=2), space)
     assert np.array_equal(first.tokens, again.tokens)
     other = draw_probes(Config(signature=SignatureConfig(probe_seed=5)), space)
     assert not np.array_equal(first.tokens, other.tokens)

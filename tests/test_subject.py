@@ -10,6 +10,7 @@ from muat_exp.kernels import random
 from muat_exp.kernels.data import draw_tests
 from muat_exp.sequences.patterns import NAMES
 from muat_exp.sequences.space import matches, space_arrays
+from muat_exp.subjects.corruption import CORRUPTION_KINDS
 from muat_exp.subjects.data import draw_data
 from muat_exp.subjects.initialization import draw_population
 from muat_exp.subjects.specs import draw_specs
@@ -73,17 +74,37 @@ def test_the_share_of_flipped_target_labels_is_exact(rate):
     assert not changed[:, 100:].any()
 
 
-def test_other_kinds_reach_all_training_labels():
-    _, flipped, _ = drawn(Config(corruption=CorruptionConfig(0.3, "flip_any")))
-    assert (flipped.flips == 60).all()
-    _, redrawn, _ = drawn(Config(corruption=CorruptionConfig(0.3, "random_label")))
-    assert 20 < redrawn.flips.mean() < 40
-    assert (redrawn.candidates == 200).all()
+# By kind: the rows of the 100 positives and 100 negatives of the training side that it may damage.
+CANDIDATES = {
+    "flip_target": range(100),
+    "flip_any": range(200),
+    "random_label": range(200),
+    "flip_negatives": range(100, 200),
+}
 
 
-def test_a_higher_rate_damages_the_same_labels_and_more_and_nothing_else():
-    low, high = Config(corruption=CorruptionConfig(0.1)), Config(corruption=CorruptionConfig(0.4))
-    (specs, a, _), (other, b, _) = drawn(low), drawn(high)
+@pytest.mark.parametrize("kind", CORRUPTION_KINDS)
+@pytest.mark.parametrize("rate", [0.0, 0.3, 1.0])
+def test_each_kind_damages_its_own_rows_alone(kind, rate):
+    _, data, _ = drawn(Config(corruption=CorruptionConfig(rate, kind)))
+    rows = CANDIDATES[kind]
+    truth = data.labels[: data.training_rows]
+    changed = data.corrupted != truth
+    assert (data.candidates == len(rows)).all()
+    assert not np.delete(changed, rows, axis=1).any()
+    if kind == "random_label":
+        assert abs(changed.sum() - rate * len(rows) * len(changed) / 2) <= 0.1 * changed.size * rate
+    else:
+        assert (data.flips == round(rate * len(rows))).all()
+    assert np.isin(data.corrupted, [0, 1]).all()
+
+
+@pytest.mark.parametrize("kind", CORRUPTION_KINDS)
+def test_a_higher_rate_damages_the_same_labels_and_more_and_nothing_else(kind):
+    low = Config(corruption=CorruptionConfig(0.1, kind))
+    high = Config(corruption=CorruptionConfig(0.4, kind))
+    specs, a, _ = drawn(low)
+    other, b, _ = drawn(high)
     assert np.array_equal(a.tokens, b.tokens)
     assert np.array_equal(
         draw_population(low, specs).parameters, draw_population(high, other).parameters

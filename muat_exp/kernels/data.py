@@ -34,7 +34,7 @@ def _empty_set(entries):
 def _sequence_hash(row):
     """FNV-1a over the tokens, its high bits folded into the low ones; never `_EMPTY`."""
     code = _FNV_BASIS
-    for i in range(row.shape[0]):
+    for i in range(len(row)):
         code = (code ^ np.uint64(row[i] + 1)) * _FNV_PRIME
     code ^= code >> _FOLD
     return _FNV_BASIS if code == _EMPTY else code
@@ -44,7 +44,7 @@ def _sequence_hash(row):
 def add(seen, row):
     """Adds a sequence to a set; False where it was there already."""
     code = _sequence_hash(row)
-    mask = np.uint64(seen.shape[0] - 1)  # the capacity is a power of two
+    mask = np.uint64(len(seen) - 1)  # the capacity is a power of two
     slot = code & mask
     while seen[slot] != _EMPTY:
         if seen[slot] == code:
@@ -57,7 +57,7 @@ def add(seen, row):
 @compiled()
 def _satisfies_any(rules, tokens, row):
     """Whether the row satisfies any of the rules."""
-    for i in range(rules.shape[0]):
+    for i in range(len(rules)):
         if satisfies(rules[i], tokens[i], row):
             return True
     return False
@@ -100,10 +100,10 @@ def _draw_distinct(space, pattern, count, excluded, seen, state, rows):
     tokens = space.tokens[excluded]
     rule, token, choices = _rule_of(space, pattern)
     table = _members(space, pattern)
-    members = table.shape[0]
+    members = len(table)
     listed = 0 < members <= 4 * count
     order = np.arange(members if listed else 0)
-    shuffle(state, order, order.shape[0])
+    shuffle(state, order, len(order))
     found = 0
     drawn = np.empty((1, rows.shape[1]), np.uint8)
     row = drawn[0]
@@ -134,7 +134,7 @@ def _target_first(selected, target):
     chosen = np.empty(selected.sum(), np.int64)
     chosen[0] = target
     count = 1
-    for pattern in range(selected.shape[0]):
+    for pattern in range(len(selected)):
         if selected[pattern] and pattern != target:
             chosen[count] = pattern
             count += 1
@@ -186,13 +186,13 @@ def _draw_positives(space, selected, target, seen, state, training, validation):
     The sides share no sequence. Returns the number of target rows at the head of `training`.
     """
     chosen = _target_first(selected, target)
-    nothing = np.zeros(selected.shape[0], np.bool_)
-    source = np.empty((training.shape[0] + validation.shape[0], training.shape[1]), np.uint8)
+    nothing = np.zeros(len(selected), np.bool_)
+    source = np.empty((len(training) + len(validation), training.shape[1]), np.uint8)
     trained = 0
     validated = 0
-    for i in range(chosen.shape[0]):
-        train = _part(training.shape[0], chosen.shape[0], i)
-        validate = _part(validation.shape[0], chosen.shape[0], i)
+    for i in range(len(chosen)):
+        train = _part(len(training), len(chosen), i)
+        validate = _part(len(validation), len(chosen), i)
         usable = _most_used(space, chosen[i], train + validate)
         found = _draw_distinct(space, chosen[i], usable, nothing, seen, state, source)
         unique = _distinct_to_train(found, train, validate)
@@ -200,7 +200,7 @@ def _draw_positives(space, selected, target, seen, state, training, validation):
         _spread(source[unique:], found - unique, validate, validated, state, validation)
         trained += train
         validated += validate
-    return _part(training.shape[0], chosen.shape[0], 0)
+    return _part(len(training), len(chosen), 0)
 
 
 @compiled()
@@ -220,12 +220,12 @@ def _draw_negatives(space, selected, seen, state, rows):
     lack from the whole space.
     """
     others = np.flatnonzero(~selected)
-    shuffle(state, others, others.shape[0])
+    shuffle(state, others, len(others))
     found = 0
-    for i in range(others.shape[0]):
-        wanted = _most_used(space, others[i], _part(rows.shape[0], others.shape[0], i))
+    for i in range(len(others)):
+        wanted = _most_used(space, others[i], _part(len(rows), len(others), i))
         found += _draw_distinct(space, others[i], wanted, selected, seen, state, rows[found:])
-    missing = rows.shape[0] - found
+    missing = len(rows) - found
     found += _draw_distinct(space, _WHOLE_SPACE, missing, selected, seen, state, rows[found:])
     _shuffle_rows(state, rows, found)
     return found
@@ -239,7 +239,7 @@ def _draw_subject(space, selected, target, key, positives, negatives, tokens):
     head, and whether negatives could be found at all.
     """
     state = np.array([key])
-    seen = _empty_set(tokens.shape[0])
+    seen = _empty_set(len(tokens))
     training = tokens[: positives[0] + negatives[0]]
     validation = tokens[positives[0] + negatives[0] :]
     target_rows = _draw_positives(
@@ -279,7 +279,7 @@ def draw_subjects(space, selected, targets, keys, positives, negatives, length):
         Tokens uint8 `(subjects, rows, L)`; int64 `(subjects,)`, the target rows at the head of
         each; and bool `(subjects,)`, False where too few negatives exist.
     """
-    count = targets.shape[0]
+    count = len(targets)
     rows = positives[0] + positives[1] + negatives[0] + negatives[1]
     tokens = np.empty((count, rows, length), np.uint8)
     target_rows = np.empty(count, np.int64)
@@ -299,15 +299,15 @@ def draw_tests(space, selected, target, key, used, count):
         Positives and negatives, uint8 `(<= count, L)` each.
     """
     state = np.array([key])
-    seen = _empty_set(used.shape[0] + 2 * count)
-    for i in range(used.shape[0]):
+    seen = _empty_set(len(used) + 2 * count)
+    for i in range(len(used)):
         add(seen, used[i])
     chosen = _target_first(selected, target)
-    nothing = np.zeros(selected.shape[0], np.bool_)
+    nothing = np.zeros(len(selected), np.bool_)
     positives = np.empty((count, used.shape[1]), np.uint8)
     found = 0
-    for i in range(chosen.shape[0]):
-        wanted = _part(count, chosen.shape[0], i)
+    for i in range(len(chosen)):
+        wanted = _part(count, len(chosen), i)
         found += _draw_distinct(space, chosen[i], wanted, nothing, seen, state, positives[found:])
     negatives = np.empty((count, used.shape[1]), np.uint8)
     others = _draw_negatives(space, selected, seen, state, negatives)
@@ -321,7 +321,7 @@ def draw_evenly(space, key, count, length):
     Returns:
         Tokens uint8 `(rows, L)`, and the pattern that each row was drawn from, int64 `(rows,)`.
     """
-    patterns = space.rules.shape[0]
+    patterns = len(space.rules)
     nothing = np.zeros(patterns, np.bool_)
     state = np.array([key])
     tokens = np.empty((patterns * count, length), np.uint8)

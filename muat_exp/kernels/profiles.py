@@ -32,6 +32,8 @@ _SVD = method_code("svd")
 _CLUSTERING = method_code("clustering")
 _FOURIER = method_code("fourier")
 _PATTERN_WISE = method_code("pattern_wise")
+_MEDIAN = method_code("median")
+_SKEWNESS = method_code("skewness")
 
 _ROUNDS = 100  # of Lloyd's algorithm at most
 _NEGLIGIBLE = 1e-10  # components below this share of the first eigenvalue are rounding
@@ -90,7 +92,7 @@ def pre_activations(subject, layers, inputs, batch, z, h):
 @compiled(fast=True)
 def _to_float64(activations, values):
     """The first columns of float32 activations (neurons, >= probes) as values (neurons, probes)."""
-    for j in range(values.shape[0]):
+    for j in range(len(values)):
         for k in range(values.shape[1]):
             values[j, k] = np.float64(activations[j, k])
 
@@ -136,7 +138,7 @@ def principal_loadings(matrix, components, loadings):
     """
     loadings[:] = 0
     values, vectors = np.linalg.eigh(matrix)
-    neurons = matrix.shape[0]
+    neurons = len(matrix)
     for c in range(min(components, neurons)):
         column = neurons - 1 - c
         if values[column] <= _NEGLIGIBLE * values[neurons - 1] or values[column] <= 0:
@@ -155,7 +157,7 @@ def _extremes(row):
     """Smallest and largest value."""
     low = row[0]
     high = row[0]
-    for k in range(row.shape[0]):
+    for k in range(len(row)):
         low = min(low, row[k])
         high = max(high, row[k])
     return low, high
@@ -165,7 +167,7 @@ def _extremes(row):
 def _histogram(row, low, high, bins):
     """Values in each of `bins` equal bins of [low, high]; the last bin is closed, as in NumPy."""
     counts = np.zeros(bins, np.int64)
-    for k in range(row.shape[0]):
+    for k in range(len(row)):
         position = (row[k] - low) / (high - low) * bins
         counts[max(0, min(np.int64(position), bins - 1))] += 1
     return counts
@@ -183,7 +185,7 @@ def _entropy(row, bins):
     total = 0.0
     for count in _histogram(row, low, high, bins):
         if count > 0:
-            share = count / row.shape[0]
+            share = count / len(row)
             total -= share * np.log(share)
     return total
 
@@ -197,8 +199,8 @@ def _cluster_centres(row, centres):
     constant row has equal centres.
     """
     values = np.sort(row)
-    clusters = centres.shape[0]
-    count = values.shape[0]
+    clusters = len(centres)
+    count = len(values)
     for c in range(clusters):
         centres[c] = values[np.int64((c + 0.5) / clusters * count)]
     for _ in range(_ROUNDS):
@@ -224,23 +226,45 @@ def _amplitude(row, cosines, sines):
     """|sum of row_j exp(-2 pi i k j / n)| / n for one k, from its cosines and sines (n,)."""
     real = 0.0
     imaginary = 0.0
-    for k in range(row.shape[0]):
+    for k in range(len(row)):
         real += row[k] * cosines[k]
         imaginary += row[k] * sines[k]
-    return np.sqrt(real * real + imaginary * imaginary) / row.shape[0]
+    return np.sqrt(real * real + imaginary * imaginary) / len(row)
 
 
 @compiled()
 def _pattern_means(row, origins, means):
     """Mean over each pattern's probes into `means` (patterns,); 0 for a pattern without probes."""
-    counts = np.zeros(means.shape[0], np.int64)
+    counts = np.zeros(len(means), np.int64)
     means[:] = 0
-    for k in range(row.shape[0]):
+    for k in range(len(row)):
         means[origins[k]] += row[k]
         counts[origins[k]] += 1
-    for p in range(means.shape[0]):
+    for p in range(len(means)):
         if counts[p] > 0:
             means[p] /= counts[p]
+
+
+@compiled(fast=True)
+def _mean_cube(row):
+    """Mean of the cubes of a row's values: of centred values their third central moment."""
+    total = 0.0
+    for k in range(len(row)):
+        total += row[k] * row[k] * row[k]
+    return total / len(row)
+
+
+@compiled()
+def _skewness(row, centred, variance):
+    """Population skewness of a row, from its centred values and their variance; 0 where all are equal.
+
+    Equal values are told by themselves: what centring leaves of them is rounding, whose skewness is
+    anything.
+    """
+    low, high = _extremes(row)
+    if high <= low:
+        return 0.0
+    return _mean_cube(centred) / (variance * np.sqrt(variance))
 
 
 @compiled()
@@ -262,10 +286,15 @@ def _fill_numbers(method, layer, neuron, recipe, numbers):
     elif method == _CLUSTERING:
         _cluster_centres(row, numbers)
     elif method == _FOURIER:
-        for f in range(numbers.shape[0]):
+        for f in range(len(numbers)):
             numbers[f] = _amplitude(layer.centred[neuron], recipe.cosines[f], recipe.sines[f])
     elif method == _PATTERN_WISE:
         _pattern_means(row, recipe.origins, numbers)
+    elif method == _MEDIAN:
+        numbers[0] = np.median(row)
+    elif method == _SKEWNESS:
+        variance = layer.covariance[neuron, neuron]
+        numbers[0] = _skewness(row, layer.centred[neuron], variance)
     else:
         raise ValueError("no kernel for this signature method")
 
@@ -280,7 +309,7 @@ def _fill_columns(method, layer, recipe, part):
         principal_loadings(_covariance(layer.values), part.shape[1], part)
         return
     numbers = np.empty(part.shape[1])
-    for j in range(part.shape[0]):
+    for j in range(len(part)):
         _fill_numbers(method, layer, j, recipe, numbers)
         for c in range(part.shape[1]):
             part[j, c] = f4(numbers[c])
@@ -289,13 +318,13 @@ def _fill_columns(method, layer, recipe, part):
 @compiled()
 def _profile_layer(activations, probes, recipe, profile):
     """One layer's signature on the first `probes` columns of activations -> (neurons, columns)."""
-    values = np.empty((profile.shape[0], probes))
-    centred = np.empty((profile.shape[0], probes))
+    values = np.empty((len(profile), probes))
+    centred = np.empty((len(profile), probes))
     _to_float64(activations, values)
     means = _centre(values, centred)
     layer = _Layer(values, centred, means, _covariance(centred))
     column = 0
-    for i in range(recipe.methods.shape[0]):
+    for i in range(len(recipe.methods)):
         part = profile[:, column : column + recipe.columns[i]]
         _fill_columns(recipe.methods[i], layer, recipe, part)
         column += recipe.columns[i]

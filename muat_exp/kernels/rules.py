@@ -28,6 +28,7 @@ _VOWEL_CONSONANT = rule_code("vowel_consonant")
 _FIRST_LAST_MATCH = rule_code("first_last_match")
 _MOUNTAIN = rule_code("mountain_pattern")
 _UNIMODAL = rule_code("unimodal")
+_CONTAINS_REPEAT_PAIR = rule_code("contains_repeat_pair")
 
 _VOWELS = tuple(ALPHABET.index(vowel) for vowel in VOWELS)  # in ascending order
 _ONE = np.uint64(1)
@@ -36,7 +37,7 @@ _ONE = np.uint64(1)
 @compiled()
 def draw_any(state, vocabulary, row):
     """A uniform sequence of the whole space."""
-    for i in range(row.shape[0]):
+    for i in range(len(row)):
         row[i] = below(state, vocabulary)
 
 
@@ -86,9 +87,9 @@ def _unpack(mask, row, start, step, repeated):
 def _most_frequent(row):
     """How often the most frequent token of the row occurs."""
     best = 0
-    for i in range(row.shape[0]):
+    for i in range(len(row)):
         count = 0
-        for j in range(row.shape[0]):
+        for j in range(len(row)):
             count += row[i] == row[j]
         best = max(best, count)
     return best
@@ -104,8 +105,8 @@ def _draw_all_same(state, vocabulary, row):
 @compiled()
 def _is_palindrome(row):
     """Whether the row equals its reverse."""
-    for i in range(row.shape[0] // 2):
-        if row[i] != row[row.shape[0] - 1 - i]:
+    for i in range(len(row) // 2):
+        if row[i] != row[len(row) - 1 - i]:
             return False
     return True
 
@@ -114,14 +115,14 @@ def _is_palindrome(row):
 def _draw_palindrome(state, vocabulary, row):
     """The second half mirrors the first."""
     draw_any(state, vocabulary, row)
-    for i in range(row.shape[0] // 2):
-        row[row.shape[0] - 1 - i] = row[i]
+    for i in range(len(row) // 2):
+        row[len(row) - 1 - i] = row[i]
 
 
 @compiled()
 def _never_steps(row, direction):
     """Whether no token moves in `direction` (+1 up, -1 down) from one position to the next."""
-    for i in range(1, row.shape[0]):
+    for i in range(1, len(row)):
         if (np.int64(row[i]) - np.int64(row[i - 1])) * direction > 0:
             return False
     return True
@@ -130,7 +131,7 @@ def _never_steps(row, direction):
 @compiled()
 def _draw_sorted(state, vocabulary, row, descending):
     """A uniform multiset of tokens in order."""
-    length = row.shape[0]
+    length = len(row)
     mask = _draw_subset(state, vocabulary + length - 1, length)
     if descending:
         _unpack(mask, row, length - 1, -1, 1)
@@ -141,7 +142,7 @@ def _draw_sorted(state, vocabulary, row, descending):
 @compiled()
 def _takes_turns(row):
     """Whether exactly two tokens take turns."""
-    for i in range(2, row.shape[0]):
+    for i in range(2, len(row)):
         if row[i] != row[i - 2]:
             return False
     return row[0] != row[1]
@@ -152,14 +153,14 @@ def _draw_turns(state, vocabulary, row):
     """Two different tokens in turn."""
     draw_any(state, vocabulary, row)
     row[1] = _draw_other(state, vocabulary, row[0])
-    for i in range(2, row.shape[0]):
+    for i in range(2, len(row)):
         row[i] = row[i - 2]
 
 
 @compiled()
 def _holds_abc(row):
     """Whether tokens 0, 1, 2 stand next to each other in this order."""
-    for i in range(row.shape[0] - 2):
+    for i in range(len(row) - 2):
         if row[i] == 0 and row[i + 1] == 1 and row[i + 2] == 2:
             return True
     return False
@@ -171,7 +172,7 @@ def _draw_abc(state, vocabulary, choices, row):
 
     `choices[position, matched]` are those of A, B and C; beyond them, any other token.
     """
-    length = row.shape[0]
+    length = len(row)
     matched = 0  # how many letters of ABC the last positions hold; 3 once all of it stood anywhere
     table = choices.reshape(length, 4, 3)
     for i in range(length):
@@ -191,7 +192,7 @@ def _draw_with(state, vocabulary, position, token, row):
 @compiled()
 def _draw_different(state, vocabulary, row):
     """A uniform set of tokens in random order."""
-    length = row.shape[0]
+    length = len(row)
     _unpack(_draw_subset(state, vocabulary, length), row, 0, 1, 0)
     shuffle(state, row, length)
 
@@ -199,7 +200,7 @@ def _draw_different(state, vocabulary, row):
 @compiled()
 def _draw_majority(state, vocabulary, choices, row):
     """`choices` are how often the majority token occurs, from just over half upwards."""
-    length = row.shape[0]
+    length = len(row)
     token = below(state, vocabulary)
     count = length // 2 + 1 + _choose(state, choices)
     for i in range(length):
@@ -213,7 +214,7 @@ def _pairs_step(row, direction):
 
     A last odd token is free.
     """
-    for i in range(0, row.shape[0] - 1, 2):
+    for i in range(0, len(row) - 1, 2):
         if (np.int64(row[i + 1]) - np.int64(row[i])) * direction <= 0:
             return False
     return True
@@ -222,7 +223,7 @@ def _pairs_step(row, direction):
 @compiled()
 def _draw_pairs(state, vocabulary, row, direction):
     """Disjoint pairs of two different tokens, each in `direction`; a last odd token is free."""
-    length = row.shape[0]
+    length = len(row)
     for i in range(0, length - 1, 2):
         one = below(state, vocabulary)
         other = _draw_other(state, vocabulary, one)
@@ -235,7 +236,7 @@ def _draw_pairs(state, vocabulary, row, direction):
 @compiled()
 def _vowels_take_turns(row):
     """Whether vowels and consonants take turns, starting with either."""
-    for i in range(1, row.shape[0]):
+    for i in range(1, len(row)):
         if (row[i] in _VOWELS) == (row[i - 1] in _VOWELS):
             return False
     return True
@@ -248,7 +249,7 @@ def _draw_vowels_in_turn(state, vocabulary, choices, row):
     for vowel in _VOWELS:
         vowels += vowel < vocabulary
     vowel_next = uniform(state) < choices[0]
-    for i in range(row.shape[0]):
+    for i in range(len(row)):
         if vowel_next:
             row[i] = _VOWELS[below(state, vowels)]
         else:
@@ -263,7 +264,7 @@ def _draw_vowels_in_turn(state, vocabulary, choices, row):
 def _draw_ends_alike(state, vocabulary, row):
     """The last token repeats the first."""
     draw_any(state, vocabulary, row)
-    row[row.shape[0] - 1] = row[0]
+    row[len(row) - 1] = row[0]
 
 
 @compiled()
@@ -272,7 +273,7 @@ def _has_peak(row, strict):
 
     Strict: with an inner peak and no level step; otherwise a side may be empty.
     """
-    length = row.shape[0]
+    length = len(row)
     slack = 0 if strict else 1
     i = 1
     while i < length and np.int64(row[i]) - np.int64(row[i - 1]) + slack > 0:
@@ -286,7 +287,7 @@ def _has_peak(row, strict):
 @compiled()
 def _draw_mountain(state, choices, row):
     """`choices` are the peak's token and position; each side is a subset of the lower tokens."""
-    length = row.shape[0]
+    length = len(row)
     choice = _choose(state, choices)
     peak = choice // length
     before = choice % length
@@ -301,7 +302,7 @@ def _draw_unimodal(state, choices, row):
 
     Each side is a multiset of the lower tokens.
     """
-    length = row.shape[0]
+    length = len(row)
     choice = _choose(state, choices)
     peak = choice // (length * length)
     before = choice // length % length
@@ -314,11 +315,30 @@ def _draw_unimodal(state, choices, row):
 
 
 @compiled()
+def _holds_repeat(row):
+    """Whether two neighbours are equal."""
+    for i in range(1, len(row)):
+        if row[i] == row[i - 1]:
+            return True
+    return False
+
+
+@compiled()
+def _draw_repeat(state, vocabulary, choices, row):
+    """`choices` are the position of the first repeat; what stands before it has none."""
+    first = 1 + _choose(state, choices)
+    draw_any(state, vocabulary, row)
+    for i in range(1, first):
+        row[i] = _draw_other(state, vocabulary, row[i - 1])
+    row[first] = row[first - 1]
+
+
+@compiled()
 def satisfies(rule, token, row):
     """Whether the row satisfies the rule; `token` is the parameter of the rules that have one."""
-    last = row.shape[0] - 1
+    last = len(row) - 1
     if rule == _ALL_SAME:
-        return _most_frequent(row) == row.shape[0]
+        return _most_frequent(row) == len(row)
     if rule == _PALINDROME:
         return _is_palindrome(row)
     if rule == _SORTED_ASCENDING:
@@ -336,7 +356,7 @@ def satisfies(rule, token, row):
     if rule == _NO_REPEATS:
         return _most_frequent(row) == 1
     if rule == _HAS_MAJORITY:
-        return 2 * _most_frequent(row) > row.shape[0]
+        return 2 * _most_frequent(row) > len(row)
     if rule == _INCREASING_PAIRS:
         return _pairs_step(row, 1)
     if rule == _DECREASING_PAIRS:
@@ -349,6 +369,8 @@ def satisfies(rule, token, row):
         return _has_peak(row, True)
     if rule == _UNIMODAL:
         return _has_peak(row, False)
+    if rule == _CONTAINS_REPEAT_PAIR:
+        return _holds_repeat(row)
     raise ValueError("no predicate for this rule")
 
 
@@ -370,7 +392,7 @@ def draw_member(state, vocabulary, rule, token, choices, row):
     elif rule == _STARTS_WITH:
         _draw_with(state, vocabulary, 0, token, row)
     elif rule == _ENDS_WITH:
-        _draw_with(state, vocabulary, row.shape[0] - 1, token, row)
+        _draw_with(state, vocabulary, len(row) - 1, token, row)
     elif rule == _NO_REPEATS:
         _draw_different(state, vocabulary, row)
     elif rule == _HAS_MAJORITY:
@@ -387,6 +409,8 @@ def draw_member(state, vocabulary, rule, token, choices, row):
         _draw_mountain(state, choices, row)
     elif rule == _UNIMODAL:
         _draw_unimodal(state, choices, row)
+    elif rule == _CONTAINS_REPEAT_PAIR:
+        _draw_repeat(state, vocabulary, choices, row)
     else:
         raise ValueError("no draw for this rule")
 
@@ -394,8 +418,8 @@ def draw_member(state, vocabulary, rule, token, choices, row):
 @compiled()
 def match_rows(rule, token, rows):
     """`satisfies` for each row of `(n, length)`: bool `(n,)`."""
-    matches = np.empty(rows.shape[0], np.bool_)
-    for i in range(rows.shape[0]):
+    matches = np.empty(len(rows), np.bool_)
+    for i in range(len(rows)):
         matches[i] = satisfies(rule, token, rows[i])
     return matches
 
@@ -403,7 +427,7 @@ def match_rows(rule, token, rows):
 @compiled()
 def _advance(row, vocabulary):
     """Makes the row its successor in lexicographic order; False where that is the first again."""
-    position = row.shape[0] - 1
+    position = len(row) - 1
     while position >= 0 and row[position] == vocabulary - 1:
         row[position] = 0
         position -= 1

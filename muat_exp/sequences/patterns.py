@@ -157,6 +157,16 @@ def _unimodal_ways(v: int, n: int) -> list[int]:
     return ways
 
 
+def _repeat_ways(v: int, n: int) -> list[int]:
+    """Members by the position of the first token that repeats the one before it: 1, ..., n - 1."""
+    ways = []
+    for position in range(1, n):
+        before = v * (v - 1) ** (position - 1)
+        after = v ** (n - 1 - position)
+        ways.append(before * after)
+    return ways
+
+
 RULES: dict[str, Rule] = {
     "all_same": Rule(
         description="all tokens are the same",
@@ -246,6 +256,11 @@ RULES: dict[str, Rule] = {
         size=lambda v, n: sum(_unimodal_ways(v, n)),
         choices=lambda v, n: _cumulative(_unimodal_ways(v, n)),
         choosable=False,
+    ),
+    "contains_repeat_pair": Rule(
+        description="two neighbours are the same token",
+        size=lambda v, n: sum(_repeat_ways(v, n)),
+        choices=lambda v, n: _cumulative(_repeat_ways(v, n)),
     ),
 }
 NAMES = tuple(name for name, rule in RULES.items() if rule.choosable)

@@ -115,6 +115,11 @@ METHODS: dict[str, Method] = {
         "mean over the probes of each enabled pattern; 0 for a pattern without probes",
         columns=lambda settings, patterns: patterns,
     ),
+    "median": Method("middle value, or the mean of the two middle ones"),
+    "skewness": Method(
+        "third central moment over the cube of the standard deviation, both those of a population; "
+        "0 for a constant neuron"
+    ),
 }
 
 

@@ -71,6 +71,11 @@ CORRUPTION_KINDS = {
         candidates=_any_row,
         damaged=lambda rows: rows.fractions < 0.5,
     ),
+    "flip_negatives": CorruptionKind(
+        doc="negatives become positives",
+        candidates=lambda rows: rows.labels == 0,
+        damaged=_flipped,
+    ),
 }
 
 
