@@ -8,12 +8,12 @@ import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from muat_exp.config.checks import require
-from muat_exp.config.groups import Config, is_repo_id
+from muat_exp.config.checks import is_repo_id, require
 from muat_exp.dataset.checksums import (
     CHECKSUMS,
     FOREIGN,
@@ -123,18 +123,33 @@ def check_dataset(folder: Path) -> dict[str, int]:
     return {name: path.stat().st_size for name, path in dataset_files(folder).items()}
 
 
-def print_plan(config: Config) -> None:
+@dataclass(frozen=True)
+class Publication:
+    """What is published where.
+
+    Attributes:
+        folder: the dataset's, on this machine.
+        repo: `<owner>/<name>` on the Hub.
+        private: whether only its owner is to see it.
+    """
+
+    folder: Path
+    repo: str
+    private: bool = False
+
+
+def print_plan(publication: Publication) -> None:
     """Prints what `publish` would send; needs neither network nor token."""
-    sizes = check_dataset(Path(config.dataset_dir))
+    sizes = check_dataset(publication.folder)
     for name, size in sizes.items():
         print(f"{size:>15,}  {name}")
-    place = f"the {'private ' if config.private else ''}dataset {config.repo}"
+    place = f"the {'private ' if publication.private else ''}dataset {publication.repo}"
     print(
         f"{sum(sizes.values()):>15,}  bytes in {len(sizes)} files would go to {place}; nothing was sent."
     )
 
 
-def publish(config: Config) -> str:
+def publish(publication: Publication, progress: bool = True) -> str:
     """Uploads a dataset's folder as it stands to the Hub; returns its address.
 
     The client's `upload_folder` continues by itself: what has arrived, committed or not, is not sent again, and a folder
@@ -147,13 +162,13 @@ def publish(config: Config) -> str:
         DatasetError: the folder is no dataset, or damaged.
         HubError: the Hub did not take it.
     """
-    folder = Path(config.dataset_dir)
+    folder = publication.folder
     check_dataset(folder)
     require(find_spec("huggingface_hub") is not None, f"task=publish needs a package: {_INSTALL}.")
     from huggingface_hub import HfApi, get_token
 
     try:
-        with _quietly(config.progress and sys.stderr.isatty()):
+        with _quietly(progress and sys.stderr.isatty()):
             token = get_token()
             require(
                 bool(token),
@@ -161,11 +176,14 @@ def publish(config: Config) -> str:
             )
             client = HfApi(token=token)
             address = client.create_repo(
-                config.repo, repo_type="dataset", private=config.private or None, exist_ok=True
+                publication.repo,
+                repo_type="dataset",
+                private=publication.private or None,
+                exist_ok=True,
             )
-            _require_private(client, config)
+            _require_private(client, publication)
             client.upload_folder(
-                repo_id=config.repo,
+                repo_id=publication.repo,
                 repo_type="dataset",
                 folder_path=folder,
                 commit_message="Dataset made by muat_exp",
@@ -176,16 +194,17 @@ def publish(config: Config) -> str:
         raise
     except Exception as error:  # whatever the client raises: it has no common class
         raise HubError(
-            f"{folder} could not be published as {config.repo}: {_reason(error)}."
+            f"{folder} could not be published as {publication.repo}: {_reason(error)}."
         ) from error
     return str(address)
 
 
-def _require_private(client: "HfApi", config: Config) -> None:
+def _require_private(client: "HfApi", publication: Publication) -> None:
     """Raises `HubError` where a private dataset is asked for, but the repository was there before and is public."""
-    if config.private and not client.repo_info(config.repo, repo_type="dataset").private:
+    wanted = publication.private
+    if wanted and not client.repo_info(publication.repo, repo_type="dataset").private:
         raise HubError(
-            f"{config.repo} is there already and public, which private=true does not change; nothing was sent. Make it private "
+            f"{publication.repo} is there already and public, which private=true does not change; nothing was sent. Make it private "
             "on its page, or name another repo."
         )
 

@@ -1,7 +1,6 @@
 """A run's folder: whose it is, its cohorts, atomic files, and one run in it at a time."""
 
 import fcntl
-import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,10 +10,7 @@ import orjson
 import pyarrow as pa
 
 from muat_exp.config.groups import Config, from_dict
-from muat_exp.config.identity import (
-    config_signature,
-    determines_data,
-)
+from muat_exp.config.identity import config_signature, determines_data, short_digest
 from muat_exp.config.reading import flatten
 from muat_exp.dataset.checksums import CHECKSUMS, differences
 from muat_exp.errors import RunFolderError
@@ -136,7 +132,7 @@ def run_digest(config: Config) -> str:
         for key, value in config.to_dict().items()
         if key not in ("workers", "cohort_size", "progress")
     }
-    return hashlib.sha256(orjson.dumps(values, option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]
+    return short_digest(values)
 
 
 def is_finished(path: Path, config: Config) -> bool:

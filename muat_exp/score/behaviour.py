@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from muat_exp.config.groups import ACTIVATIONS
+from muat_exp.config.groups import ACTIVATIONS, ArchitectureConfig
+from muat_exp.config.keys import limits_of
 from muat_exp.dataset.reading import Subjects
 from muat_exp.errors import DatasetError
 from muat_exp.evaluation.benchmark_set import LabelGroups
@@ -24,7 +25,9 @@ _COLUMNS = (
     "neurons_per_layer",
     "activation",
 )
-_LARGEST = {"num_layers": 64, "neurons_per_layer": 256}
+_LARGEST = {
+    name: limits_of(ArchitectureConfig, name)[1] for name in ("num_layers", "neurons_per_layer")
+}
 
 
 @dataclass(frozen=True)

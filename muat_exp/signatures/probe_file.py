@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 
 from muat_exp.config.groups import PatternsConfig
+from muat_exp.config.keys import limits_of
 from muat_exp.errors import ProbeSetError
 from muat_exp.sequences.patterns import NAMES
 
@@ -130,7 +131,8 @@ def _is_count(value: Any) -> bool:
 
 def read_space(values: Mapping[str, Any]) -> tuple[int, int]:
     """Vocabulary size and sequence length."""
-    for name, low, high in (("vocab_size", 5, 26), ("sequence_length", 4, 20)):
+    for name in ("vocab_size", "sequence_length"):
+        low, high = limits_of(PatternsConfig, name)
         if not _is_count(values[name]) or not low <= values[name] <= high:
             raise ProbeSetError(
                 f"{name} is {values[name]!r:.40}; it must be a whole number from {low} to {high}."

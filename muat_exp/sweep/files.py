@@ -1,11 +1,11 @@
 """A gathered sweep as files in its folder: `sweep.csv`, `sweep.json`, `sweep.md` and the plots."""
 
 import csv
-import json
-import math
 from typing import Any
 
-from muat_exp.files import write_atomically
+import orjson
+
+from muat_exp.files import atomic_path, write_atomically
 from muat_exp.sweep.gather import Row, Sweep
 from muat_exp.sweep.jobs import FINISHED
 from muat_exp.sweep.plots import write_plots
@@ -21,8 +21,14 @@ def write_files(sweep: Sweep) -> None:
         write_plots(sweep)
 
 
+def flat_rows(sweep: Sweep) -> list[Row]:
+    """One row per finished job without nesting, None in the place of every NaN."""
+    rows: list[Row] = orjson.loads(orjson.dumps([_flat(row) for row in sweep.rows]))
+    return rows
+
+
 def _write_json(sweep: Sweep) -> None:
-    """Writes `sweep.json`: the swept keys, a row a finished job, and the jobs that did not finish."""
+    """Writes `sweep.json`: the swept keys, one row per finished job, and the jobs that did not finish."""
     unfinished = [
         {
             "job": job.number,
@@ -34,45 +40,35 @@ def _write_json(sweep: Sweep) -> None:
         if job.status != FINISHED
     ]
     content = {"swept": sweep.keys, "jobs": sweep.rows, "unfinished": unfinished}
-    write_atomically(
-        sweep.folder / "sweep.json",
-        json.dumps(null_for_nan(content), indent=2, allow_nan=False).encode(),
-    )
+    # NaN becomes null, as JSON needs it.
+    text = orjson.dumps(content, option=orjson.OPT_INDENT_2)
+    write_atomically(sweep.folder / "sweep.json", text)
 
 
-def null_for_nan(value: Any) -> Any:
-    """The value with null in the place of every NaN, as JSON needs it."""
-    if isinstance(value, dict):
-        return {key: null_for_nan(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [null_for_nan(item) for item in value]
-    return None if isinstance(value, float) and math.isnan(value) else value
-
-
-def flat(row: Row) -> Row:
+def _flat(row: Row) -> Row:
     """A row without nesting: `rejected/<reason>`, `<pattern>/acceptance` and so on."""
     values = {key: value for key, value in row.items() if not isinstance(value, dict)}
-    values |= {f"rejected/{reason}": count for reason, count in row["rejected"].items()}
-    return values | {
-        f"{name}/{key}": value
-        for name, part in row["patterns"].items()
-        for key, value in part.items()
-    }
+    for reason, count in row["rejected"].items():
+        values[f"rejected/{reason}"] = count
+    for name, part in row["patterns"].items():
+        for key, value in part.items():
+            values[f"{name}/{key}"] = value
+    return values
 
 
 def _write_csv(sweep: Sweep) -> None:
-    """Writes `sweep.csv`: a row a job; one that did not finish has its status and error only."""
-    finished = {row["job"]: flat(row) for row in sweep.rows}
-    rows = [
-        {"job": job.number, "status": job.status, "error": job.error}
-        | {key: job.values.get(key, "") for key in sweep.keys}
-        | finished.get(job.number, {})
-        for job in sweep.jobs
-    ]
+    """Writes `sweep.csv`: one row per job; one that did not finish has its status and error only."""
+    finished = {row["job"]: _flat(row) for row in sweep.rows}
+    rows: list[dict[str, Any]] = []
+    for job in sweep.jobs:
+        state = {"job": job.number, "status": job.status, "error": job.error}
+        swept = {key: job.values.get(key, "") for key in sweep.keys}
+        rows.append(state | swept | finished.get(job.number, {}))
     columns = dict.fromkeys(key for row in rows for key in row)
-    temporary = sweep.folder / ".sweep.csv.tmp"
-    with temporary.open("w", newline="") as file:
+    with (
+        atomic_path(sweep.folder / "sweep.csv") as temporary,
+        temporary.open("w", newline="") as file,
+    ):
         writer = csv.DictWriter(file, list(columns))
         writer.writeheader()
         writer.writerows(rows)
-    temporary.replace(sweep.folder / "sweep.csv")

@@ -1,6 +1,5 @@
-"""Gathers a sweep: one row a job, with intervals over its subjects and differences paired by subject."""
+"""Gathers a sweep: one row per job, with intervals over its subjects and differences paired by subject."""
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,14 +11,22 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from muat_exp.sweep.jobs import FINISHED, Job, job_folder, number_or_text, read_jobs, swept_keys
+from muat_exp.sweep.jobs import (
+    FINISHED,
+    Job,
+    job_folder,
+    number_or_text,
+    objective,
+    read_jobs,
+    read_summary,
+    swept_keys,
+)
 
 _CONFIDENCE = 0.95
-_TRAINED = (
-    "accepted",
-    "no_improvement",
-    "unlearned",
-)  # outcomes of attempts that went through both stages
+# Outcomes of attempts that went through both stages.
+_TRAINED = ("accepted", "no_improvement", "unlearned")
+_ACCURACIES = ("degraded_accuracy", "improved_accuracy", "test_accuracy")
+_IMPROVEMENT = ("improvement", "improvement_low", "improvement_high")
 _PAIRED = ("paired_difference", "paired_low", "paired_high")
 Row = dict[str, Any]
 
@@ -48,15 +55,16 @@ def interval(values: NDArray[np.float64]) -> tuple[float, float, float]:
     >>> round(mean, 3), round(low, 3), round(high, 3)
     (2.0, -0.484, 4.484)
     """
-    from scipy.special import (
-        stdtrit,
-    )  # quantiles of Student's t; scipy.stats takes ten times as long to import
+    # Quantiles of Student's t; scipy.stats takes ten times as long to import.
+    from scipy.special import stdtrit
 
     count = len(values)
     if count < 2:
-        return (float(values[0]) if count else math.nan), math.nan, math.nan
+        single = float(values[0]) if count else math.nan
+        return single, math.nan, math.nan
     mean = float(values.mean())
-    half = float(stdtrit(count - 1, (1 + _CONFIDENCE) / 2) * values.std(ddof=1) / math.sqrt(count))
+    error = float(values.std(ddof=1)) / math.sqrt(count)
+    half = float(stdtrit(count - 1, (1 + _CONFIDENCE) / 2)) * error
     return mean, mean - half, mean + half
 
 
@@ -64,14 +72,10 @@ def trained_improvements(run: Path) -> dict[int, float]:
     """Improvement of every attempt that went through both stages, accepted or not, by attempt number."""
     improvements: dict[int, float] = {}
     for path in sorted((run / "cohorts").glob("cohort-*.arrow")):
-        table = (
-            pa.ipc.open_file(pa.memory_map(str(path)))
-            .read_all()
-            .select(["example_id", "outcome", "improvement"])
-        )
-        for number, outcome, improvement in zip(
-            *(column.to_pylist() for column in table.columns), strict=True
-        ):
+        table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+        names = ("example_id", "outcome", "improvement")
+        columns = [table[name].to_pylist() for name in names]
+        for number, outcome, improvement in zip(*columns, strict=True):
             if outcome in _TRAINED:
                 improvements[number] = improvement
     return improvements
@@ -82,47 +86,51 @@ def _paired_difference(run: Path, reference: Path) -> Row:
     here = trained_improvements(run)
     there = trained_improvements(reference)
     both = sorted(here.keys() & there.keys())
-    mean, low, high = interval(np.array([here[number] - there[number] for number in both]))
-    return {
-        "paired_difference": mean,
-        "paired_low": low,
-        "paired_high": high,
-        "paired_subjects": len(both),
-    }
+    differences = np.array([here[number] - there[number] for number in both])
+    paired = dict(zip(_PAIRED, interval(differences), strict=True))
+    return {**paired, "paired_subjects": len(both)}
 
 
 def _job_row(sweep: Path, job: Job, keys: Sequence[str]) -> Row:
     """What one finished job found."""
     run = job_folder(sweep, job)
-    summary = json.loads((run / "summary.json").read_bytes())
+    summary = read_summary(run)
     columns = ["target_pattern", "improvement"]
     table = pq.read_table(run / "dataset" / "subjects", columns=columns)
     improvement = table["improvement"].to_numpy()
-    mean, low, high = interval(improvement)
     names = np.array(table["target_pattern"].to_pylist(), object)
+    swept = {key: number_or_text(job.values.get(key, "")) for key in keys}
+    counts = {key: summary[key] for key in ("attempts", "accepted", "acceptance")}
+    accuracies = {key: summary["accuracy"][key] for key in _ACCURACIES}
+    mean = dict(zip(_IMPROVEMENT, interval(improvement), strict=True))
     patterns = {
-        name: {"attempts": row["attempts"], "acceptance": row["accepted"] / max(1, row["attempts"])}
-        | dict(
-            zip(("improvement", "low", "high"), interval(improvement[names == name]), strict=True)
-        )
+        name: _pattern_row(row, improvement[names == name])
         for name, row in summary["patterns"].items()
     }
-    return (
-        {"job": job.number}
-        | {key: number_or_text(job.values.get(key, "")) for key in keys}
-        | {key: summary[key] for key in ("attempts", "accepted", "acceptance")}
-        | {
-            key: summary["accuracy"][key]
-            for key in ("degraded_accuracy", "improved_accuracy", "test_accuracy")
-        }
-        | {"improvement": mean, "improvement_low": low, "improvement_high": high}
-        | {"objective": summary["acceptance"] * (summary["accuracy"]["improvement"] or 0.0)}
-        | {
-            "attempts_per_second": summary["attempts_per_second"],
-            "seconds": summary["seconds"]["total"],
-        }
-        | {"rejected": summary["rejected"], "patterns": patterns}
-    )
+    return {
+        "job": job.number,
+        **swept,
+        **counts,
+        **accuracies,
+        **mean,
+        "objective": objective(summary),
+        "attempts_per_second": summary["attempts_per_second"],
+        "seconds": summary["seconds"]["total"],
+        "rejected": summary["rejected"],
+        "patterns": patterns,
+    }
+
+
+def _pattern_row(counts: Row, improvement: NDArray[np.float64]) -> Row:
+    """What one job found of one pattern: its counts and the improvement of the accepted subjects."""
+    mean, low, high = interval(improvement)
+    return {
+        "attempts": counts["attempts"],
+        "acceptance": counts["accepted"] / max(1, counts["attempts"]),
+        "improvement": mean,
+        "low": low,
+        "high": high,
+    }
 
 
 def main_key(rows: Sequence[Row], keys: Sequence[str]) -> str:
@@ -136,20 +144,18 @@ def _add_pairs(sweep: Path, rows: list[Row], keys: Sequence[str]) -> None:
     """Adds to each row its paired difference to the first value of the main key, all other swept keys being equal."""
     main = main_key(rows, keys)
     if main == "seed":  # other seeds make other subjects: nothing is paired
+        nothing = dict.fromkeys(_PAIRED, math.nan)
         for row in rows:
-            row |= dict.fromkeys(_PAIRED, math.nan) | {
-                "paired_subjects": 0,
-                "paired_with": row["job"],
-            }
+            row.update(nothing, paired_subjects=0, paired_with=row["job"])
         return
-    references: dict[tuple[Any, ...], int] = {}
+    references: dict[
+        tuple[Any, ...], int
+    ] = {}  # number of the first job, by the other keys' values
     for row in rows:
-        reference = references.setdefault(
-            tuple(row[key] for key in keys if key != main), row["job"]
-        )
-        row |= _paired_difference(sweep / str(row["job"]), sweep / str(reference)) | {
-            "paired_with": reference
-        }
+        others = tuple(row[key] for key in keys if key != main)
+        reference = references.setdefault(others, row["job"])
+        paired = _paired_difference(sweep / str(row["job"]), sweep / str(reference))
+        row.update(paired, paired_with=reference)
 
 
 def gather(folder: Path) -> Sweep:

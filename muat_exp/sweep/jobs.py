@@ -1,13 +1,17 @@
-"""The jobs of a sweep as its folder knows them: `sweep-plan.json` says which there are, a `job.json` each what became of it."""
+"""The jobs of a sweep as its folder knows them.
 
-import json
-from collections.abc import Sequence
+`sweep-plan.json` says which there are, and the `job.json` in the folder of each what became of it.
+"""
+
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import orjson
+
 from muat_exp.config.groups import Config
-from muat_exp.errors import MuatError, SweepError
+from muat_exp.errors import ConfigurationError, MuatError, SweepError
 from muat_exp.files import write_atomically
 from muat_exp.generation.run_folder import is_finished as run_is_finished
 
@@ -15,6 +19,7 @@ FINISHED = "finished"
 _FAILED = "failed"
 RUNNING = "running"
 MISSING = "missing"
+PLAN = "sweep-plan.json"
 
 
 @dataclass(frozen=True)
@@ -42,46 +47,44 @@ class Job:
         >>> Job(0, ("corruption.rate=0.05",)).values
         {'corruption.rate': '0.05'}
         """
-        return {
-            key.lstrip("+~"): value
-            for key, _, value in (override.partition("=") for override in self.overrides)
-        }
+        parts = (override.partition("=") for override in self.overrides)
+        return {key.lstrip("+~"): value for key, _, value in parts}
 
     def label(self, keys: Sequence[str]) -> str:
         """What was set of these keys, to be read.
 
-        >>> Job(0, ("training.learning_rate.min=0.005607672376602178", "seed=1")).label(["training.learning_rate.min"])
-        'training.learning_rate.min=0.005608'
+        >>> Job(0, ("training.batch_size=64", "corruption.rate=0.0560767", "seed=1")).label(["corruption.rate"])
+        'corruption.rate=0.05608'
         """
-        return ", ".join(
-            f"{key}={shown(number_or_text(self.values[key]))}" for key in keys if key in self.values
-        )
+        values = self.values
+        parts = [f"{key}={shown(number_or_text(values[key]))}" for key in keys if key in values]
+        return ", ".join(parts)
 
     def write(self, folder: Path) -> None:
         """Writes the job's `job.json` into its folder."""
         folder.mkdir(parents=True, exist_ok=True)
-        write_atomically(folder / "job.json", json.dumps(asdict(self), indent=2).encode())
+        content = orjson.dumps(asdict(self), option=orjson.OPT_INDENT_2)
+        write_atomically(folder / "job.json", content)
 
 
 def _read_job(path: Path) -> Job:
     """The job that a `job.json` describes."""
-    values = json.loads(path.read_bytes())
-    return Job(**values | {"overrides": tuple(values["overrides"])})
+    values = orjson.loads(path.read_bytes())
+    values["overrides"] = tuple(values["overrides"])
+    return Job(**values)
 
 
 def write_plan(sweep: Path, jobs: Sequence[Sequence[str]]) -> None:
     """Notes the overrides of all jobs that a sweep is going to run."""
     sweep.mkdir(parents=True, exist_ok=True)
-    write_atomically(
-        sweep / "sweep-plan.json",
-        json.dumps([list(overrides) for overrides in jobs], indent=2).encode(),
-    )
+    planned = [list(overrides) for overrides in jobs]
+    write_atomically(sweep / PLAN, orjson.dumps(planned, option=orjson.OPT_INDENT_2))
 
 
 def read_plan(sweep: Path) -> list[Job]:
     """The jobs that were planned; none where the sweeper decides as it goes."""
-    plan = sweep / "sweep-plan.json"
-    planned = json.loads(plan.read_bytes()) if plan.is_file() else []
+    plan = sweep / PLAN
+    planned = orjson.loads(plan.read_bytes()) if plan.is_file() else []
     return [Job(number, tuple(overrides)) for number, overrides in enumerate(planned)]
 
 
@@ -112,6 +115,22 @@ def job_folder(sweep: Path, job: Job) -> Path:
     return sweep / str(job.number)
 
 
+def objective(summary: Mapping[str, Any]) -> float:
+    """Acceptance times the mean improvement of the accepted: how much good a recipe does to an attempt.
+
+    Args:
+        summary: of a run, as its `summary.json` holds it.
+    """
+    improvement = summary["accuracy"]["improvement"] or 0.0  # null where none was accepted
+    return float(summary["acceptance"] * improvement)
+
+
+def read_summary(folder: Path) -> dict[str, Any]:
+    """The `summary.json` of a job's finished run."""
+    summary: dict[str, Any] = orjson.loads((folder / "summary.json").read_bytes())
+    return summary
+
+
 def is_finished(folder: Path, config: Config) -> bool:
     """Whether the folder holds a finished job of just this configuration, undamaged, so that there is nothing to do."""
     path = folder / "job.json"
@@ -120,8 +139,9 @@ def is_finished(folder: Path, config: Config) -> bool:
 
 def swept_keys(jobs: Sequence[Job]) -> list[str]:
     """Keys whose values differ between jobs, in the order in which they were given."""
-    keys = dict.fromkeys(key for job in jobs for key in job.values)
-    return [key for key in keys if len({job.values.get(key) for job in jobs}) > 1]
+    given = [job.values for job in jobs]
+    keys = dict.fromkeys(key for values in given for key in values)
+    return [key for key in keys if len({values.get(key) for values in given}) > 1]
 
 
 def number_or_text(text: str) -> float | int | str:
@@ -149,8 +169,6 @@ def shown(value: Any) -> str:
 
 def failed(number: int, overrides: Sequence[str], error: BaseException) -> Job:
     """The record of a job that an error ended."""
-    from muat_exp.errors import ConfigurationError
-
     known = isinstance(error, MuatError | OSError)
     sentence = str(error) if known else f"{type(error).__name__}: {error}"
     return Job(number, tuple(overrides), _FAILED, sentence, isinstance(error, ConfigurationError))
@@ -158,7 +176,8 @@ def failed(number: int, overrides: Sequence[str], error: BaseException) -> Job:
 
 def exit_code(jobs: Sequence[Job]) -> int:
     """0 where all finished, 2 where only wrong configurations failed, else 1."""
-    unfinished: list[Any] = [job for job in jobs if job.status != FINISHED]
+    unfinished = [job for job in jobs if job.status != FINISHED]
     if not unfinished:
         return 0
-    return 2 if all(job.wrong_configuration for job in unfinished) else 1
+    wrong = all(job.wrong_configuration for job in unfinished)
+    return 2 if wrong else 1
