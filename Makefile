@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 INPUTS := pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo test lint bench examples clean
+.PHONY: help setup setup-dev demo test lint docs bench examples clean
 
 help: ## show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -22,6 +22,9 @@ test: setup-dev ## run the tests
 lint: setup-dev ## check style and types
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+docs: setup-dev ## write what is generated: the base files of conf/
+	$(BIN)/python -m muat_exp.config.base_files
 
 bench: setup-dev ## measure the speed beside training one subject at a time (minutes)
 	$(BIN)/python -m muat_exp.benchmark

@@ -84,7 +84,9 @@ def test_the_defaults_are_those_that_the_hash_takes_for_granted():
         "anew: python tests/test_config.py"
     )
     assert not changed or recorded["number"] != identity.DEFAULTS, message
-    assert recorded["number"] == identity.DEFAULTS, "record the defaults anew: python tests/test_config.py"
+    assert recorded["number"] == identity.DEFAULTS, (
+        "record the defaults anew: python tests/test_config.py"
+    )
 
 
 def test_a_key_at_its_default_changes_no_signature():
@@ -229,7 +231,9 @@ def test_mistakes_are_sentences(overrides, parts):
 def record() -> None:
     """Notes the defaults of every key that determines the data."""
     values = {key: value for key, value in flatten(Config().to_dict()) if determines_data(key)}
-    DEFAULTS.write_text(json.dumps({"number": identity.DEFAULTS, "values": values}, indent=1) + "\n")
+    DEFAULTS.write_text(
+        json.dumps({"number": identity.DEFAULTS, "values": values}, indent=1) + "\n"
+    )
 
 
 if __name__ == "__main__":

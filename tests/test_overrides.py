@@ -17,7 +17,20 @@ def value_of(argument, *others):
     return read_by_hydra(hydra_overrides([*others, argument])[-1])
 
 
-NAMES = ["Zürich", "a b", "b\\c", "b\\\\c", "it's", 'say "x"', "2024", "1e3", "back\\", "null", "a=b", "выход"]
+NAMES = [
+    "Zürich",
+    "a b",
+    "b\\c",
+    "b\\\\c",
+    "it's",
+    'say "x"',
+    "2024",
+    "1e3",
+    "back\\",
+    "null",
+    "a=b",
+    "выход",
+]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -26,7 +39,9 @@ def test_folders_are_taken_letter_by_letter(key, name):
     assert value_of(f"{key}={name}") == name
 
 
-@given(st.text(st.characters(exclude_characters="'\",~(", exclude_categories=["Cc", "Cs"]), min_size=1))
+@given(
+    st.text(st.characters(exclude_characters="'\",~(", exclude_categories=["Cc", "Cs"]), min_size=1)
+)
 def test_any_name_without_commas_and_quotes_is_taken_as_it_stands(name):
     assert value_of(f"resume={name}") == name
 

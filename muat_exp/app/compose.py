@@ -16,11 +16,11 @@ from muat_exp.app.messages import absent_key, sentences
 from muat_exp.app.overrides import given_keys, hydra_overrides
 from muat_exp.app.request import Request
 from muat_exp.app.resuming import holds_run
-from muat_exp.app.tasks import own_keys, task_module, task_names
+from muat_exp.app.tasks import own_keys, task_module
 from muat_exp.config.checks import require
-from muat_exp.config.files import conf_folder, first_comment
+from muat_exp.config.files import conf_folder
 from muat_exp.config.groups import Config
-from muat_exp.config.keys import key_of, walk
+from muat_exp.config.keys import walk
 from muat_exp.config.reading import read
 from muat_exp.errors import ConfigurationError
 
@@ -31,11 +31,11 @@ _COMPOSING = Lock()  # Hydra's plugins and version are global
 def load_config(overrides: Sequence[str] = ()) -> Config:
     """The configuration that the command line would compose from these overrides.
 
-    Neither the network nor a dataset is looked at. Several threads may call it, also while a Hydra of the caller's own
-    is initialised.
+    Neither the network nor a dataset is looked at. Several threads may call it, also while a Hydra
+    of the caller's own is initialised.
 
     Args:
-        overrides: as on the command line, such as `["signature=pca_15", "dataset.num_examples=200"]`.
+        overrides: as on the command line, such as `["signature=pca_15", "seed=1"]`.
 
     Raises:
         ConfigurationError: a sentence about what is wrong, where, and what is allowed.
@@ -84,7 +84,8 @@ def read_request(
         folder: where results go.
 
     Raises:
-        ConfigurationError: an unknown key, a value that can't be resolved, or a wrong one of the task's own keys.
+        ConfigurationError: an unknown key, a value that can't be resolved, or a wrong one of the
+            task's own keys.
     """
     with sentences():
         values: Any = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
@@ -107,34 +108,9 @@ def _run_folder(resumed: str, otherwise: str) -> str:
 
 
 def _unless(value: str, otherwise: str) -> str:
-    """The folder of the command where a value is given, for what writes nothing then, or else another one."""
+    """The folder of the command for what writes nothing as a value is given, else another one."""
     return "." if value else otherwise
-
-
-def _task_lines() -> str:
-    """A line on each task, for `--help`."""
-    files = {name: conf_folder() / "task" / f"{name}.yaml" for name in task_names()}
-    return "\n".join(f"task={name:<12} {first_comment(path)}" for name, path in files.items())
-
-
-def _key_lines() -> str:
-    """A line on each key outside of the groups and on each group, for `--help`."""
-    lines = []
-    for name, item in walk(Config):
-        if name == "task" or "." in name:
-            continue
-        inner = [
-            key for key, _ in walk(Config) if key.startswith(f"{name}.") and key.count(".") == 1
-        ]
-        if inner:
-            names = ", ".join(key.partition(".")[2] for key in inner)
-            lines.append(f"{name + '.*':<18} {names}")
-        else:
-            lines.append(f"{name}={str(item.default).lower():<{17 - len(name)}} {key_of(item).doc}")
-    return "\n".join(lines)
 
 
 OmegaConf.register_new_resolver("run_folder", _run_folder)
 OmegaConf.register_new_resolver("unless", _unless)
-OmegaConf.register_new_resolver("tasks", _task_lines)
-OmegaConf.register_new_resolver("keys", _key_lines)

@@ -15,6 +15,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from muat_exp.app.compose import VERSION_BASE, read_request
+from muat_exp.app.help import FLAGS, help_text
 from muat_exp.app.messages import sentences
 from muat_exp.app.overrides import given_keys, hydra_overrides
 from muat_exp.app.sweep_job import TRACEBACKS, run_job, show_sweep
@@ -42,7 +43,7 @@ def job(composed: DictConfig) -> float:
     """One Hydra job; returns what a sweeper may maximise, or NaN where it failed."""
     settings = HydraConfig.get()
     folder = Path(settings.runtime.output_dir)
-    # Where Hydra changes into the job's folder, relative paths would lead elsewhere than where they were typed.
+    # Hydra may have changed into the job's folder; relative paths are meant where they were typed.
     moved = settings.job.chdir
     stay = contextlib.chdir(settings.runtime.cwd) if moved else contextlib.nullcontext()
     with stay:
@@ -52,7 +53,7 @@ def job(composed: DictConfig) -> float:
 
 
 def _single_job(composed: DictConfig, settings: Any, folder: Path) -> float:
-    """The only job of this process. Its failures are kept: Hydra would report them in its own way."""
+    """The only job of this process; its failures are kept, for Hydra would report them its way."""
     try:
         request = read_request(composed, given_keys(settings.overrides.task), folder)
         result: float = task_module(request.keys.task).run(request)
@@ -72,11 +73,19 @@ def _single_job(composed: DictConfig, settings: Any, folder: Path) -> float:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command line; returns the exit code: 0, 2 for a wrong configuration, 1 for other errors, 130 for Ctrl-C."""
+    """Runs the command line.
+
+    Returns:
+        The exit code: 0, 2 for a wrong configuration, 1 for other errors, 130 for Ctrl-C.
+    """
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if any(flag in given for flag in FLAGS):
+        print(help_text())
+        return 0
     _FAILURES.clear()
     STARTED.clear()
     try:
-        sys.argv[1:] = hydra_overrides(sys.argv[1:] if arguments is None else arguments)
+        sys.argv[1:] = hydra_overrides(given)
         with _errors_reach_us(), sentences():
             job()
         return report(_FAILURES) or (show_sweep(STARTED[0].folder) if STARTED else 0)
@@ -100,7 +109,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 @contextlib.contextmanager
 def _errors_reach_us() -> Iterator[None]:
-    """Has Hydra raise errors rather than report them, whether or not the user asked for that to see tracebacks."""
+    """Has Hydra raise errors rather than report them, as it does for who asks for tracebacks."""
     before = {name: os.environ.get(name) for name in (_FULL_ERROR, TRACEBACKS)}
     if _shows_tracebacks():
         os.environ[TRACEBACKS] = "1"  # for the jobs of a sweep, in processes of their own perhaps
@@ -120,7 +129,7 @@ def _shows_tracebacks() -> bool:
 
 
 def _unwritable(error: OSError) -> RunFolderError:
-    """The sentence for a disk that is full or refuses to be written; raises every other error again."""
+    """The sentence for a disk that can't be written; raises every other error again."""
     if error.errno not in _REFUSED:
         raise error
     if error.errno == errno.ENOENT:
@@ -132,7 +141,7 @@ def _unwritable(error: OSError) -> RunFolderError:
 
 
 def report(failures: Sequence[MuatError]) -> int:
-    """Prints a sentence for each failure, after its traceback where that was asked for; returns the exit code."""
+    """Prints each failure's sentence, after its traceback if asked for; returns the exit code."""
     for error in failures:
         if _shows_tracebacks():
             traceback.print_exception(error)

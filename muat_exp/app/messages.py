@@ -36,8 +36,8 @@ _PLUGINS = {  # options of Hydra's own groups that an extra brings
     ("hydra/sweeper", "optuna"): "optuna",
 }
 _SYNTAX = (
-    "an override is written key=value or group=option, quoted for the shell where it has spaces or brackets; "
-    "a text with other letters or signs has quotes of its own: \"key='value'\"."
+    "an override is written key=value or group=option, quoted for the shell where it has spaces "
+    "or brackets; a text with other letters or signs has quotes of its own: \"key='value'\"."
 )
 _FOLDER_WORDS = {"dir", "folder", "out", "out_dir", "outdir", "output", "output_dir", "outputs"}
 
@@ -82,7 +82,8 @@ def _missing_option(error: MissingConfigException) -> str:
     group, _, option = (error.missing_cfg_file or "").rpartition("/")
     if (group, option) in _PLUGINS:
         extra = _PLUGINS[group, option]
-        return f"{group}={option} needs a plugin that is not installed: pip install 'muat_exp[{extra}]'."
+        missing = f"{group}={option} needs a plugin that is not installed"
+        return f"{missing}: pip install 'muat_exp[{extra}]'."
     if group.startswith("dataset/"):
         folder = f"{group.partition('/')[2]}/{option}"
         tasks = ", ".join(tasks_with("dataset_dir"))
@@ -135,7 +136,8 @@ def absent_key(key: str, argument: str = "") -> str:
         return f"Hydra has no key '{key}'; python -m muat_exp --cfg hydra shows all of them."
     tasks = tasks_with(key)
     if tasks:
-        return f"{argument or key} is for task={' or '.join(tasks)}; name that task, or leave out '{key}'."
+        owners = " or ".join(tasks)
+        return f"{argument or key} is for task={owners}; name that task, or leave out '{key}'."
     head, dot, rest = key.partition(".")
     known = schema_keys(Config)
     if not dot and not nearest(head, known):

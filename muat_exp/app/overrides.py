@@ -1,8 +1,9 @@
 """Command-line arguments as Hydra reads them: the names of files and folders letter by letter.
 
-Hydra's grammar has no letters beyond ASCII, turns `2024` into a number and takes a backslash for a sign of its own. A key
-that names a file or folder takes its value as it stands instead: only `~` at the beginning is the home folder, `${...}`
-refers to another key, and quotes around the whole value are left out. Commas between several values remain a sweep.
+Hydra's grammar has no letters beyond ASCII, turns `2024` into a number and takes a backslash for a
+sign of its own. A key that names a file or folder takes its value as it stands instead: only `~` at
+the beginning is the home folder, `${...}` refers to another key, and quotes around the whole value
+are left out. Commas between several values remain a sweep.
 """
 
 import os
@@ -51,7 +52,7 @@ def given_keys(overrides: Iterable[str]) -> tuple[str, ...]:
 
 
 def _chosen_task(arguments: Sequence[str]) -> str:
-    """The task that the arguments name; the default one where they name none or one that there is not."""
+    """The task that the arguments name; the default one where there is no such task."""
     named = [value for key, _, value in map(_parts, arguments) if key == "task"]
     return named[-1] if named and named[-1] in task_names() else _DEFAULT_TASK
 

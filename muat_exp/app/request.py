@@ -17,7 +17,9 @@ Values = dict[str, Any]
 
 @dataclass(frozen=True)
 class TaskKeys(Keys):
-    """The keys that a task has beside the configuration of a run; their defaults are in `conf/task/<name>.yaml`.
+    """The keys that a task has beside the configuration of a run.
+
+    Their defaults and meanings are in `conf/task/<name>.yaml`.
 
     Attributes:
         task: the task's name.
@@ -44,7 +46,7 @@ class TaskKeys(Keys):
 
 @dataclass(frozen=True)
 class DatasetKeys(TaskKeys):
-    """The key of a task that works on a finished dataset; on the command line it is written `dataset=<folder>`."""
+    """The key of a task that works on a finished dataset; one types `dataset=<folder>` for it."""
 
     dataset_dir: str = key(path=True)
 
@@ -102,17 +104,19 @@ class Request(Generic[OwnKeys]):
 
 
 def _config_with_probes(values: Values) -> Config:
-    """The checked configuration with the number and the checksum of the probes that `signature.probe_set` holds.
+    """The checked configuration with what the file of `signature.probe_set` holds filled in.
 
     Raises:
-        ConfigurationError: the file is absent, no probe set, of other patterns, or not the one that a run began with.
+        ConfigurationError: the file is absent, no probe set, of other patterns, or not the one that
+            a run began with.
     """
     settings = dict(values["signature"])
     path = str(settings.get("probe_set", ""))
     begun = settings.get("probe_set_sha256", "")
     require(
         bool(path),
-        "signature.probe_set_sha256 is filled in from the file that signature.probe_set names; leave it out.",
+        "signature.probe_set_sha256 is filled in from the file that signature.probe_set names; "
+        "leave it out.",
     )
     try:
         content = read_file(Path(path))

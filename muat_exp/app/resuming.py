@@ -27,7 +27,7 @@ def holds_run(folder: str) -> Path:
 
 
 def continued(folder: str, composed: dict[str, Any], given: Collection[str]) -> dict[str, Any]:
-    """The configuration of the run in a folder, but for those keys that were named and change no data.
+    """The configuration of the run in a folder, but for named keys that change no data.
 
     Args:
         folder: the run's.
@@ -47,7 +47,8 @@ def continued(folder: str, composed: dict[str, Any], given: Collection[str]) -> 
             continue
         require(
             not determines_data(key),
-            f"resume={folder} continues a run as it was configured; leave out '{key}', or start another run.",
+            f"resume={folder} continues a run as it was configured; leave out '{key}', or start "
+            "another run.",
         )
         _copy_key(key, composed, values)
     return values

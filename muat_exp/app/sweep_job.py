@@ -1,4 +1,4 @@
-"""The jobs of a sweep: each makes a dataset and notes what became of it; at the end they are gathered."""
+"""The jobs of a sweep: each makes a dataset and notes what became of it; then they are gathered."""
 
 import os
 import sys
@@ -35,7 +35,9 @@ TRACEBACKS = "MUAT_EXP_TRACEBACKS"  # set to 1 in the environment: failures are 
 
 
 def run_job(composed: DictConfig, settings: Any, folder: Path) -> float:
-    """One job of a sweep: skipped where it is finished; a failed one leaves its reason and does not end the others.
+    """One job of a sweep, skipped where it is finished.
+
+    A failed job leaves its reason and does not end the others.
 
     Args:
         composed: the job's configuration.
@@ -88,7 +90,7 @@ def _make_or_skip(composed: DictConfig, settings: Any, folder: Path) -> float:
 
 
 def _as_launched(config: Config, settings: Any, number: int) -> Config:
-    """The configuration of one job with its share of the processors, and its name and group for W&B."""
+    """The configuration of one job: its share of the processors, its name and group for W&B."""
     folder = Path(settings.sweep.dir)
     searched = list(settings.sweeper.params or {})  # a search has no plan
     swept = swept_keys(read_plan(folder)) or searched

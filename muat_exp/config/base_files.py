@@ -1,4 +1,7 @@
-"""Writes `conf/base.yaml` and every `conf/<group>/base.yaml` from the schema: `python -m muat_exp.config.base_files`."""
+"""Writes `conf/base.yaml` and every `conf/<group>/base.yaml` from the schema.
+
+The command is `python -m muat_exp.config.base_files`; a test says when it is due.
+"""
 
 import re
 import textwrap
@@ -45,7 +48,7 @@ def _heading(title: str) -> str:
 
 
 def _lines(items: Any, values: Any, indent: str = "") -> Iterator[str]:
-    """The lines of some keys: a comment above each, where there is something to say, then its default."""
+    """The lines of some keys: a comment that says what it is, then its default."""
     for item in items:
         yield from _comment(item, indent)
         value = getattr(values, item.name)

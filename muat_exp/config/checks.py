@@ -43,9 +43,9 @@ def is_repo_id(name: str) -> bool:
 
 
 def require_repo_id(name: str, value: str) -> None:
-    """Raises `ConfigurationError` unless the value has the form of a repository's name on the Hub."""
+    """Raises `ConfigurationError` unless the value has the form of a name on the Hub."""
     require(
         is_repo_id(value),
-        f"{name} is '{value}'; it must be <owner>/<name>, each of up to 96 letters, digits and '_', "
-        "with single '-' and '.' between them, and without '.git' at the end.",
+        f"{name} is '{value}'; it must be <owner>/<name>, each of up to 96 letters, digits and "
+        "'_', with single '-' and '.' between them, and without '.git' at the end.",
     )

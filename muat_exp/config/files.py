@@ -5,7 +5,7 @@ from pathlib import Path
 
 
 def conf_folder() -> Path:
-    """The folder of the YAML files: inside an installed package, else at the top of the repository."""
+    """The folder of the YAML files: in an installed package, else at the top of the repository."""
     package = Path(__file__).resolve().parents[1]
     packaged = package / "conf"
     return packaged if packaged.is_dir() else package.parent / "conf"
@@ -22,7 +22,7 @@ def option_names(group: str) -> list[str]:
 
 
 def first_comment(path: Path) -> str:
-    """The first line of comment of a YAML file that says something to a reader, rather than to Hydra."""
+    """The first line of comment of a YAML file that is for a reader, not for Hydra."""
     return next(_comments(path), "")
 
 

@@ -1,7 +1,7 @@
-"""The schema of every configuration group: each key with its default, its limits and what it is; and combinations.
+"""The schema of every configuration group: each key with its default, its limits and what it is.
 
-Imports neither torch nor Numba, so that a wrong configuration is refused at once. `conf/<group>/base.yaml` is generated
-from here: `python -m muat_exp.config.base_files`.
+Imports neither torch nor Numba, so that a wrong configuration is refused at once.
+`conf/<group>/base.yaml` is generated from here: `python -m muat_exp.config.base_files`.
 """
 
 from collections.abc import Mapping
@@ -121,13 +121,14 @@ class PatternsConfig(Keys):
 
     enabled: tuple[str, ...] = key(
         DEFAULT_NAMES,
-        "names; an attempt's target is one of them; the negatives of a subject come evenly from the others",
+        "names; an attempt's target is one of them; the negatives of a subject come evenly from "
+        "the others",
         needs="needs at least one pattern",
     )
     definitions: str = key(
         "distinct",
-        "distinct: 15 different sets of sequences; published: increasing_pairs, decreasing_pairs and "
-        "mountain_pattern as in the published data",
+        "distinct: 15 different sets of sequences; published: increasing_pairs, decreasing_pairs "
+        "and mountain_pattern as in the published data",
         choices=DEFINITIONS,
     )
     vocab_size: int = key(10, "tokens: the first so many capital letters", limits=(5, 26))
@@ -138,8 +139,8 @@ class PatternsConfig(Keys):
     ends_with_token: str = key("B", "last token that ends_with asks for; one of the vocabulary")
     per_subject: Range = key(
         Range(1, 1),
-        "patterns that one subject learns together; each subject draws a whole number from min to max; "
-        "1 to the enabled",
+        "patterns that one subject learns together; each subject draws a whole number from min "
+        "to max; 1 to the enabled",
     )
     examples_per_subject: int = key(
         250, "sequences that a subject trains and validates on", limits=(20, 100_000)
@@ -158,8 +159,9 @@ class PatternsConfig(Keys):
         for side, counts in zip(("training", "validation"), self.sides, strict=True):
             require(
                 min(counts) >= most,
-                f"patterns.examples_per_subject={self.examples_per_subject} leaves {min(counts)} examples "
-                f"of one label for {side}; patterns.per_subject.max={most} needs at least that many.",
+                f"patterns.examples_per_subject={self.examples_per_subject} leaves {min(counts)} "
+                f"examples of one label for {side}; patterns.per_subject.max={most} needs at "
+                "least that many.",
             )
         self.build()
 
@@ -175,7 +177,7 @@ class PatternsConfig(Keys):
         return (positives - validation[0], negatives - validation[1]), validation
 
     def build(self) -> tuple[Pattern, ...]:
-        """The enabled patterns in their sequence space; raises `ConfigurationError` where one does not fit."""
+        """The enabled patterns in their space; `ConfigurationError` where one does not fit."""
         return build_patterns(
             self.enabled,
             self.definitions,
@@ -195,7 +197,8 @@ class CorruptionConfig(Keys):
     rate: float = key(0.15, "share of the labels that kind chooses from", limits=(0, 1))
     kind: str = key(
         "flip_target",
-        "flip_target: positives become negatives; flip_any: flip any label; random_label: redraw any label",
+        "flip_target: positives become negatives; flip_any: flip any label; random_label: redraw "
+        "any label",
         choices=CORRUPTION_KINDS,
     )
 
@@ -240,7 +243,8 @@ class SignatureConfig(Keys):
     )
     probe_set: str = key(
         "",
-        "file of a probe set made before (task=probes) to use instead; empty: drawn from the keys above",
+        "file of a probe set made before (task=probes) to use instead; empty: drawn from the keys "
+        "above",
         determines_data=False,  # its content does
         path=True,
     )
@@ -250,19 +254,20 @@ class SignatureConfig(Keys):
         super().__post_init__()
         require(
             not self.probe_set or bool(self.probe_set_sha256),
-            "signature.probe_set was not read; muat_exp.load_config reads it and fills in probe_set_sha256.",
+            "signature.probe_set was not read; muat_exp.load_config reads it and fills in "
+            "probe_set_sha256.",
         )
         frequencies = self.probes // 2
         require(
             "fourier" not in self.methods or self.n_frequencies <= frequencies,
-            f"signature.n_frequencies is {self.n_frequencies}; {self.probes} probes have {frequencies} "
-            "frequencies.",
+            f"signature.n_frequencies is {self.n_frequencies}; {self.probes} probes have "
+            f"{frequencies} frequencies.",
         )
 
 
 @dataclass(frozen=True)
 class StageConfig(Keys):
-    """One training stage: at most `max_epochs`, stopped after `patience` epochs without a lower validation loss."""
+    """One training stage: how long it lasts, and how fast it learns."""
 
     max_epochs: int = key(doc="epochs at most", limits=(1, 10_000))
     patience: int = key(
@@ -273,7 +278,7 @@ class StageConfig(Keys):
 
 @dataclass(frozen=True)
 class TrainingConfig(Keys):
-    """The recipe: how subjects start, train, switch from the degraded to the clean stage, and are judged."""
+    """The recipe: how subjects start, train, switch to the clean stage, and are judged."""
 
     prefix: ClassVar[str] = "training."
 
@@ -283,7 +288,8 @@ class TrainingConfig(Keys):
     )
     standardize: bool = key(
         True,
-        "train on standardised token indices, folded back into the first layer before anything is measured",
+        "train on standardised token indices, folded back into the first layer before anything is "
+        "measured",
     )
     learning_rate: RealRange = key(
         RealRange(0.003, 0.03),
@@ -310,7 +316,8 @@ class TrainingConfig(Keys):
     )
     min_test_accuracy: float = key(
         0.55,
-        "balanced accuracy on untrained sequences below which a subject is rejected, 0 rejects none",
+        "balanced accuracy on untrained sequences below which a subject is rejected, 0 rejects "
+        "none",
         limits=(0, 1),
     )
     test_examples: int = key(
@@ -375,7 +382,8 @@ class DatasetConfig(Keys):
     )
     tasks: tuple[str, ...] = key(
         ("classification",),
-        "prompts to write: classification (weights -> pattern), modification (degraded -> improved weights)",
+        "prompts to write: classification (weights -> pattern), modification (degraded -> "
+        "improved weights)",
         choices=PROMPT_TASKS,
         distinct=True,
         needs=f"needs at least one of {', '.join(PROMPT_TASKS)}",
@@ -388,7 +396,8 @@ class DatasetConfig(Keys):
     columns: tuple[str, ...] = key((), "further JSON columns", choices=JSON_COLUMNS, distinct=True)
     splits: SplitsConfig = key(
         SplitsConfig(),
-        "shares of the examples, the same in each pattern; they add up to 1, a split with 0 is not written",
+        "shares of the examples, the same in each pattern; they add up to 1, a split with 0 is "
+        "not written",
     )
     tokenizer: str = key(
         "llama3",
@@ -422,7 +431,8 @@ class LoggerConfig(Keys):
     )
     mode: str = key(
         "offline",
-        "offline (no account, no network) or online (wandb login, or WANDB_API_KEY in the environment)",
+        "offline (no account, no network) or online (wandb login, or WANDB_API_KEY in the "
+        "environment)",
         choices=_LOGGER_MODES,
     )
     project: str = key("muat_exp", "W&B project", needs="must be the name of a W&B project")
@@ -439,7 +449,8 @@ class LoggerConfig(Keys):
     )
     artifact_mib: int = key(
         100,
-        "the dataset goes into an artifact as files up to so many MiB, as a reference to its folder above",
+        "the dataset goes into an artifact as files up to so many MiB, as a reference to its "
+        "folder above",
         limits=(0, 1_000_000),
     )
 
@@ -463,7 +474,8 @@ class Config(Keys):
     )
     cohort_size: int = key(
         2048,
-        "subjects trained together, the unit of work and of continuing a run. Never changes the data",
+        "subjects trained together, the unit of work and of continuing a run. Never changes the "
+        "data",
         limits=(1, 1_000_000),
         determines_data=False,
     )
@@ -490,13 +502,14 @@ class Config(Keys):
         patterns = len(self.patterns.enabled)
         require(
             not self.dataset.balance or self.dataset.num_examples >= patterns,
-            f"dataset.num_examples is {self.dataset.num_examples}, fewer than the {patterns} patterns that "
-            f"dataset.balance shares them among; ask for at least {patterns}, or set dataset.balance=false.",
+            f"dataset.num_examples is {self.dataset.num_examples}, fewer than the {patterns} "
+            f"patterns that dataset.balance shares them among; ask for at least {patterns}, or "
+            "set dataset.balance=false.",
         )
         require(
             self.signature.probes >= patterns,
-            f"signature.probes is {self.signature.probes}; it must be at least the number of enabled "
-            f"patterns, {patterns}.",
+            f"signature.probes is {self.signature.probes}; it must be at least the number of "
+            f"enabled patterns, {patterns}.",
         )
 
     @property
@@ -514,12 +527,13 @@ def from_dict(values: Mapping[str, Any]) -> Config:
     """A checked configuration from nested plain containers; absent keys take their defaults.
 
     Raises:
-        ConfigurationError: an unknown key, a value of the wrong type, a value out of range, or a bad combination.
+        ConfigurationError: an unknown key, a value of the wrong type, a value out of range, or a
+            bad combination.
 
-    >>> from_dict({"tasks": []})
+    >>> from_dict({"seeed": 1})
     Traceback (most recent call last):
     ...
-    muat_exp.errors.ConfigurationError: Unknown configuration key 'tasks'. Did you mean 'dataset.tasks'?
+    muat_exp.errors.ConfigurationError: Unknown configuration key 'seeed'. Did you mean 'seed'?
     """
     config: Config = read(values, Config)
     return config

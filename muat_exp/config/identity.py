@@ -12,17 +12,17 @@ from muat_exp.config.groups import Config
 from muat_exp.config.keys import key_of, walk
 from muat_exp.config.reading import flatten
 
-# Which defaults the hash takes for granted. Increase it when the default of a key changes: datasets made before and after
-# that would bear the same hash, though they hold other data.
+# Which defaults the hash takes for granted. Increase it when the default of a key changes: datasets
+# made before and after that would bear the same hash, though they hold other data.
 DEFAULTS = 1
 _FREE = frozenset(name for name, item in walk(Config) if not key_of(item).determines_data)
 
 
 def determines_data(key: str) -> bool:
-    """Whether a dotted key changes a subject or its text: whether neither it nor a group that it is in says otherwise.
+    """Whether a dotted key changes a subject or its text: it and its groups say if it does not.
 
-    >>> determines_data("corruption.rate"), determines_data("workers"), determines_data("logger.name")
-    (True, False, False)
+    >>> determines_data("corruption.rate"), determines_data("logger.name")
+    (True, False)
     """
     parts = key.split(".")
     return not any(".".join(parts[: end + 1]) in _FREE for end in range(len(parts)))
@@ -37,13 +37,13 @@ def published_values(config: Config) -> dict[str, Any]:
 
 
 def short_digest(values: Mapping[str, Any]) -> str:
-    """Hash of plain containers: the first 16 hex digits of a SHA-256 of their JSON with sorted keys."""
+    """First 16 hex digits of the SHA-256 of plain containers, as JSON with sorted keys."""
     content = orjson.dumps(values, option=orjson.OPT_SORT_KEYS)
     return hashlib.sha256(content).hexdigest()[:16]
 
 
 def config_signature(config: Config) -> str:
-    """Hash of what determines a subject's data and is not at its default, so that a further key changes no hash."""
+    """Hash of what determines the data and is not at its default: a further key changes no hash."""
     defaults = dict(flatten(Config().to_dict()))
     given = {
         key: value
@@ -54,7 +54,7 @@ def config_signature(config: Config) -> str:
 
 
 def to_yaml(config: Config) -> str:
-    """The resolved configuration with its signature, as stored beside the data: what determines the data and its size."""
+    """The configuration with its signature, as stored beside the data that it determines."""
     values = {key: value for key, value in published_values(config).items() if determines_data(key)}
     header = f"# config_signature: {config_signature(config)}\n"
     return header + OmegaConf.to_yaml(OmegaConf.create(values))

@@ -1,7 +1,8 @@
-"""A key of the configuration: its default, description and limits in one spot, and what follows from these.
+"""A key of the configuration: its default, description and limits in one spot.
 
-A field of a configuration's dataclass is declared by `key`. Everything else reads what stands there: the checks, the
-generated `conf/<group>/base.yaml`, the hash of what determines the data, and other modules that need a limit.
+A field of a configuration's dataclass is declared by `key`. Everything else reads what stands
+there: the checks, the generated `conf/<group>/base.yaml`, the hash of what determines the data, and
+other modules that need a limit.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,11 +24,13 @@ class Key:
         low: the smallest number that is allowed; None where there is no such limit.
         high: the largest number that is allowed; None where there is no such limit.
         above: the number that it must exceed; None where there is no such limit.
-        choices: the names that are allowed, with or without a word about each; empty where any text is.
+        choices: the names that are allowed, with or without a word about each; empty where any text
+            is.
         distinct: whether a list may name each of its choices only once.
-        needs: what an empty text or list lacks, as the end of a sentence; empty where it may be empty.
-        determines_data: whether it changes a subject or its text. What does not is left out of the configuration's
-            hash, and may change when a run is continued.
+        needs: what an empty text or list lacks, as the end of a sentence; empty where it may be
+            empty.
+        determines_data: whether it changes a subject or its text. What does not is left out of the
+            configuration's hash, and may change when a run is continued.
         path: whether it names a file or folder.
     """
 
@@ -109,8 +112,8 @@ class Keys:
     """Values that are checked against their own limits when they are put together.
 
     Attributes:
-        prefix: what stands before the name of each key in an error; None for values that stand in several places, which
-            whoever holds them checks.
+        prefix: what stands before the name of each key in an error; None for values that stand in
+            several places, which whoever holds them checks.
     """
 
     prefix: ClassVar[str | None] = None

@@ -1,4 +1,4 @@
-"""Values against dataclasses: nested containers as typed instances, dotted keys, sentences for what does not fit."""
+"""Values against dataclasses: nested containers as typed instances, dotted keys, sentences."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, Field, fields, is_dataclass
@@ -56,7 +56,7 @@ def read(
     root: type | None = None,
     prefix: str = "",
 ) -> Schema:
-    """A checked instance of a dataclass from nested plain containers; absent keys take their defaults.
+    """A checked instance of a dataclass from nested containers; absent keys take their defaults.
 
     Args:
         values: by field name.
@@ -65,17 +65,19 @@ def read(
         prefix: of the keys within it.
 
     Raises:
-        ConfigurationError: an unknown key, a value of the wrong type, a value out of range, or a bad combination.
+        ConfigurationError: an unknown key, a value of the wrong type, a value out of range, or a
+            bad combination.
         TypeError: a field has a type that values can't be read as.
     """
     root = root or schema
-    known: dict[str, Any] = {item.name: item.type for item in fields(schema)}  # type: ignore[arg-type]
+    items = fields(schema)  # type: ignore[arg-type]
+    known: dict[str, Any] = {item.name: item.type for item in items}
     arguments = {}
     for key, value in values.items():
         if key not in known:
             raise ConfigurationError(unknown_key(prefix + str(key), root))
         arguments[key] = _convert(value, known[key], root, prefix + key)
-    for item in fields(schema):  # type: ignore[arg-type]
+    for item in items:
         given = item.name in arguments or not _is_required(item)
         require(given, f"{prefix}{item.name} is missing; it has no default.")
     return schema(**arguments)
@@ -99,7 +101,7 @@ def _is_required(item: Field[Any]) -> bool:
 
 
 def _convert(value: Any, kind: Any, root: type, name: str) -> Any:
-    """A YAML value as the type of its field. A whole number passes for a real one, and 1e4 for a whole one."""
+    """A YAML value as the type of its field; 1 passes for a real number, 1e4 for a whole one."""
     if is_dataclass(kind):
         require(isinstance(value, Mapping), no_group(value, kind, name))
         return read(value, kind, root, f"{name}.")  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Hydra's callback at the start of a multirun: its folder, and which jobs there will be, so that missing ones can be named."""
+"""Hydra's callback at the start of a multirun: its folder, and which jobs there will be."""
 
 import sys
 from contextlib import suppress
@@ -30,7 +30,8 @@ class Started:
 
     Attributes:
         folder: its folder.
-        made: the folders that were made for it, its own first, then those above it; none where it was named.
+        made: the folders that were made for it, its own first, then those above it; none where it
+            was named.
     """
 
     folder: Path
@@ -57,8 +58,8 @@ class NoteMultirun(Callback):
         """Called once, in the process that launches the jobs.
 
         Raises:
-            SystemExit: after a sentence, where there can be no such multirun. (Hydra turns what else a callback raises
-                into a warning.)
+            SystemExit: after a sentence, where there can be no such multirun. (Hydra turns what
+                else a callback raises into a warning.)
         """
         task = config.get("task")
         if task != _SWEPT_TASK:
@@ -97,7 +98,7 @@ def _claim(config: DictConfig) -> Started:
 
 
 def claim_folder(folder: Path) -> Path:
-    """Makes a folder that no other process has: of two claims of one name, the second becomes `<name>-2`."""
+    """Makes a folder that no other process has; the second claim of a name becomes `<name>-2`."""
     for number in count(1):
         name = folder.name + (f"-{number}" if number > 1 else "")
         try:
@@ -123,7 +124,7 @@ def _begin_sweep(folder: Path, jobs: list[list[str]]) -> None:
 
 
 def contradicts(folder: Path, there: Job, here: Job) -> str:
-    """What a job that was begun was made with, where it is now to be made with something else; empty where it fits."""
+    """What a begun job was made with, where it is to be made otherwise; empty where it fits."""
     path = folder / "config.json"
     if not path.is_file():
         return ""

@@ -28,7 +28,7 @@ def flat_rows(sweep: Sweep) -> list[Row]:
 
 
 def _write_json(sweep: Sweep) -> None:
-    """Writes `sweep.json`: the swept keys, one row per finished job, and the jobs that did not finish."""
+    """Writes `sweep.json`: swept keys, one row per finished job, and the unfinished jobs."""
     unfinished = [
         {
             "job": job.number,
@@ -57,7 +57,7 @@ def _flat(row: Row) -> Row:
 
 
 def _write_csv(sweep: Sweep) -> None:
-    """Writes `sweep.csv`: one row per job; one that did not finish has its status and error only."""
+    """Writes `sweep.csv`: one row per job; an unfinished one has its status and error only."""
     finished = {row["job"]: _flat(row) for row in sweep.rows}
     rows: list[dict[str, Any]] = []
     for job in sweep.jobs:

@@ -1,4 +1,4 @@
-"""Gathers a sweep: one row per job, with intervals over its subjects and differences paired by subject."""
+"""Gathers a sweep: one row per job, with intervals and differences paired by subject."""
 
 import math
 from collections.abc import Sequence
@@ -69,7 +69,7 @@ def interval(values: NDArray[np.float64]) -> tuple[float, float, float]:
 
 
 def trained_improvements(run: Path) -> dict[int, float]:
-    """Improvement of every attempt that went through both stages, accepted or not, by attempt number."""
+    """Improvement of every attempt that went through both stages, by attempt number."""
     improvements: dict[int, float] = {}
     for path in sorted((run / "cohorts").glob("cohort-*.arrow")):
         table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
@@ -82,7 +82,7 @@ def trained_improvements(run: Path) -> dict[int, float]:
 
 
 def _paired_difference(run: Path, reference: Path) -> Row:
-    """Mean difference in improvement to the reference, over the attempts that went through both stages in both jobs."""
+    """Mean difference in improvement to the reference, over attempts trained in both jobs."""
     here = trained_improvements(run)
     there = trained_improvements(reference)
     both = sorted(here.keys() & there.keys())
@@ -122,7 +122,7 @@ def _job_row(sweep: Path, job: Job, keys: Sequence[str]) -> Row:
 
 
 def _pattern_row(counts: Row, improvement: NDArray[np.float64]) -> Row:
-    """What one job found of one pattern: its counts and the improvement of the accepted subjects."""
+    """What one job found of one pattern: counts and the improvement of the accepted."""
     mean, low, high = interval(improvement)
     return {
         "attempts": counts["attempts"],
@@ -134,14 +134,20 @@ def _pattern_row(counts: Row, improvement: NDArray[np.float64]) -> Row:
 
 
 def main_key(rows: Sequence[Row], keys: Sequence[str]) -> str:
-    """The swept key that goes along the axis: the numeric one with the most values, else the first."""
-    keys = [key for key in keys if key != "seed"] or keys  # seeds are repetitions
-    numeric = [key for key in keys if all(isinstance(row[key], int | float) for row in rows)]
-    return max(numeric or keys[:1] or ["job"], key=lambda key: len({row[key] for row in rows}))
+    """The swept key along the axis: the numeric one with the most values, else the first."""
+    varied = [key for key in keys if key != "seed"] or list(keys)  # seeds are repetitions
+    numeric = [key for key in varied if _is_numeric(rows, key)]
+    candidates = numeric or varied[:1] or ["job"]
+    return max(candidates, key=lambda key: len({row[key] for row in rows}))
+
+
+def _is_numeric(rows: Sequence[Row], key: str) -> bool:
+    """Whether every job has a number for a swept key."""
+    return all(isinstance(row[key], int | float) for row in rows)
 
 
 def _add_pairs(sweep: Path, rows: list[Row], keys: Sequence[str]) -> None:
-    """Adds to each row its paired difference to the first value of the main key, all other swept keys being equal."""
+    """Adds each row's paired difference to the first value of the main key, others being equal."""
     main = main_key(rows, keys)
     if main == "seed":  # other seeds make other subjects: nothing is paired
         nothing = dict.fromkeys(_PAIRED, math.nan)

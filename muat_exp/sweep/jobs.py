@@ -13,7 +13,6 @@ import orjson
 from muat_exp.config.groups import Config
 from muat_exp.errors import ConfigurationError, MuatError, SweepError
 from muat_exp.files import write_atomically
-from muat_exp.generation.run_folder import is_finished as run_is_finished
 
 FINISHED = "finished"
 _FAILED = "failed"
@@ -28,7 +27,7 @@ class Job:
 
     Attributes:
         number: its number, which is also its folder's name.
-        overrides: what was set for it on the command line and by the sweep, such as "corruption.rate=0.05".
+        overrides: what was set for it on the command line and by the sweep, such as `seed=1`.
         status: "finished", "failed", "running" (also where it was killed), or "missing".
         error: the sentence of a failed job.
         wrong_configuration: whether that was the configuration's fault.
@@ -53,7 +52,7 @@ class Job:
     def label(self, keys: Sequence[str]) -> str:
         """What was set of these keys, to be read.
 
-        >>> Job(0, ("training.batch_size=64", "corruption.rate=0.0560767", "seed=1")).label(["corruption.rate"])
+        >>> Job(0, ("corruption.rate=0.0560767", "seed=1")).label(["corruption.rate"])
         'corruption.rate=0.05608'
         """
         values = self.values
@@ -84,12 +83,14 @@ def write_plan(sweep: Path, jobs: Sequence[Sequence[str]]) -> None:
 def read_plan(sweep: Path) -> list[Job]:
     """The jobs that were planned; none where the sweeper decides as it goes."""
     plan = sweep / PLAN
-    planned = orjson.loads(plan.read_bytes()) if plan.is_file() else []
-    return [Job(number, tuple(overrides)) for number, overrides in enumerate(planned)]
+    if not plan.is_file():
+        return []
+    planned = enumerate(orjson.loads(plan.read_bytes()))
+    return [Job(number, tuple(overrides)) for number, overrides in planned]
 
 
 def read_jobs(sweep: Path) -> list[Job]:
-    """All jobs of a sweep by number: those that left a `job.json`, and those that were planned and did not.
+    """All jobs of a sweep by number: those that left a `job.json`, and the other planned ones.
 
     Raises:
         SweepError: the folder does not exist or holds no sweep.
@@ -105,7 +106,8 @@ def read_jobs(sweep: Path) -> list[Job]:
             jobs[job.number] = job
     if not jobs:
         raise SweepError(
-            f"sweep_dir={sweep}: that folder holds no sweep; name one with numbered job folders in it."
+            f"sweep_dir={sweep}: that folder holds no sweep; name one with numbered job folders "
+            "in it."
         )
     return [jobs[number] for number in sorted(jobs)]
 
@@ -116,7 +118,7 @@ def job_folder(sweep: Path, job: Job) -> Path:
 
 
 def objective(summary: Mapping[str, Any]) -> float:
-    """Acceptance times the mean improvement of the accepted: how much good a recipe does to an attempt.
+    """Acceptance times the mean improvement: how much good a recipe does to an attempt.
 
     Args:
         summary: of a run, as its `summary.json` holds it.
@@ -132,16 +134,22 @@ def read_summary(folder: Path) -> dict[str, Any]:
 
 
 def is_finished(folder: Path, config: Config) -> bool:
-    """Whether the folder holds a finished job of just this configuration, undamaged, so that there is nothing to do."""
+    """Whether the folder holds a finished, undamaged job of just this configuration."""
     path = folder / "job.json"
-    return path.is_file() and _read_job(path).status == FINISHED and run_is_finished(folder, config)
+    if not path.is_file() or _read_job(path).status != FINISHED:
+        return False
+    from muat_exp.generation.run_folder import is_finished as run_is_finished
+
+    return run_is_finished(folder, config)
 
 
 def swept_keys(jobs: Sequence[Job]) -> list[str]:
     """Keys whose values differ between jobs, in the order in which they were given."""
     given = [job.values for job in jobs]
-    keys = dict.fromkeys(key for values in given for key in values)
-    return [key for key in keys if len({values.get(key) for values in given}) > 1]
+    found: dict[str, set[str | None]] = {}  # different values of each key
+    for key in (key for values in given for key in values):
+        found.setdefault(key, {values.get(key) for values in given})
+    return [key for key, values in found.items() if len(values) > 1]
 
 
 def number_or_text(text: str) -> float | int | str:
@@ -169,9 +177,16 @@ def shown(value: Any) -> str:
 
 def failed(number: int, overrides: Sequence[str], error: BaseException) -> Job:
     """The record of a job that an error ended."""
-    known = isinstance(error, MuatError | OSError)
-    sentence = str(error) if known else f"{type(error).__name__}: {error}"
-    return Job(number, tuple(overrides), _FAILED, sentence, isinstance(error, ConfigurationError))
+    sentence = str(error)
+    if not isinstance(error, MuatError | OSError):
+        sentence = f"{type(error).__name__}: {sentence}"
+    return Job(
+        number,
+        tuple(overrides),
+        status=_FAILED,
+        error=sentence,
+        wrong_configuration=isinstance(error, ConfigurationError),
+    )
 
 
 def exit_code(jobs: Sequence[Job]) -> int:

@@ -14,7 +14,7 @@ _LOCAL_RAY_ENVIRONMENT = {  # it serves nobody else, and tells nobody
 
 
 def launched_threads(hydra: DictConfig, threads: int) -> int:
-    """Worker threads of one job of a sweep, so that its jobs together take no more than the processors there are."""
+    """Worker threads of one job of a sweep, so that all jobs together fit the processors."""
     launcher = hydra.launcher
     name = hydra.runtime.choices["hydra/launcher"]
     if name == "joblib":
@@ -28,7 +28,7 @@ def launched_threads(hydra: DictConfig, threads: int) -> int:
 
 
 def limit_jobs(config: DictConfig) -> None:
-    """Has joblib, or a Ray cluster of this machine alone, run no more jobs at a time than there are processors."""
+    """Has joblib, or Ray on this machine alone, run no more jobs at a time than processors."""
     launcher = config.hydra.launcher
     name = config.hydra.runtime.choices["hydra/launcher"]
     with read_write(launcher):

@@ -1,7 +1,10 @@
-"""The tasks of the command line, one module each: `Keys`, what it is told beside the configuration, and `run`.
+"""The tasks of the command line, one module each.
 
-A task is an option of the group `task`: `conf/task/<name>.yaml` holds its keys with their defaults, where its results
-go, and what `--help` says of it. It is found by its name; nothing else lists the tasks.
+A module holds `Keys`, what the task is told beside the configuration, and `run`, which does it.
+
+A task is an option of the group `task`: `conf/task/<name>.yaml` holds its keys with their defaults,
+where its results go, and what `--help` says of it. It is found by its name; nothing else lists the
+tasks.
 """
 
 from dataclasses import fields
@@ -17,7 +20,7 @@ def task_names() -> list[str]:
 
 
 def task_module(name: str) -> Any:
-    """The module of a task, with its `Keys` and its function `run`, which returns what a sweeper may maximise."""
+    """The module of a task: its `Keys` and `run`, which returns what a sweeper may maximise."""
     return import_module(f"{__name__}.{name}")
 
 

@@ -72,7 +72,8 @@ def _check_set(config: Config) -> None:
     """Checks the file of `signature.probe_set` and prints what it holds.
 
     Raises:
-        ConfigurationError: it is no probe set, of other patterns, or a probe is no member of its pattern.
+        ConfigurationError: it is no probe set, of other patterns, or a probe is no member of its
+            pattern.
     """
     from muat_exp.evaluation.benchmark_set import label_sequences
     from muat_exp.sequences.space import space_arrays

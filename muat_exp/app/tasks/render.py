@@ -1,4 +1,4 @@
-"""The task `render`: writes the networks of a dataset as other texts, or coarser. Nothing is trained again."""
+"""The task `render`: writes the stored networks of a dataset as other texts, or coarser."""
 
 from dataclasses import dataclass
 from typing import ClassVar

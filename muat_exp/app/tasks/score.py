@@ -24,7 +24,7 @@ class Keys(DatasetKeys):
 
 
 def run(request: Request[Keys]) -> float:
-    """Writes `score.json` into the run's folder and prints the tables; returns the headline figure."""
+    """Writes `score.json` into the run's folder, prints tables; returns the headline figure."""
     config = request.config
     keys = request.keys
     from muat_exp.dataset.hub import dataset_folder

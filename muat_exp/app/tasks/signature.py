@@ -1,4 +1,4 @@
-"""The task `signature`: describes the networks of a dataset by another signature. Nothing is trained again."""
+"""The task `signature`: describes the stored networks of a dataset by another signature."""
 
 from dataclasses import dataclass
 from typing import ClassVar
