@@ -23,8 +23,9 @@ lint: setup-dev ## check style and types
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-docs: setup-dev ## make docs/architecture.md from the modules
+docs: setup-dev ## write what is generated: docs/architecture.md and the base files of conf/
 	$(BIN)/python docs/make.py
+	$(BIN)/python -m muat_exp.config.base_files
 
 bench: setup-dev ## measure the speed beside training one subject at a time (minutes)
 	$(BIN)/python -m muat_exp.benchmark

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from muat_exp.app.compose import load_config
+from muat_exp.config.files import conf_folder, first_comment, option_names
 from muat_exp.generation.pipeline import generate
 from muat_exp.generation.run_folder import RunFolder
 
@@ -233,6 +234,9 @@ def test_a_first_call_says_that_it_compiles(tmp_path):
     ("arguments", "sentence"),
     [
         (["predictions=answers.jsonl"], "predictions=answers.jsonl is for task=score"),
+        (["hydra.sweep.dir=", "-m", "seed=1,2"], "names no folder"),
+        (["-m", "seed=1,2", "seeed=1"], "Did you mean 'seed'?"),
+        (["hydra.run.dir=x", "resume=nowhere"], "holds no run"),
         (["dataset=outputs/demo/dataset"], "names a folder, which needs task="),
         (["-m", "task=validate", "dataset=x"], "A multirun makes datasets"),
         (["hydra.run.dir="], "names no folder"),
@@ -245,6 +249,75 @@ def test_a_mistake_is_explained(tmp_path, arguments, sentence):
     assert done.returncode == 2
     assert sentence in done.stderr
     assert len(done.stderr.splitlines()) == 1
+    assert not (tmp_path / "multirun").exists()
+
+
+def test_help_lists_every_task_with_what_it_does(tmp_path):
+    done = call(tmp_path, "--help")
+    assert done.returncode == 0
+    for name in option_names("task"):
+        path = conf_folder() / "task" / f"{name}.yaml"
+        assert f"task={name:<12} {first_comment(path)}" in done.stdout
+
+
+def test_tracebacks_come_beside_the_sentences_where_they_are_asked_for(tmp_path):
+    environment = os.environ | {"HYDRA_FULL_ERROR": "1"}
+    wrong = call(tmp_path, "corruption.rate=2", env=environment)
+    assert wrong.returncode == 2
+    assert "Traceback" in wrong.stderr
+    last = wrong.stderr.splitlines()[-1]
+    assert last == "error: corruption.rate is 2.0; it must be between 0 and 1."
+    absent = call(tmp_path, "seeed=1", env=environment)
+    assert absent.returncode == 2
+    assert absent.stderr.splitlines()[-1].startswith("error: Unknown configuration key 'seeed'")
+    missing = call(tmp_path, "task=validate", "dataset=nowhere", env=environment)
+    assert missing.returncode == 1
+    assert missing.stderr.splitlines()[-1].startswith("error: There is no folder nowhere")
+
+
+@pytest.mark.parametrize("name", ["Zürich", 'a "b\\'])
+def test_resume_continues_in_a_folder_of_any_name(copied, name):
+    (copied / "out").rename(copied / name)
+    done = call(copied, f"resume={name}", "logger=none", "dataset.num_examples=8")
+    assert done.returncode == 0, done.stderr
+    assert {path.name for path in copied.iterdir()} == {name}
+    assert pq.read_table(copied / name / "dataset/prompts").num_rows == 8
+
+
+@pytest.mark.parametrize("name", ["Zürich/dataset", "a b", "~/x"])
+def test_a_dataset_may_have_any_name(copied, name):
+    folder = copied / name.replace("~", "home")
+    folder.parent.mkdir(exist_ok=True)
+    (copied / "out/dataset").rename(folder)
+    environment = os.environ | {"HOME": str(copied / "home")}
+    done = call(copied, "task=validate", f"dataset={name}", env=environment)
+    assert done.returncode == 0, done.stderr
+    assert "is sound" in done.stdout
+
+
+def test_a_run_may_go_to_any_folder_and_inputs_stay_where_they_were_typed(tmp_path):
+    made = call(tmp_path, "task=probes", "signature.probes=30", "hydra.run.dir=выход")
+    assert made.returncode == 0, made.stderr
+    assert {path.name for path in (tmp_path / "выход").iterdir()} == {
+        "probe_set.json",
+        "benchmark_set.json",
+    }
+    checked = call(
+        tmp_path,
+        "task=probes",
+        "signature.probe_set=выход/probe_set.json",
+        "hydra.job.chdir=true",
+        "hydra.run.dir=elsewhere",
+    )
+    assert checked.returncode == 0, checked.stderr
+    assert "is sound" in checked.stdout
+
+
+def test_a_sweep_that_is_refused_leaves_no_folder(tmp_path):
+    for arguments in (["corruption.rat=0,1"], ["training=robust,publishd"]):
+        done = call(tmp_path, "+sweep=smoke", *arguments)
+        assert done.returncode == 2
+        assert list(tmp_path.iterdir()) == []
 
 
 def test_a_run_folder_that_is_a_file_is_a_sentence(tmp_path):

@@ -35,7 +35,7 @@ UNCHANGED = [
 @pytest.fixture
 def make(run, tmp_path, workers):
     def made(*overrides, source=run.dataset, folder="made"):
-        given = [override.partition("=")[0] for override in overrides]
+        given = [override.partition("=")[0] for override in overrides[1:]]
         config = load_config([*overrides, f"dataset_dir={source}"])
         return derive(source, config, given, tmp_path / folder / "dataset", workers, Silent())
 
@@ -133,10 +133,8 @@ def test_a_folder_in_the_way_and_a_folder_without_a_dataset_are_refused(make, tm
 
 def test_only_named_keys_change():
     stored = load_config(["dataset.style=interwoven", "dataset.tasks=[modification]"])
-    composed = replace(
-        load_config(["dataset.columns=[improved_signature]"]), task="render", dataset_dir="x"
-    )
-    derived = derived_config(stored, composed, ["task", "dataset_dir", "dataset.columns"])
+    composed = replace(load_config(["dataset.columns=[improved_signature]"]), task="render")
+    derived = derived_config(stored, composed, ["dataset.columns"])
     assert (derived.dataset.style, derived.dataset.tasks) == ("interwoven", ("modification",))
     assert derived.dataset.columns == ("improved_signature",)
 
@@ -167,7 +165,7 @@ def test_a_signature_keeps_the_probes_and_every_key_that_is_not_named():
     stored = replace(stored, signature=replace(stored.signature, probe_set_sha256="a" * 64))
 
     def derived(*overrides):
-        composed = replace(load_config(overrides), task="signature", dataset_dir="x")
+        composed = replace(load_config(overrides), task="signature")
         return derived_config(
             stored, composed, [override.partition("=")[0] for override in overrides]
         ).signature
@@ -183,9 +181,9 @@ def test_a_signature_keeps_the_probes_and_every_key_that_is_not_named():
 def test_a_dataset_with_a_tokenizer_of_its_own_is_derived_without_it():
     stored = load_config(["dataset.tokenizer=tokenizer.json"])
     for task in ("signature", "render"):
-        composed = replace(load_config(), task=task, dataset_dir="x")
-        assert derived_config(stored, composed, ["task"]).dataset.tokenizer == "none"
-        named = replace(load_config(["dataset.tokenizer=llama3"]), task=task, dataset_dir="x")
+        composed = replace(load_config(), task=task)
+        assert derived_config(stored, composed, []).dataset.tokenizer == "none"
+        named = replace(load_config(["dataset.tokenizer=llama3"]), task=task)
         assert derived_config(stored, named, ["dataset.tokenizer"]).dataset.tokenizer == "llama3"
 
 

@@ -11,7 +11,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Collection
-from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar
 from urllib.parse import unquote, urlparse
@@ -22,9 +21,9 @@ from hypothesis import strategies as st
 from test_cli import call, command
 
 from muat_exp.app.compose import load_config
-from muat_exp.config.groups import is_repo_id
+from muat_exp.config.checks import is_repo_id
 from muat_exp.dataset.checksums import differences
-from muat_exp.dataset.hub import check_dataset, dataset_folder, publish
+from muat_exp.dataset.hub import Publication, check_dataset, dataset_folder, publish
 from muat_exp.errors import ConfigurationError, DatasetError
 
 TOKEN = "hf_canaryCanaryCanary"
@@ -478,12 +477,12 @@ def test_a_folder_is_itself_and_other_names_are_sentences(work, monkeypatch):
             dataset_folder(name)
 
 
-def test_the_missing_extra_is_named(config, work, monkeypatch):
+def test_the_missing_extra_is_named(work, monkeypatch):
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     with pytest.raises(DatasetError, match=r"pip install 'muat_exp\[hub\]'"):
         dataset_folder("someone/something")
     with pytest.raises(ConfigurationError, match=r"pip install 'muat_exp\[hub\]'"):
-        publish(replace(config, task="publish", dataset_dir=str(work / "data"), repo=REPO))
+        publish(Publication(work / "data", REPO))
 
 
 @given(

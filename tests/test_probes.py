@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from test_cli import call
 from test_patterns import PUBLISHED, REFERENCE
 
-from muat_exp.app.compose import load_config, prepare
+from muat_exp.app.compose import load_config
 from muat_exp.config.groups import (
     Config,
     PatternsConfig,
@@ -249,17 +249,11 @@ def test_the_signature_is_taken_on_the_given_probes(content, given_run):
     assert np.abs(np.abs(ours) - np.abs(axes[0])).max() < 1e-4
 
 
-def test_a_run_continues_without_the_file_that_it_began_with(
-    content, given_run, tmp_path, monkeypatch
-):
+def test_a_run_continues_without_the_file_that_it_began_with(content, given_run, tmp_path):
     run = shutil.copytree(given_run.folder, tmp_path / "run")
     (given_run.folder.parent / "probes.json").rename(tmp_path / "elsewhere")
     try:
-        arguments = prepare([f"resume={run}", "logger=none", "dataset.num_examples=42"])
-        monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 1})
-        config = load_config(
-            [argument for argument in arguments if not argument.startswith("hydra.")]
-        )
+        config = load_config([f"resume={run}", "logger=none", "dataset.num_examples=42"])
         assert len(generate(config, run).subjects()) == 42
         assert (run / "dataset/probe_set.json").read_bytes() == content
     finally:
@@ -269,11 +263,8 @@ def test_a_run_continues_without_the_file_that_it_began_with(
 def test_a_file_that_was_changed_does_not_continue_a_run(content, given_run, tmp_path):
     run = shutil.copytree(given_run.folder, tmp_path / "run")
     (run / "probe_set.json").write_bytes(content + b"\n")
-    arguments = [
-        argument for argument in prepare([f"resume={run}"]) if not argument.startswith("hydra.")
-    ]
     with pytest.raises(ConfigurationError, match="not what it was when the run began"):
-        load_config(arguments)
+        load_config([f"resume={run}"])
 
 
 def test_a_dataset_with_other_probes_than_its_own_is_refused(content, given_run, tmp_path, workers):
@@ -303,7 +294,7 @@ def test_a_path_in_a_datasets_configuration_is_not_followed(given_run, tmp_path)
 def test_prompts_are_rendered_anew_with_the_datasets_own_probes(
     content, given_run, tmp_path, workers
 ):
-    config = replace(small_config(), task="render", dataset_dir=str(given_run.dataset))
+    config = small_config(task="render")
     made = derive(given_run.dataset, config, [], tmp_path / "dataset", workers, Silent())
     assert (made / "probe_set.json").read_bytes() == content
 

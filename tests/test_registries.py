@@ -76,7 +76,7 @@ def test_the_compilation_cache_knows_all_modules_that_kernels_take_constants_fro
         for node in ast.walk(tree(module))
         if isinstance(node, ast.ImportFrom) and node.module.startswith("muat_exp.")
     }
-    assert imported - set(KERNELS) <= set(compiled._SHARED_SOURCES)
+    assert imported - set(KERNELS) <= set(compiled.REGISTRIES)
 
 
 @pytest.mark.parametrize("code", [-1, len(RULES)])

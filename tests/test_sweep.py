@@ -13,12 +13,13 @@ from hydra import compose, initialize_config_dir
 from scipy import stats
 from test_cli import call
 
-from muat_exp.app.compose import claim_folder, launched_threads, limit_jobs, processors
-from muat_exp.app.messages import conf_folder
+from muat_exp.config.files import conf_folder
 from muat_exp.errors import SweepError
-from muat_exp.sweep.callback import contradicts
+from muat_exp.executors.processors import processors
+from muat_exp.sweep.callback import claim_folder, contradicts
 from muat_exp.sweep.gather import gather, interval, main_key, trained_improvements
 from muat_exp.sweep.jobs import Job, exit_code, read_jobs, swept_keys
+from muat_exp.sweep.launchers import launched_threads, limit_jobs
 
 PLOTS = {
     f"{name}.{kind}"
@@ -135,6 +136,17 @@ def test_a_failed_job_is_named_and_does_not_end_the_others(tmp_path):
     assert [job["job"] for job in unfinished] == [0]
 
 
+def test_a_sweep_is_gathered_where_tracebacks_are_asked_for(tmp_path):
+    environment = os.environ | {"HYDRA_FULL_ERROR": "1"}
+    arguments = ["-m", "corruption.rate=7,8", "logger=none", "hydra.sweep.dir=out"]
+    done = call(tmp_path, *arguments, env=environment)
+    assert done.returncode == 2
+    assert "Traceback" in done.stderr
+    assert "job 1 failed: corruption.rate is 8.0; it must be between 0 and 1." in done.stderr
+    unfinished = json.loads((tmp_path / "out/sweep.json").read_bytes())["unfinished"]
+    assert [job["status"] for job in unfinished] == ["failed", "failed"]
+
+
 @pytest.mark.parametrize("launcher", ["joblib", "submitit_local", "ray"])
 def test_launchers_make_the_same_datasets(smoke, launcher):
     folder, _ = smoke
@@ -202,7 +214,7 @@ def test_the_slurm_preset_composes(tmp_path):
 
 def test_folders_claimed_in_one_second_differ(tmp_path):
     with ThreadPoolExecutor(8) as pool:
-        claimed = list(pool.map(lambda _: claim_folder(tmp_path), range(16)))
+        claimed = list(pool.map(lambda _: claim_folder(tmp_path / "12-00-00"), range(16)))
     assert len(set(claimed)) == 16
 
 

@@ -1,41 +1,30 @@
-"""The application behind `python -m muat_exp`: Hydra's entry, the tasks, the jobs of a sweep, exit codes."""
+"""The application behind `python -m muat_exp`: Hydra's entry, the task of a command, exit codes."""
 
+import contextlib
 import errno
 import os
 import sys
 import traceback
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from muat_exp.app.compose import launched_threads, prepare, to_config
-from muat_exp.app.messages import conf_folder, sentences
-from muat_exp.config.checks import require
-from muat_exp.config.groups import Config
-from muat_exp.errors import ConfigurationError, DatasetError, MuatError, RunFolderError, SweepError
-from muat_exp.generation.run_folder import load_run_config
-from muat_exp.startup import heavy_imports
+from muat_exp.app.compose import VERSION_BASE, read_request
+from muat_exp.app.help import FLAGS, help_text
+from muat_exp.app.messages import sentences
+from muat_exp.app.overrides import given_keys, hydra_overrides
+from muat_exp.app.sweep_job import TRACEBACKS, run_job, show_sweep
+from muat_exp.app.tasks import task_module
+from muat_exp.config.files import conf_folder
+from muat_exp.errors import ConfigurationError, MuatError, RunFolderError, SweepError
 from muat_exp.sweep.callback import STARTED
-from muat_exp.sweep.jobs import (
-    FINISHED,
-    RUNNING,
-    Job,
-    exit_code,
-    failed,
-    is_finished,
-    read_plan,
-    swept_keys,
-)
 
-if TYPE_CHECKING:
-    from muat_exp.sweep.gather import Sweep
-
+_FULL_ERROR = "HYDRA_FULL_ERROR"
 _FAILURES: list[MuatError] = []  # of this process's single job
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _REFUSED = (
@@ -49,16 +38,26 @@ _REFUSED = (
 )
 
 
-@hydra.main(config_path=str(conf_folder()), config_name="config", version_base="1.3")
+@hydra.main(config_path=str(conf_folder()), config_name="config", version_base=VERSION_BASE)
 def job(composed: DictConfig) -> float:
-    """One Hydra job; returns what a sweeper may maximise, acceptance times improvement, or NaN where it failed."""
+    """One Hydra job; returns what a sweeper may maximise, or NaN where it failed."""
     settings = HydraConfig.get()
     folder = Path(settings.runtime.output_dir)
-    if settings.mode == RunMode.MULTIRUN:
-        return _sweep_job(composed, settings, folder)
+    # Hydra may have changed into the job's folder; relative paths are meant where they were typed.
+    moved = settings.job.chdir
+    stay = contextlib.chdir(settings.runtime.cwd) if moved else contextlib.nullcontext()
+    with stay:
+        if settings.mode == RunMode.MULTIRUN:
+            return run_job(composed, settings, folder)
+        return _single_job(composed, settings, folder)
+
+
+def _single_job(composed: DictConfig, settings: Any, folder: Path) -> float:
+    """The only job of this process; its failures are kept, for Hydra would report them its way."""
     try:
-        config = to_config(composed)
-        return _TASKS[config.task](config, folder)
+        request = read_request(composed, given_keys(settings.overrides.task), folder)
+        result: float = task_module(request.keys.task).run(request)
+        return result
     except MuatError as error:
         _FAILURES.append(error)
         return float("nan")
@@ -66,286 +65,71 @@ def job(composed: DictConfig) -> float:
         _FAILURES.append(_unwritable(error))
         return float("nan")
     except KeyboardInterrupt:
-        kept = f"finished cohorts are kept; run the same command with hydra.run.dir={folder}"
-        again = kept if composed.task == "generate" else "run the same command"
+        again = "run the same command"
+        if composed.task == "generate":
+            again = f"finished cohorts are kept; run the same command with hydra.run.dir={folder}"
         print(f"\ninterrupted: {again} to continue.", file=sys.stderr)
         raise
 
 
-def _sweep_job(composed: DictConfig, settings: Any, folder: Path) -> float:
-    """One job of a sweep: skipped where it is finished; a failed one leaves its reason and does not end the others."""
-    number = int(settings.job.num)
-    overrides = tuple(settings.overrides.task)
-    entry = Job(number, overrides, RUNNING)
-    try:
-        config = to_config(composed)
-        require(
-            config.task == "generate",
-            f"A multirun makes datasets; run task={config.task} by itself, without -m.",
-        )
-        config = _as_launched(config, settings, number)
-        if is_finished(folder, config):
-            print(f"job {number} is finished: {' '.join(overrides)}", flush=True)
-            return _stored_objective(folder)
-        entry.write(folder)
-        print(f"job {number}: {' '.join(overrides)}", flush=True)
-        value = _make_dataset(config, folder, brief=True)
-        replace(entry, status=FINISHED).write(folder)
-        return value
-    except Exception as error:
-        if not isinstance(error, MuatError | OSError):
-            traceback.print_exc()
-        failure = failed(number, overrides, error)
-        print(f"job {number} failed: {failure.error}", file=sys.stderr, flush=True)
-        failure.write(folder)
-        return float("nan")
-
-
-def _as_launched(config: Config, settings: Any, number: int) -> Config:
-    """The configuration of one job with its share of the processors, and its name and group for W&B."""
-    swept = swept_keys(read_plan(Path(settings.sweep.dir))) or list(
-        settings.sweeper.params or {}
-    )  # a search has no plan
-    names = Job(number, tuple(settings.overrides.task)).label(swept)
-    logger = replace(
-        config.logger,
-        group=config.logger.group or "-".join(Path(settings.sweep.dir).parts[-2:]),
-        run_name=config.logger.run_name or names or f"job {number}",
-    )
-    workers = (
-        launched_threads(settings, config.threads) if config.workers == "auto" else config.workers
-    )
-    return replace(config, workers=workers, logger=logger)
-
-
-def _make_dataset(config: Config, folder: Path, brief: bool = False) -> float:
-    """Runs the pipeline under a progress display and prints the closing table, or with `brief` one line."""
-    if config.logger.name == "wandb":
-        from muat_exp.tracking.weights_and_biases import require_login
-
-        require_login(config.logger.mode)
-    with heavy_imports():
-        from muat_exp.generation.pipeline import generate
-        from muat_exp.progress import print_brief, print_summary, reporter
-
-    shown = config.progress and (sys.stdout.isatty() or not brief)
-    with reporter(config.dataset.num_examples, shown) as display:
-        result = generate(config, folder, display)
-    if brief:
-        print_brief(result.summary)
-    else:
-        print_summary(result.summary, os.path.relpath(result.dataset))
-    return _objective(result.summary)
-
-
-def _objective(summary: dict) -> float:  # type: ignore[type-arg]
-    """Acceptance times the mean improvement of the accepted: how much good a recipe does to an attempt."""
-    return float(summary["acceptance"] * (summary["accuracy"]["improvement"] or 0.0))
-
-
-def _stored_objective(folder: Path) -> float:
-    """The objective of a finished job."""
-    import json
-
-    return _objective(json.loads((folder / "summary.json").read_bytes()))
-
-
-def _gather_sweep(config: Config, folder: Path) -> float:
-    """Gathers the sweep in `sweep_dir`; a sweep with unfinished jobs is gathered as far as it goes."""
-    _show_sweep(Path(config.sweep_dir))
-    return 0.0
-
-
-def _show_sweep(folder: Path) -> int:
-    """Gathers and prints a sweep; returns the exit code that its jobs ask for."""
-    from muat_exp.sweep.files import write_files
-    from muat_exp.sweep.gather import gather
-    from muat_exp.sweep.report import print_sweep
-
-    sweep = gather(folder)
-    write_files(sweep)
-    print_sweep(sweep)
-    _track_sweep(sweep)
-    return exit_code(sweep.jobs)
-
-
-def _track_sweep(sweep: "Sweep") -> None:
-    """Logs a gathered sweep to W&B where its jobs were logged there."""
-    if not sweep.rows:
-        return
-    config = load_run_config(sweep.folder / str(sweep.rows[0]["job"]))
-    if config.logger.name == "wandb":
-        from muat_exp.sweep.files import flat, null_for_nan
-        from muat_exp.tracking.weights_and_biases import log_sweep
-
-        plain = replace(config, logger=replace(config.logger, run_name="gathered"))
-        log_sweep(sweep.folder, plain, sweep.keys, [null_for_nan(flat(row)) for row in sweep.rows])
-
-
-def _make_dashboard(config: Config, folder: Path) -> float:
-    """Saves the project's W&B dashboard, or with `dry_run` prints what it would send."""
-    from muat_exp.tracking.dashboard import print_specification, require_workspaces, save_dashboard
-
-    if config.dry_run:
-        require_workspaces()
-        print_specification(config.logger.entity or "entity", config.logger.project)
-    else:
-        for address in save_dashboard(config):
-            print(address)
-    return 0.0
-
-
-def _validate_dataset(config: Config, folder: Path) -> float:
-    """Checks a dataset and prints its faults; raises where there are any."""
-    from muat_exp.dataset.hub import dataset_folder
-
-    source = dataset_folder(config.dataset_dir)
-    with heavy_imports():
-        from muat_exp.executors.threads import worker_threads
-        from muat_exp.progress import reporter
-        from muat_exp.validation.validate import count_examples, validate
-
-    with (
-        worker_threads(config.threads) as workers,
-        reporter(count_examples(source), config.progress) as display,
-    ):
-        faults = validate(source, workers, display)
-    for fault in faults:
-        print(fault)
-    if faults:
-        raise DatasetError(
-            f"{config.dataset_dir} is not sound: {len(faults)} faults, listed above."
-        )
-    count = count_examples(source)
-    checked = (
-        f"{count} examples, every network run again"
-        if count
-        else "as far as the published fields go; no network was run"
-    )
-    print(f"{config.dataset_dir} is sound ({checked}).")
-    return 0.0
-
-
-def _make_probes(config: Config, folder: Path) -> float:
-    """Makes a probe set and a benchmark set in the run's folder, or checks the file of `signature.probe_set`."""
-    from muat_exp.evaluation.sets import check_set, make_sets
-
-    if config.signature.probe_set:
-        check_set(config)
-    else:
-        make_sets(config, folder)
-    return 0.0
-
-
-def _score_predictions(config: Config, folder: Path) -> float:
-    """Scores predictions, writes `score.json` into the run's folder and prints the tables; returns the headline figure."""
-    from muat_exp.dataset.hub import dataset_folder
-
-    source = dataset_folder(config.dataset_dir)
-    from muat_exp.claims import claim_output, write_output
-    from muat_exp.score.judge import judge
-    from muat_exp.score.report import print_score
-
-    claim_output(folder / "score.json")
-    score = judge(source, Path(config.predictions), config.benchmark_set, config.threads)
-    score = replace(score, dataset=config.dataset_dir)
-    write_output(folder / "score.json", score.to_json())
-    print_score(score)
-    print(f"score: {os.path.relpath(folder / 'score.json')}")
-    return score.headline
-
-
-def _derive_dataset(config: Config, folder: Path) -> float:
-    """Makes a dataset from another one's stored networks, for task=signature and task=render."""
-    from muat_exp.dataset.hub import dataset_folder
-
-    source = dataset_folder(config.dataset_dir)
-    with heavy_imports():
-        from muat_exp.dataset.reading import read_summary
-        from muat_exp.executors.threads import worker_threads
-        from muat_exp.generation.derive import derive
-        from muat_exp.progress import print_location, reporter
-
-    given = [
-        override.partition("=")[0].lstrip("+~") for override in HydraConfig.get().overrides.task
-    ]
-    summary = read_summary(source)
-    with (
-        worker_threads(config.threads) as workers,
-        reporter(summary["accepted"], config.progress) as display,
-    ):
-        made = derive(source, config, given, folder / "dataset", workers, display)
-    print_location(os.path.relpath(made), next(iter(read_summary(made)["splits"]), "train"))
-    return 0.0
-
-
-def _publish_dataset(config: Config, folder: Path) -> float:
-    """Uploads a dataset to the Hub and prints its address, or with `dry_run` what would go there."""
-    from muat_exp.dataset.hub import print_plan, publish
-
-    if config.dry_run:
-        print_plan(config)
-    else:
-        print(f"{config.dataset_dir} is published: {publish(config)}")
-    return 0.0
-
-
-_TASKS: dict[str, Callable[[Config, Path], float]] = {
-    "generate": _make_dataset,
-    "gather": _gather_sweep,
-    "dashboard": _make_dashboard,
-    "validate": _validate_dataset,
-    "probes": _make_probes,
-    "score": _score_predictions,
-    "signature": _derive_dataset,
-    "render": _derive_dataset,
-    "publish": _publish_dataset,
-}
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command line; returns the exit code: 0, 2 for a wrong configuration, 1 for other errors, 130 for Ctrl-C."""
+    """Runs the command line.
+
+    Returns:
+        The exit code: 0, 2 for a wrong configuration, 1 for other errors, 130 for Ctrl-C.
+    """
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if any(flag in given for flag in FLAGS):
+        print(help_text())
+        return 0
     _FAILURES.clear()
     STARTED.clear()
     try:
-        sys.argv[1:] = prepare(sys.argv[1:] if arguments is None else arguments)
-    except MuatError as error:
-        return report([error])
-    if os.environ.get("HYDRA_FULL_ERROR") == "1":
-        job()
-        return 0
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # lets errors reach us instead of Hydra's own report
-    try:
-        with sentences():
+        sys.argv[1:] = hydra_overrides(given)
+        with _errors_reach_us(), sentences():
             job()
-        return report(_FAILURES) or (_show_sweep(STARTED[0]) if STARTED else 0)
+        return report(_FAILURES) or (show_sweep(STARTED[0].folder) if STARTED else 0)
     except KeyboardInterrupt:
         if STARTED:
-            print(
-                f"\ninterrupted: run the same command with hydra.sweep.dir={STARTED[0]} to continue.",
-                file=sys.stderr,
-            )
+            again = f"run the same command with hydra.sweep.dir={STARTED[0].folder} to continue."
+            print(f"\ninterrupted: {again}", file=sys.stderr)
         return 130
     except MuatError as error:
+        for started in STARTED:
+            started.abandon()
         return report([error])
     except RuntimeError as error:
         if "srun" not in str(error):
             raise
-        return report(
-            [
-                SweepError(
-                    "hydra/launcher=slurm needs srun; run it where Slurm is, or use submitit_local."
-                )
-            ]
-        )
+        sentence = "hydra/launcher=slurm needs srun; run it where Slurm is, or use submitit_local."
+        return report([SweepError(sentence)])
     except OSError as error:
         return report([_unwritable(error)])
+
+
+@contextlib.contextmanager
+def _errors_reach_us() -> Iterator[None]:
+    """Has Hydra raise errors rather than report them, as it does for who asks for tracebacks."""
+    before = {name: os.environ.get(name) for name in (_FULL_ERROR, TRACEBACKS)}
+    if _shows_tracebacks():
+        os.environ[TRACEBACKS] = "1"  # for the jobs of a sweep, in processes of their own perhaps
+    os.environ[_FULL_ERROR] = "1"
+    try:
+        yield
     finally:
-        del os.environ["HYDRA_FULL_ERROR"]
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
+
+
+def _shows_tracebacks() -> bool:
+    """Whether the user asked for tracebacks beside the sentences."""
+    return os.environ.get(_FULL_ERROR) == "1"
 
 
 def _unwritable(error: OSError) -> RunFolderError:
-    """The sentence for a disk that is full or refuses to be written; raises every other error again."""
+    """The sentence for a disk that can't be written; raises every other error again."""
     if error.errno not in _REFUSED:
         raise error
     if error.errno == errno.ENOENT:
@@ -357,9 +141,12 @@ def _unwritable(error: OSError) -> RunFolderError:
 
 
 def report(failures: Sequence[MuatError]) -> int:
-    """Prints a sentence for each failure; returns the exit code."""
+    """Prints each failure's sentence, after its traceback if asked for; returns the exit code."""
     for error in failures:
+        if _shows_tracebacks():
+            traceback.print_exception(error)
         print(f"error: {error}", file=sys.stderr)
     if not failures:
         return 0
-    return 2 if all(isinstance(error, ConfigurationError) for error in failures) else 1
+    wrong = all(isinstance(error, ConfigurationError) for error in failures)
+    return 2 if wrong else 1

@@ -3,9 +3,9 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
+from dataclasses import is_dataclass
 
+import yaml
 from hydra.errors import (
     ConfigCompositionException,
     HydraException,
@@ -19,9 +19,12 @@ from omegaconf.errors import (
     OmegaConfBaseException,
 )
 
-from muat_exp.config.groups import ON_DATASETS, Config
-from muat_exp.config.reading import schema_keys, unknown_key
-from muat_exp.errors import ConfigurationError, first_line, nearest
+from muat_exp.app.tasks import tasks_with
+from muat_exp.config.files import group_names
+from muat_exp.config.groups import Config
+from muat_exp.config.keys import walk
+from muat_exp.config.reading import no_group, schema_keys, unknown_key
+from muat_exp.errors import ConfigurationError, MuatError, first_line, nearest
 
 _HYDRA_ERRORS = (HydraException, OmegaConfBaseException, MissingConfigException)
 _PLUGINS = {  # options of Hydra's own groups that an extra brings
@@ -31,14 +34,11 @@ _PLUGINS = {  # options of Hydra's own groups that an extra brings
     ("hydra/launcher", "ray"): "ray",
     ("hydra/sweeper", "optuna"): "optuna",
 }
-_SYNTAX = "an override is written key=value or group=option, quoted for the shell where it has spaces or brackets."
-
-
-def conf_folder() -> Path:
-    """The folder of the YAML files: inside an installed package, else at the top of the repository."""
-    package = Path(__file__).resolve().parents[1]
-    packaged = package / "conf"
-    return packaged if packaged.is_dir() else package.parent / "conf"
+_SYNTAX = (
+    "an override is written key=value or group=option, quoted for the shell where it has spaces "
+    "or brackets; a text with other letters or signs has quotes of its own: \"key='value'\"."
+)
+_FOLDER_WORDS = {"dir", "folder", "out", "out_dir", "outdir", "output", "output_dir", "outputs"}
 
 
 @contextmanager
@@ -47,13 +47,20 @@ def sentences() -> Iterator[None]:
     try:
         yield
     except _HYDRA_ERRORS as error:
-        raise ConfigurationError(_explain(error)) from error
+        raise _own_error(error) or ConfigurationError(_explain(error)) from error
     except ValueError as error:
         if "Config group override must be" not in str(error):
             raise
         raise ConfigurationError(
             f"A configuration group got a value that names no option; {_group_list()}"
         ) from error
+
+
+def _own_error(error: BaseException | None) -> MuatError | None:
+    """An error of ours that OmegaConf wrapped: what it resolves may refuse a value."""
+    while error is not None and not isinstance(error, MuatError):
+        error = error.__cause__ or error.__context__
+    return error
 
 
 def _explain(error: Exception) -> str:
@@ -66,49 +73,85 @@ def _explain(error: Exception) -> str:
         return _composition(str(error))
     if isinstance(error, OmegaConfBaseException):
         return _unresolved(error)
-    return _first_line(error)
+    return f"{first_line(error)}."
 
 
 def _missing_option(error: MissingConfigException) -> str:
     """The sentence for an option that a group lacks, or for a group that does not exist."""
     group, _, option = (error.missing_cfg_file or "").rpartition("/")
     if (group, option) in _PLUGINS:
-        return f"{group}={option} needs a plugin that is not installed: pip install 'muat_exp[{_PLUGINS[group, option]}]'."
-    options = sorted(error.options or ())
+        extra = _PLUGINS[group, option]
+        missing = f"{group}={option} needs a plugin that is not installed"
+        return f"{missing}: pip install 'muat_exp[{extra}]'."
     if group.startswith("dataset/"):
-        return f"dataset={group.partition('/')[2]}/{option} names a folder, which needs task={', '.join(ON_DATASETS)}."
+        folder = f"{group.partition('/')[2]}/{option}"
+        tasks = ", ".join(tasks_with("dataset_dir"))
+        return f"dataset={folder} names a folder, which needs task={tasks}."
+    options = sorted(error.options or ())
     if group and options:
-        return f"Group '{group}' has no option '{option}'; it has {', '.join(options)}.{nearest(option, options)}"
+        hint = nearest(option, options)
+        return f"Group '{group}' has no option '{option}'; it has {', '.join(options)}.{hint}"
     if group:
-        return (
-            f"There is no configuration group '{group}'; {_group_list()}{nearest(group, groups())}"
-        )
-    return _first_line(error)
+        hint = nearest(group, group_names())
+        return f"There is no configuration group '{group}'; {_group_list()}{hint}"
+    return f"{first_line(error)}."
 
 
 def _composition(text: str) -> str:
     """The sentence for an override that does not fit what was composed."""
     key = next(iter(re.findall(r"'([^']*)'", text)), "")
     if text.startswith(("Could not override", "Could not delete")):
-        return _absent_key(key)
+        added = re.search(r"use \+(.*)", text)
+        return absent_key(key, added.group(1) if added else "")
     if text.startswith("Could not append"):
         return f"'+{key}' adds a key that is already there; leave out the plus sign: {key}=value."
     if text.startswith("Ambiguous value"):
-        return f"'{key}' has several values; add -m to run one job for each, or write a list as key=[value1,value2]."
-    return _first_line(text)
+        return (
+            f"'{key}' has several values; add -m to run one job for each, or write a list as "
+            f"key=[value1,value2], or one text with commas as \"key='value1,value2'\"."
+        )
+    if text.startswith("Error merging override"):
+        return _unfit(text.strip().removeprefix("Error merging override ").rstrip("."))
+    return f"{first_line(text)}."
 
 
-def _absent_key(key: str) -> str:
-    """The sentence for a key or group that the composed configuration lacks."""
+def _unfit(override: str) -> str:
+    """The sentence for a value that stands where a group of keys does."""
+    key, _, value = override.partition("=")
+    item = dict(walk(Config)).get(key)
+    if item is not None and is_dataclass(item.type):
+        return no_group(yaml.safe_load(value), item.type, key)
+    return f"The override '{override}' does not fit what is there; {_SYNTAX}"
+
+
+def absent_key(key: str, argument: str = "") -> str:
+    """The sentence for a key or group that the composed configuration lacks.
+
+    Args:
+        key: dotted.
+        argument: what was written on the command line; the key alone where that is not known.
+    """
     if key.startswith("hydra."):
         return f"Hydra has no key '{key}'; python -m muat_exp --cfg hydra shows all of them."
+    tasks = tasks_with(key)
+    if tasks:
+        owners = " or ".join(tasks)
+        return f"{argument or key} is for task={owners}; name that task, or leave out '{key}'."
     head, dot, rest = key.partition(".")
-    if not dot and not nearest(head, schema_keys(Config)):
-        return f"There is no configuration key or group '{key}'; {_group_list()}"
-    matching = nearest(head, groups()).partition("'")[2].partition("'")[0]
-    if dot and matching and head != matching and f"{matching}.{rest}" in schema_keys(Config):
-        return f"Unknown configuration key '{key}'. Did you mean '{matching}.{rest}'?"
+    known = schema_keys(Config)
+    if not dot and not nearest(head, known):
+        return f"There is no configuration key or group '{key}'; {_advice(key)}"
+    group = nearest(head, group_names()).partition("'")[2].partition("'")[0]
+    if dot and group and head != group and f"{group}.{rest}" in known:
+        return f"Unknown configuration key '{key}'. Did you mean '{group}.{rest}'?"
     return unknown_key(key, Config)
+
+
+def _advice(key: str) -> str:
+    """The end of a sentence on a key that is like no other."""
+    if key in _FOLDER_WORDS:
+        return "hydra.run.dir=<folder> names the folder of a run."
+    return f"python -m muat_exp --cfg job shows the keys, and {_group_list()}"
 
 
 def _unresolved(error: OmegaConfBaseException) -> str:
@@ -121,22 +164,10 @@ def _unresolved(error: OmegaConfBaseException) -> str:
         hint = nearest(missing, schema_keys(Config))
         return f"{place} refers to '${{{missing}}}', which the configuration does not have.{hint}"
     if isinstance(error, InterpolationResolutionError):
-        return f"{place} refers to something that can't be computed: {_first_line(error)}"
-    return _first_line(error)
-
-
-def groups() -> list[str]:
-    """Names of the configuration groups."""
-    return sorted(
-        path.name for path in conf_folder().iterdir() if path.is_dir() and any(path.glob("*.yaml"))
-    )
+        return f"{place} refers to something that can't be computed: {first_line(error)}."
+    return f"{first_line(error)}."
 
 
 def _group_list() -> str:
     """The groups as the end of a sentence."""
-    return f"the groups are {', '.join(groups())}."
-
-
-def _first_line(error: Any) -> str:
-    """The first line of an error's text, as a sentence."""
-    return f"{first_line(error)}."
+    return f"the groups are {', '.join(group_names())}."

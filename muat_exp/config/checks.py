@@ -1,6 +1,12 @@
 """Checks of values that raise `ConfigurationError` with a sentence."""
 
+import re
+
 from muat_exp.errors import ConfigurationError, nearest
+
+_REPO_ID = re.compile(
+    r"(?!.*(?:--|\.\.))\w(?:[\w.-]{0,94}\w)?/\w(?:[\w.-]{0,94}\w)?(?<!\.git)", re.ASCII
+)
 
 
 def require(condition: bool, message: str) -> None:
@@ -25,3 +31,21 @@ def require_names(name: str, values: tuple[str, ...], allowed: tuple[str, ...]) 
 def require_between(name: str, value: float, low: float, high: float) -> None:
     """Raises `ConfigurationError` unless low <= value <= high."""
     require(low <= value <= high, f"{name} is {value}; it must be between {low} and {high}.")
+
+
+def is_repo_id(name: str) -> bool:
+    """Whether a text has the form of a repository's name on the Hub, with its owner.
+
+    >>> is_repo_id("someone/muat-pca-10"), is_repo_id("outputs/mine/dataset")
+    (True, False)
+    """
+    return _REPO_ID.fullmatch(name) is not None
+
+
+def require_repo_id(name: str, value: str) -> None:
+    """Raises `ConfigurationError` unless the value has the form of a name on the Hub."""
+    require(
+        is_repo_id(value),
+        f"{name} is '{value}'; it must be <owner>/<name>, each of up to 96 letters, digits and "
+        "'_', with single '-' and '.' between them, and without '.git' at the end.",
+    )

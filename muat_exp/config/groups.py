@@ -1,17 +1,19 @@
-"""The schema of every configuration group: types, ranges, combinations, and the hash of what determines the data.
+"""The schema of every configuration group: each key with its default, its limits and what it is.
 
 Imports neither torch nor Numba, so that a wrong configuration is refused at once.
+`conf/<group>/base.yaml` is generated from here: `python -m muat_exp.config.base_files`.
 """
 
-import json
-import os
-import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
 
-from muat_exp.config.checks import require, require_between, require_in, require_names
+import orjson
+
+from muat_exp.config.checks import require
+from muat_exp.config.keys import SEEDS, Ends, Key, Keys, key
 from muat_exp.config.reading import read
+from muat_exp.executors.processors import processors
 from muat_exp.sequences.alphabet import LENGTHS, VOCAB_SIZES
 from muat_exp.sequences.patterns import (
     DEFAULT_NAMES,
@@ -43,123 +45,120 @@ _UNTIL = ("switch", "plateau")
 _ENGINES = ("compiled", "torch")
 _LOGGERS = ("wandb", "csv", "tensorboard", "none")
 _LOGGER_MODES = ("offline", "online")
-DERIVING = ("signature", "render")  # tasks that make a dataset from another
-ON_DATASETS = ("validate", *DERIVING, "score", "publish")  # tasks that work on a finished dataset
-_TASKS = ("generate", "gather", "dashboard", "probes", *ON_DATASETS)
-USED_BY = {  # keys that only some tasks read
-    "sweep_dir": ("gather",),
-    "dataset_dir": ON_DATASETS,
-    "predictions": ("score",),
-    "benchmark_set": ("score",),
-    "repo": ("publish",),
-}
 _SHORTFALLS = ("error", "accept")
-_REPO_ID = re.compile(
-    r"(?!.*(?:--|\.\.))\w(?:[\w.-]{0,94}\w)?/\w(?:[\w.-]{0,94}\w)?(?<!\.git)", re.ASCII
-)
-
-
-def is_repo_id(name: str) -> bool:
-    """Whether a text has the form of a repository's name on the Hub, with its owner.
-
-    >>> is_repo_id("someone/muat-pca-10"), is_repo_id("outputs/mine/dataset")
-    (True, False)
-    """
-    return _REPO_ID.fullmatch(name) is not None
 
 
 @dataclass(frozen=True)
-class Range:
+class Range(Ends):
     """A closed range of integers from which each subject draws uniformly."""
 
     min: int
     max: int
 
-    def check(self, name: str, low: int, high: int) -> None:
-        """Raises `ConfigurationError` where the range is empty or leaves [low, high]."""
-        require(
-            self.min <= self.max,
-            f"{name}.min is {self.min}, but {name}.max is {self.max}; min must not exceed max.",
-        )
-        require_between(f"{name}.min", self.min, low, high)
-        require_between(f"{name}.max", self.max, low, high)
-
 
 @dataclass(frozen=True)
-class RealRange:
+class RealRange(Ends):
     """A closed range of positive reals from which each subject draws log-uniformly."""
 
     min: float
     max: float
 
-    def check(self, name: str) -> None:
-        """Raises `ConfigurationError` where the range is empty or not positive."""
-        require(
-            self.min <= self.max,
-            f"{name}.min is {self.min}, but {name}.max is {self.max}; min must not exceed max.",
-        )
-        require(self.min > 0, f"{name}.min is {self.min}; it must be above 0.")
+
+@dataclass(frozen=True)
+class ArchitectureConfig(Keys):
+    """Shapes of the subjects' MLPs: hidden layers of one width, then one logit."""
+
+    prefix: ClassVar[str] = "architecture."
+
+    num_layers: Range = key(
+        Range(8, 10),
+        "hidden layers; each subject draws a whole number from min to max",
+        limits=DEPTH_LIMITS,
+    )
+    neurons_per_layer: Range = key(
+        Range(10, 15),
+        "width of the first hidden layer; each subject draws a whole number from min to max",
+        limits=WIDTH_LIMITS,
+    )
+    activations: tuple[str, ...] = key(
+        ("relu", "gelu"),
+        "each subject draws one of these",
+        choices=ACTIVATIONS,
+        needs="needs at least one activation",
+    )
+    dropout: float = key(
+        0.0,
+        "share of each hidden layer's activations that training sets to 0",
+        limits=(0, 0.9),
+    )
+    precision: str = key(
+        "float32",
+        "of the stored weights; everything is measured on what is stored",
+        choices=PRECISIONS,
+    )
+    quantization: str = key(
+        "none",
+        "of the stored weights, with a scale for each neuron's inputs",
+        choices=QUANTIZATIONS,
+    )
+    shape: str = key(
+        "uniform",
+        "of the hidden layers: all of the drawn width, or a pyramid that shrinks from it linearly "
+        "to the smallest width",
+        choices=SHAPES,
+    )
 
 
 @dataclass(frozen=True)
-class ArchitectureConfig:
-    """Shapes of the subjects' MLPs: hidden layers, then one logit."""
-
-    num_layers: Range = Range(8, 10)
-    neurons_per_layer: Range = Range(10, 15)
-    activations: tuple[str, ...] = ("relu", "gelu")
-    dropout: float = 0.0
-    precision: str = "float32"
-    quantization: str = "none"
-    shape: str = "uniform"
-
-    def __post_init__(self) -> None:
-        self.num_layers.check("architecture.num_layers", *DEPTH_LIMITS)
-        self.neurons_per_layer.check("architecture.neurons_per_layer", *WIDTH_LIMITS)
-        require(
-            len(self.activations) > 0,
-            "architecture.activations is empty; it needs at least one activation.",
-        )
-        for activation in self.activations:
-            require_in("architecture.activations", activation, ACTIVATIONS)
-        require_between("architecture.dropout", self.dropout, 0, 0.9)
-        require_in("architecture.precision", self.precision, PRECISIONS)
-        require_in("architecture.quantization", self.quantization, QUANTIZATIONS)
-        require_in("architecture.shape", self.shape, SHAPES)
-
-
-@dataclass(frozen=True)
-class PatternsConfig:
+class PatternsConfig(Keys):
     """The sequences and patterns that subjects learn, and how many examples each gets."""
 
-    enabled: tuple[str, ...] = DEFAULT_NAMES
-    definitions: str = "distinct"
-    vocab_size: int = 10
-    sequence_length: int = 5
-    starts_with_token: str = RULES["starts_with"].token
-    ends_with_token: str = RULES["ends_with"].token
-    per_subject: Range = Range(1, 1)
-    examples_per_subject: int = 250
-    positive_share: float = 0.5
-    validation_share: float = 0.2
+    prefix: ClassVar[str] = "patterns."
+
+    enabled: tuple[str, ...] = key(
+        DEFAULT_NAMES,
+        "names; an attempt's target is one of them; the negatives of a subject come evenly from "
+        "the others",
+        needs="needs at least one pattern",
+    )
+    definitions: str = key(
+        "distinct",
+        "what the patterns mean",
+        choices=DEFINITIONS,
+    )
+    vocab_size: int = key(10, "tokens: the first so many capital letters", limits=VOCAB_SIZES)
+    sequence_length: int = key(5, "tokens in a sequence", limits=LENGTHS)
+    starts_with_token: str = key(
+        RULES["starts_with"].token, "first token that starts_with asks for; one of the vocabulary"
+    )
+    ends_with_token: str = key(
+        RULES["ends_with"].token, "last token that ends_with asks for; one of the vocabulary"
+    )
+    per_subject: Range = key(
+        Range(1, 1),
+        "patterns that one subject learns together; each subject draws a whole number from min "
+        "to max; 1 to the enabled",
+    )
+    examples_per_subject: int = key(
+        250, "sequences that a subject trains and validates on", limits=(20, 100_000)
+    )
+    positive_share: float = key(
+        0.5, "share of them that satisfy the subject's pattern", limits=(0.1, 0.9)
+    )
+    validation_share: float = key(
+        0.2, "share of them kept for validation, always cleanly labelled", limits=(0.05, 0.5)
+    )
 
     def __post_init__(self) -> None:
-        require_in("patterns.definitions", self.definitions, tuple(DEFINITIONS))
-        require_between("patterns.vocab_size", self.vocab_size, *VOCAB_SIZES)
-        require_between("patterns.sequence_length", self.sequence_length, *LENGTHS)
-        require(len(self.enabled) > 0, "patterns.enabled is empty; it needs at least one pattern.")
-        self.per_subject.check("patterns.per_subject", 1, len(self.enabled))
-        require_between("patterns.examples_per_subject", self.examples_per_subject, 20, 100_000)
-        require_between("patterns.positive_share", self.positive_share, 0.1, 0.9)
-        require_between("patterns.validation_share", self.validation_share, 0.05, 0.5)
-        for side, (positives, negatives) in (
-            ("training", self.sides[0]),
-            ("validation", self.sides[1]),
-        ):
+        super().__post_init__()
+        most = self.per_subject.max
+        self.per_subject.check("patterns.per_subject", Key(low=1, high=len(self.enabled)))
+        for side, counts in zip(("training", "validation"), self.sides, strict=True):
             require(
-                min(positives, negatives) >= self.per_subject.max,
-                f"patterns.examples_per_subject={self.examples_per_subject} leaves {min(positives, negatives)} examples of one "
-                f"label for {side}; patterns.per_subject.max={self.per_subject.max} needs at least that many.",
+                min(counts) >= most,
+                f"patterns.examples_per_subject={self.examples_per_subject} leaves {min(counts)} "
+                f"examples of one label for {side}; patterns.per_subject.max={most} needs at "
+                "least that many.",
             )
         self.build()
 
@@ -175,7 +174,7 @@ class PatternsConfig:
         return (positives - validation[0], negatives - validation[1]), validation
 
     def build(self) -> tuple[Pattern, ...]:
-        """The enabled patterns in their sequence space; raises `ConfigurationError` where one does not fit."""
+        """The enabled patterns in their space; `ConfigurationError` where one does not fit."""
         return build_patterns(
             self.enabled,
             self.definitions,
@@ -186,113 +185,152 @@ class PatternsConfig:
 
 
 @dataclass(frozen=True)
-class CorruptionConfig:
+class CorruptionConfig(Keys):
     """How the training labels of the degraded stage are damaged."""
 
-    rate: float = 0.15
-    kind: str = "flip_target"
+    prefix: ClassVar[str] = "corruption."
 
-    def __post_init__(self) -> None:
-        require_between("corruption.rate", self.rate, 0, 1)
-        require_in("corruption.kind", self.kind, tuple(CORRUPTION_KINDS))
+    rate: float = key(0.15, "share of the labels that kind chooses from", limits=(0, 1))
+    kind: str = key(
+        "flip_target",
+        "what happens to them",
+        choices={name: kind.doc for name, kind in CORRUPTION_KINDS.items()},
+    )
 
 
 @dataclass(frozen=True)
-class SignatureConfig:
+class SignatureConfig(Keys):
     """The activation signature: what is recorded of every neuron on the probe set."""
 
-    methods: tuple[str, ...] = ("pca",)
-    site: str = "pre_activations"
-    components: int = 10
-    n_frequencies: int = 5
-    n_clusters: int = 3
-    bins: int = 10
-    probes: int = 200
-    probe_seed: int = 0
-    probe_set: str = ""
-    probe_set_sha256: str = ""
+    prefix: ClassVar[str] = "signature."
+
+    methods: tuple[str, ...] = key(
+        ("pca",),
+        "numbers of every neuron on the probe set, in this order",
+        choices=tuple(METHODS),
+        distinct=True,
+        needs="needs at least one method",
+    )
+    site: str = key(
+        "pre_activations",
+        "before the activation function, or after it (the logit has none)",
+        choices=SITES,
+    )
+    components: int = key(
+        10,
+        "principal components or singular vectors of each layer that pca and svd keep",
+        limits=(1, 256),
+    )
+    n_frequencies: int = key(
+        5, "frequencies that fourier keeps, at most half of the probes", limits=(1, 256)
+    )
+    n_clusters: int = key(
+        3, "centres that clustering finds of each neuron's values", limits=(1, 64)
+    )
+    bins: int = key(10, "bins of the histogram that entropy is taken of", limits=(2, 1000))
+    probes: int = key(
+        200,
+        "sequences in the probe set, evenly from the enabled patterns and at least one for each",
+        limits=(2, 100_000),
+    )
+    probe_seed: int = key(
+        0, "seed of the probe set, apart from the subjects' own; whole number", limits=SEEDS
+    )
+    probe_set: str = key(
+        "",
+        "file of a probe set made before (task=probes) to use instead; empty: drawn from the keys "
+        "above",
+        determines_data=False,  # its content does
+        path=True,
+    )
+    probe_set_sha256: str = key("", "filled in: what that file held")
 
     def __post_init__(self) -> None:
-        require(len(self.methods) > 0, "signature.methods is empty; it needs at least one method.")
-        require_names("signature.methods", self.methods, tuple(METHODS))
-        require_in("signature.site", self.site, SITES)
-        require_between("signature.components", self.components, 1, 256)
-        require_between("signature.n_frequencies", self.n_frequencies, 1, 256)
-        require_between("signature.n_clusters", self.n_clusters, 1, 64)
-        require_between("signature.bins", self.bins, 2, 1000)
-        require_between("signature.probes", self.probes, 2, 100_000)
-        require_between("signature.probe_seed", self.probe_seed, 0, 2**63 - 1)
-        read = not self.probe_set or bool(self.probe_set_sha256)
+        super().__post_init__()
         require(
-            read,
-            "signature.probe_set was not read; muat_exp.load_config reads it and fills in probe_set_sha256.",
+            not self.probe_set or bool(self.probe_set_sha256),
+            "signature.probe_set was not read; muat_exp.load_config reads it and fills in "
+            "probe_set_sha256.",
         )
         check_methods(self)
 
 
 @dataclass(frozen=True)
-class StageConfig:
-    """One training stage: at most `max_epochs`, stopped after `patience` epochs without a lower validation loss."""
+class StageConfig(Keys):
+    """One training stage: how long it lasts, and how fast it learns."""
 
-    max_epochs: int
-    patience: int
-    learning_rate_factor: float = 1.0
-
-    def check(self, name: str) -> None:
-        """Raises `ConfigurationError` where a number is out of range."""
-        require_between(f"{name}.max_epochs", self.max_epochs, 1, 10_000)
-        require_between(f"{name}.patience", self.patience, 1, 10_000)
-        require(
-            self.learning_rate_factor > 0,
-            f"{name}.learning_rate_factor is {self.learning_rate_factor}; it must be above 0.",
-        )
+    max_epochs: int = key(doc="epochs at most", limits=(1, 10_000))
+    patience: int = key(
+        doc="epochs without a lower validation loss before it stops", limits=(1, 10_000)
+    )
+    learning_rate_factor: float = key(1.0, "times the subject's learning rate", above=0)
 
 
 @dataclass(frozen=True)
-class TrainingConfig:
-    """The recipe: how subjects start, train, switch from the degraded to the clean stage, and are judged."""
+class TrainingConfig(Keys):
+    """The recipe: how subjects start, train, switch to the clean stage, and are judged."""
 
-    recipe: str = "robust"
-    init: str = "kaiming"
-    standardize: bool = True
-    learning_rate: RealRange = RealRange(0.003, 0.03)
-    batch_size: int = 128
-    until: str = "switch"
-    switch_threshold: float = 0.05
-    degraded: StageConfig = StageConfig(20, 12)
-    clean: StageConfig = StageConfig(60, 12)
-    min_improvement: float = 0.05
-    min_test_accuracy: float = 0.55
-    test_examples: int = 1000
-    response_examples: int = 200
+    prefix: ClassVar[str] = "training."
 
-    def __post_init__(self) -> None:
-        require_in("training.init", self.init, _INITS)
-        require_in("training.until", self.until, _UNTIL)
-        self.learning_rate.check("training.learning_rate")
-        require_between("training.batch_size", self.batch_size, 1, 1000)
-        require_between("training.switch_threshold", self.switch_threshold, 0, 100)
-        self.degraded.check("training.degraded")
-        self.clean.check("training.clean")
-        require_between("training.min_improvement", self.min_improvement, -1, 1)
-        require_between("training.min_test_accuracy", self.min_test_accuracy, 0, 1)
-        require_between("training.test_examples", self.test_examples, 10, 100_000)
-        require_between("training.response_examples", self.response_examples, 10, 100_000)
+    recipe: str = key("robust", "name of the recipe, told in the card")
+    init: str = key(
+        "kaiming", "initial weights; kaiming, or default for PyTorch's own", choices=_INITS
+    )
+    standardize: bool = key(
+        True,
+        "train on standardised token indices, folded back into the first layer before anything is "
+        "measured",
+    )
+    learning_rate: RealRange = key(
+        RealRange(0.003, 0.03),
+        "Adam's; each subject draws log-uniformly from min to max",
+        above=0,
+    )
+    batch_size: int = key(128, "examples", limits=(1, 1000))
+    until: str = key(
+        "switch",
+        "end of the degraded stage: switch (first clear progress) or plateau (early stopping)",
+        choices=_UNTIL,
+    )
+    switch_threshold: float = key(
+        0.05,
+        "fall of the validation loss below the first epoch's that counts as clear progress",
+        limits=(0, 100),
+    )
+    degraded: StageConfig = key(StageConfig(20, 12), "the stage on partly mislabelled data")
+    clean: StageConfig = key(StageConfig(60, 12), "the stage on clean data")
+    min_improvement: float = key(
+        0.05,
+        "gain in validation accuracy from degraded to clean below which a subject is rejected",
+        limits=(-1, 1),
+    )
+    min_test_accuracy: float = key(
+        0.55,
+        "balanced accuracy on untrained sequences below which a subject is rejected, 0 rejects "
+        "none",
+        limits=(0, 1),
+    )
+    test_examples: int = key(
+        1000, "sequences of each label at most in that test", limits=(10, 100_000)
+    )
+    response_examples: int = key(
+        200, "members of each pattern at most in a subject's response", limits=(10, 100_000)
+    )
 
 
 @dataclass(frozen=True)
-class SplitsConfig:
+class SplitsConfig(Keys):
     """Shares of the examples in each split; a split with a share of 0 is not written."""
 
-    train: float = 1.0
-    validation: float = 0.0
-    test: float = 0.0
+    prefix: ClassVar[str] = "dataset.splits."
+
+    train: float = key(1.0, limits=(0, 1))
+    validation: float = key(0.0, limits=(0, 1))
+    test: float = key(0.0, limits=(0, 1))
 
     def __post_init__(self) -> None:
-        shares = asdict(self)
-        for name, share in shares.items():
-            require_between(f"dataset.splits.{name}", share, 0, 1)
-        total = sum(shares.values())
+        super().__post_init__()
+        total = self.train + self.validation + self.test
         require(
             abs(total - 1) < 1e-9,
             f"dataset.splits add up to {total:g}; train, validation and test must add up to 1.",
@@ -300,38 +338,64 @@ class SplitsConfig:
 
 
 @dataclass(frozen=True)
-class DatasetConfig:
+class DatasetConfig(Keys):
     """How many examples, in which shares, and what is written."""
 
-    num_examples: int = 1000
-    balance: bool = True
-    max_attempts_per_example: int = 50
-    on_shortfall: str = "error"
-    examples_per_shard: int = 5000
-    tasks: tuple[str, ...] = ("classification",)
-    style: str = "separate"
-    columns: tuple[str, ...] = ()
-    splits: SplitsConfig = field(default_factory=SplitsConfig)
-    tokenizer: str = "llama3"
+    prefix: ClassVar[str] = "dataset."
 
-    def __post_init__(self) -> None:
-        require_between("dataset.num_examples", self.num_examples, 1, 100_000_000)
-        require_between(
-            "dataset.max_attempts_per_example", self.max_attempts_per_example, 1, 1_000_000
-        )
-        require_in("dataset.on_shortfall", self.on_shortfall, _SHORTFALLS)
-        require_between("dataset.examples_per_shard", self.examples_per_shard, 1, 1_000_000)
-        require(
-            len(self.tasks) > 0,
-            f"dataset.tasks is empty; it needs at least one of {', '.join(PROMPT_TASKS)}.",
-        )
-        require_names("dataset.tasks", self.tasks, PROMPT_TASKS)
-        require_in("dataset.style", self.style, STYLES)
-        require_names("dataset.columns", self.columns, JSON_COLUMNS)
-        require(
-            bool(self.tokenizer),
-            "dataset.tokenizer is empty; it must be llama3, none, or the path of a tokenizer.json.",
-        )
+    num_examples: int = key(
+        1000,
+        "accepted subjects; with balance at least the number of patterns",
+        limits=(1, 100_000_000),
+        determines_data=False,
+    )
+    balance: bool = key(
+        True, "the same number of examples for each pattern, differing by at most one"
+    )
+    max_attempts_per_example: int = key(
+        50,
+        "attempts that a pattern may take for each of its examples",
+        limits=(1, 1_000_000),
+        determines_data=False,
+    )
+    on_shortfall: str = key(
+        "error",
+        "when they do not suffice: error, or accept to finish with fewer examples and say so",
+        choices=_SHORTFALLS,
+        determines_data=False,
+    )
+    examples_per_shard: int = key(
+        5000,
+        "examples in one file of the dataset",
+        limits=(1, 1_000_000),
+        determines_data=False,
+    )
+    tasks: tuple[str, ...] = key(
+        ("classification",),
+        "prompts to write: classification (weights -> pattern), modification (degraded -> "
+        "improved weights)",
+        choices=PROMPT_TASKS,
+        distinct=True,
+        needs=f"needs at least one of {', '.join(PROMPT_TASKS)}",
+    )
+    style: str = key(
+        "separate",
+        "of the prompts: separate (all weights, then the signature) or interwoven (layer by layer)",
+        choices=STYLES,
+    )
+    columns: tuple[str, ...] = key((), "further JSON columns", choices=JSON_COLUMNS, distinct=True)
+    splits: SplitsConfig = key(
+        SplitsConfig(),
+        "shares of the examples, the same in each pattern; they add up to 1, a split with 0 is "
+        "not written",
+    )
+    tokenizer: str = key(
+        "llama3",
+        "counts the prompts' tokens for the card: llama3, none, or the path of a tokenizer.json",
+        needs="must be llama3, none, or the path of a tokenizer.json",
+        determines_data=False,
+        path=True,
+    )
 
     @property
     def needs_degraded_signature(self) -> bool:
@@ -345,119 +409,121 @@ class DatasetConfig:
 
 
 @dataclass(frozen=True)
-class LoggerConfig:
+class LoggerConfig(Keys):
     """Where curves and results are shown; the other keys are for W&B."""
 
-    name: str = "wandb"
-    mode: str = "offline"
-    project: str = "muat_exp"
-    entity: str = ""
-    group: str = ""
-    run_name: str = ""
-    tags: tuple[str, ...] = ()
-    table_rows: int = 200
-    artifact_mib: int = 100
+    prefix: ClassVar[str] = "logger."
 
-    def __post_init__(self) -> None:
-        require_in("logger.name", self.name, _LOGGERS)
-        require_in("logger.mode", self.mode, _LOGGER_MODES)
-        require(
-            bool(self.project), "logger.project is empty; it must be the name of a W&B project."
-        )
-        require_between("logger.table_rows", self.table_rows, 1, 10_000)
-        require_between("logger.artifact_mib", self.artifact_mib, 0, 1_000_000)
+    name: str = key(
+        "wandb",
+        "where curves and results are shown; all but none write metrics.csv as well",
+        choices=_LOGGERS,
+    )
+    mode: str = key(
+        "offline",
+        "offline (no account, no network) or online (wandb login, or WANDB_API_KEY in the "
+        "environment)",
+        choices=_LOGGER_MODES,
+    )
+    project: str = key("muat_exp", "W&B project", needs="must be the name of a W&B project")
+    entity: str = key("", "W&B user or team; empty for your default one")
+    group: str = key("", "W&B group; empty for none, in a sweep for the sweep's folder")
+    run_name: str = key(
+        "", "W&B name of the run; empty for the run's folder, in a sweep for what was swept"
+    )
+    tags: tuple[str, ...] = key(
+        (), "W&B tags beside those of the recipe, the signature and the corruption rate"
+    )
+    table_rows: int = key(
+        200, "subjects in the table and in the plot of signatures", limits=(1, 10_000)
+    )
+    artifact_mib: int = key(
+        100,
+        "the dataset goes into an artifact as files up to so many MiB, as a reference to its "
+        "folder above",
+        limits=(0, 1_000_000),
+    )
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(Keys):
     """The whole configuration of one run."""
 
-    task: str = "generate"
-    sweep_dir: str = ""
-    dataset_dir: str = ""
-    predictions: str = ""
-    benchmark_set: str = ""
-    repo: str = ""
-    private: bool = False
-    dry_run: bool = False
-    seed: int = 0
-    workers: int | str = "auto"
-    cohort_size: int = 2048
-    engine: str = "compiled"
-    progress: bool = True
-    architecture: ArchitectureConfig = field(default_factory=ArchitectureConfig)
-    patterns: PatternsConfig = field(default_factory=PatternsConfig)
-    corruption: CorruptionConfig = field(default_factory=CorruptionConfig)
-    signature: SignatureConfig = field(default_factory=SignatureConfig)
-    training: TrainingConfig = field(default_factory=TrainingConfig)
-    dataset: DatasetConfig = field(default_factory=DatasetConfig)
-    logger: LoggerConfig = field(default_factory=LoggerConfig)
+    prefix: ClassVar[str] = ""
+
+    task: str = key(
+        "generate", "what is done; its option of the group `task` holds it", determines_data=False
+    )
+    seed: int = key(0, "key of every random stream; whole number", limits=SEEDS)
+    workers: int | str = key(
+        "auto",
+        "training threads; a number, or auto for every processor this process may use. "
+        "Never changes the data",
+        limits=(1, 1024),
+        determines_data=False,
+    )
+    cohort_size: int = key(
+        2048,
+        "subjects trained together, the unit of work and of continuing a run. Never changes the "
+        "data",
+        limits=(1, 1_000_000),
+        determines_data=False,
+    )
+    engine: str = key(
+        "compiled",
+        "compiled (fast) or torch (plain autograd, the reference)",
+        choices=_ENGINES,
+    )
+    progress: bool = key(True, "show the progress of the run", determines_data=False)
+    architecture: ArchitectureConfig = key(ArchitectureConfig())
+    patterns: PatternsConfig = key(PatternsConfig())
+    corruption: CorruptionConfig = key(CorruptionConfig())
+    signature: SignatureConfig = key(SignatureConfig())
+    training: TrainingConfig = key(TrainingConfig())
+    dataset: DatasetConfig = key(DatasetConfig())
+    logger: LoggerConfig = key(LoggerConfig(), determines_data=False)
 
     def __post_init__(self) -> None:
-        require_in("task", self.task, _TASKS)
+        super().__post_init__()
         require(
-            self.task != "gather" or bool(self.sweep_dir),
-            "task=gather needs sweep_dir=<the folder of a multirun>.",
+            not isinstance(self.workers, str) or self.workers == "auto",
+            f"workers is '{self.workers}'; it must be 'auto' or a number of threads.",
         )
-        on_dataset = self.task not in ON_DATASETS or bool(self.dataset_dir)
-        require(
-            on_dataset,
-            f"task={self.task} needs dataset=<the folder of a dataset, or its name on the Hub>.",
-        )
-        scored = self.task != "score" or bool(self.predictions)
-        require(
-            scored,
-            "task=score needs predictions=<a .jsonl or .parquet file with example_id and completion>.",
-        )
-        require(
-            self.task != "publish" or bool(self.repo),
-            "task=publish needs repo=<owner>/<name>, a dataset on the Hub.",
-        )
-        require(
-            not self.repo or is_repo_id(self.repo),
-            f"repo is '{self.repo}'; it must be <owner>/<name>, each of up to 96 letters, digits and '_', with single '-' and "
-            "'.' between them, and without '.git' at the end.",
-        )
-        require_between("seed", self.seed, 0, 2**63 - 1)
-        require_between("cohort_size", self.cohort_size, 1, 1_000_000)
-        require_in("engine", self.engine, _ENGINES)
-        if isinstance(self.workers, str):
-            require(
-                self.workers == "auto",
-                f"workers is '{self.workers}'; it must be 'auto' or a number of threads.",
-            )
-        else:
-            require_between("workers", self.workers, 1, 1024)
         patterns = len(self.patterns.enabled)
         require(
             not self.dataset.balance or self.dataset.num_examples >= patterns,
-            f"dataset.num_examples is {self.dataset.num_examples}, fewer than the {patterns} patterns that dataset.balance "
-            f"shares them among; ask for at least {patterns}, or set dataset.balance=false.",
+            f"dataset.num_examples is {self.dataset.num_examples}, fewer than the {patterns} "
+            f"patterns that dataset.balance shares them among; ask for at least {patterns}, or "
+            "set dataset.balance=false.",
         )
         require(
             self.signature.probes >= patterns,
-            f"signature.probes is {self.signature.probes}; it must be at least the number of enabled patterns, {patterns}.",
+            f"signature.probes is {self.signature.probes}; it must be at least the number of "
+            f"enabled patterns, {patterns}.",
         )
 
     @property
     def threads(self) -> int:
         """Number of worker threads: `workers`, or the processors that this process may use."""
-        return len(os.sched_getaffinity(0)) if isinstance(self.workers, str) else self.workers
+        return processors() if isinstance(self.workers, str) else self.workers
 
     def to_dict(self) -> dict[str, Any]:
         """Nested plain containers, as YAML and JSON hold them."""
-        return json.loads(json.dumps(asdict(self)))  # type: ignore[no-any-return]
+        plain: dict[str, Any] = orjson.loads(orjson.dumps(asdict(self)))
+        return plain
 
 
 def from_dict(values: Mapping[str, Any]) -> Config:
     """A checked configuration from nested plain containers; absent keys take their defaults.
 
     Raises:
-        ConfigurationError: an unknown key, a value of the wrong type, a value out of range, or a bad combination.
+        ConfigurationError: an unknown key, a value of the wrong type, a value out of range, or a
+            bad combination.
 
-    >>> from_dict({"tasks": []})
+    >>> from_dict({"seeed": 1})
     Traceback (most recent call last):
     ...
-    muat_exp.errors.ConfigurationError: Unknown configuration key 'tasks'. Did you mean 'dataset.tasks'?
+    muat_exp.errors.ConfigurationError: Unknown configuration key 'seeed'. Did you mean 'seed'?
     """
-    return read(values, Config)  # type: ignore[no-any-return]
+    config: Config = read(values, Config)
+    return config

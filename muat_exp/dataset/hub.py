@@ -8,13 +8,13 @@ import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from muat_exp.config.checks import require
-from muat_exp.config.groups import Config, is_repo_id
+from muat_exp.config.checks import is_repo_id, require
 from muat_exp.dataset.checksums import (
     CHECKSUMS,
     FOREIGN,
@@ -139,17 +139,32 @@ def _require_undamaged(folder: Path) -> None:
     raise DatasetError(f"{folder} is not published, because it is damaged: {listed}{more}")
 
 
-def print_plan(config: Config) -> None:
+@dataclass(frozen=True)
+class Publication:
+    """What is published where.
+
+    Attributes:
+        folder: the dataset's, on this machine.
+        repo: `<owner>/<name>` on the Hub.
+        private: whether only its owner is to see it.
+    """
+
+    folder: Path
+    repo: str
+    private: bool = False
+
+
+def print_plan(publication: Publication) -> None:
     """Prints what `publish` would send; needs neither network nor token."""
-    sizes = check_dataset(Path(config.dataset_dir))
+    sizes = check_dataset(publication.folder)
     for name, size in sizes.items():
         print(f"{size:>15,}  {name}")
     total = sum(sizes.values())
-    target = f"the {'private ' if config.private else ''}dataset {config.repo}"
+    target = f"the {'private ' if publication.private else ''}dataset {publication.repo}"
     print(f"{total:>15,}  bytes in {len(sizes)} files would go to {target}; nothing was sent.")
 
 
-def publish(config: Config) -> str:
+def publish(publication: Publication, progress: bool = True) -> str:
     """Uploads a dataset's folder as it stands to the Hub; returns its address.
 
     Raises:
@@ -157,21 +172,21 @@ def publish(config: Config) -> str:
         DatasetError: the folder is no dataset, or damaged.
         HubError: the Hub did not take it.
     """
-    folder = Path(config.dataset_dir)
+    folder = publication.folder
     check_dataset(folder)
     require(find_spec("huggingface_hub") is not None, f"task=publish needs a package: {_INSTALL}.")
     try:
-        with _quietly(config.progress and sys.stderr.isatty()):
-            return _upload(folder, config)
+        with _quietly(progress and sys.stderr.isatty()):
+            return _upload(publication)
     except MuatError:
         raise
     except Exception as error:  # whatever the client raises: it has no common class
         raise HubError(
-            f"{folder} could not be published as {config.repo}: {_reason(error)}."
+            f"{folder} could not be published as {publication.repo}: {_reason(error)}."
         ) from error
 
 
-def _upload(folder: Path, config: Config) -> str:
+def _upload(publication: Publication) -> str:
     """Makes the repository where there is none, and sends the folder; returns its address.
 
     The client's `upload_folder` continues by itself: what has arrived, committed or not, is not
@@ -187,13 +202,13 @@ def _upload(folder: Path, config: Config) -> str:
     require(bool(token), f"task=publish needs a login on the Hub: {login}.")
     client = HfApi(token=token)
     address = client.create_repo(
-        config.repo, repo_type="dataset", private=config.private or None, exist_ok=True
+        publication.repo, repo_type="dataset", private=publication.private or None, exist_ok=True
     )
-    _require_private(client, config)
+    _require_private(client, publication)
     client.upload_folder(
-        repo_id=config.repo,
+        repo_id=publication.repo,
         repo_type="dataset",
-        folder_path=folder,
+        folder_path=publication.folder,
         commit_message="Dataset made by muat_exp",
         ignore_patterns=[pattern for part in FOREIGN for pattern in (part, f"{part}/*")],
         delete_patterns=_SHARDS,
@@ -201,12 +216,12 @@ def _upload(folder: Path, config: Config) -> str:
     return str(address)
 
 
-def _require_private(client: "HfApi", config: Config) -> None:
+def _require_private(client: "HfApi", publication: Publication) -> None:
     """Raises `HubError` where a private dataset is asked for, but the repository is public."""
-    if not config.private or client.repo_info(config.repo, repo_type="dataset").private:
+    if not publication.private or client.repo_info(publication.repo, repo_type="dataset").private:
         return
     raise HubError(
-        f"{config.repo} is there already and public, which private=true does not change; "
+        f"{publication.repo} is there already and public, which private=true does not change; "
         "nothing was sent. Make it private on its page, or name another repo."
     )
 

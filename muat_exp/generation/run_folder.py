@@ -12,15 +12,12 @@ from filelock import FileLock, Timeout
 
 from muat_exp.claims import check_claim, claim
 from muat_exp.config.groups import Config, from_dict
-from muat_exp.config.identity import (
-    config_signature,
-    determines_data,
-)
+from muat_exp.config.identity import config_signature, determines_data, short_digest
 from muat_exp.config.reading import flatten
 from muat_exp.dataset.checksums import CHECKSUMS, differences
 from muat_exp.dataset.staging import dataset_names
 from muat_exp.errors import RunFolderError
-from muat_exp.files import atomic_path, remove_partial_files, short_sha256, write_atomically
+from muat_exp.files import atomic_path, remove_partial_files, write_atomically
 from muat_exp.generation.manifest import Manifest
 from muat_exp.generation.table import read_cohort
 from muat_exp.tracking.choice import tracker_outputs
@@ -185,7 +182,7 @@ def run_digest(config: Config) -> str:
         for key, value in config.to_dict().items()
         if key not in ("workers", "cohort_size", "progress")
     }
-    return short_sha256(orjson.dumps(values, option=orjson.OPT_SORT_KEYS))
+    return short_digest(values)
 
 
 def is_finished(path: Path, config: Config) -> bool:

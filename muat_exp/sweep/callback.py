@@ -1,68 +1,137 @@
-"""Hydra's callback at the start of a multirun: notes which jobs there will be, so that missing ones can be named."""
+"""Hydra's callback at the start of a multirun: its folder, and which jobs there will be."""
 
+import sys
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import yaml
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Quote, QuotedString
 from hydra.experimental.callback import Callback
-from omegaconf import DictConfig
+from omegaconf import DictConfig, read_write
 
-from muat_exp.app.compose import limit_jobs
 from muat_exp.config.identity import determines_data
 from muat_exp.config.reading import flatten
 from muat_exp.errors import RunFolderError
 from muat_exp.generation.run_folder import stored_config
-from muat_exp.sweep.jobs import Job, claim_sweep, job_folder, read_plan, write_plan
+from muat_exp.sweep.jobs import PLAN, Job, claim_sweep, job_folder, read_plan, write_plan
+from muat_exp.sweep.launchers import limit_jobs
 
-STARTED: list[Path] = []  # folders of the multiruns of this process
+_SWEPT_TASK = "generate"  # what has jobs to gather
+_OF_THE_MULTIRUN = {PLAN, "multirun.yaml"}  # files that are there before the first job begins
+
+
+@dataclass(frozen=True)
+class Started:
+    """A multirun that this process began.
+
+    Attributes:
+        folder: its folder.
+        made: the folders that were made for it, its own first, then those above it; none where it
+            was named.
+    """
+
+    folder: Path
+    made: tuple[Path, ...] = ()
+
+    def abandon(self) -> None:
+        """Removes what was made for a multirun that was refused before its first job began."""
+        if not self.made or {path.name for path in self.folder.iterdir()} - _OF_THE_MULTIRUN:
+            return
+        for name in _OF_THE_MULTIRUN:
+            (self.folder / name).unlink(missing_ok=True)
+        with suppress(OSError):  # something else was put into it meanwhile
+            for folder in self.made:
+                folder.rmdir()
+
+
+STARTED: list[Started] = []
 
 
 class NoteMultirun(Callback):
-    """Writes the plan of a multirun into its folder."""
+    """Claims the folder of a multirun and writes its plan there."""
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Called once, in the process that launches the jobs."""
-        folder = Path(config.hydra.sweep.dir)
-        STARTED.append(folder)
-        limit_jobs(config)
-        if config.hydra.runtime.choices["hydra/sweeper"] == "basic":
-            _begin_sweep(folder, _planned_jobs(config))
+        """Called once, in the process that launches the jobs.
+
+        Raises:
+            SystemExit: after a sentence, where there can be no such multirun. (Hydra turns what
+                else a callback raises into a warning.)
+        """
+        task = config.get("task")
+        if task != _SWEPT_TASK:
+            _refuse(f"A multirun makes datasets; run task={task} by itself.", code=2)
+        try:
+            started = _claim(config)
+            STARTED.append(started)
+            limit_jobs(config)
+            if config.hydra.runtime.choices["hydra/sweeper"] == "basic":
+                _begin_sweep(started.folder, _planned_jobs(config))
+        except OSError as error:
+            place = config.hydra.sweep.dir
+            _refuse(f"The sweep's folder {place} can't be written: {error.strerror}.", code=1)
+
+
+def _refuse(sentence: str, code: int) -> NoReturn:
+    """Ends the process."""
+    print(f"error: {sentence}", file=sys.stderr)
+    raise SystemExit(code)
+
+
+def _claim(config: DictConfig) -> Started:
+    """The folder of the multirun: the one that was named, or one that nobody else has."""
+    hydra = config.hydra
+    named = any(override.startswith("hydra.sweep.dir=") for override in hydra.overrides.hydra)
+    if named:
+        return Started(Path(hydra.sweep.dir))
+    wanted = Path(hydra.sweep.dir)
+    above = tuple(parent for parent in wanted.parents if not parent.exists())
+    folder = claim_folder(wanted)
+    with read_write(hydra):
+        hydra.sweep.dir = str(folder)
+        text = QuotedString(str(folder), Quote.single).with_quotes()
+        hydra.overrides.hydra.append(f"hydra.sweep.dir={text}")  # each job is composed with these
+    return Started(folder, (folder, *above))
+
+
+def claim_folder(folder: Path) -> Path:
+    """Makes a folder that no other process has; the second claim of a name becomes `<name>-2`."""
+    for number in count(1):
+        name = folder.name + (f"-{number}" if number > 1 else "")
+        try:
+            folder.with_name(name).mkdir(parents=True)
+        except FileExistsError:
+            continue
+        return folder.with_name(name)
+    raise AssertionError("numbers do not end")
 
 
 def _begin_sweep(folder: Path, jobs: list[list[str]]) -> None:
-    """Writes the plan of a sweep.
-
-    Raises:
-        SystemExit: with a sentence, where the folder holds another sweep, or can't be written. (Hydra turns what else a
-            callback raises into a warning.)
-    """
+    """Writes the plan of a sweep; ends the process where the folder holds another one."""
     try:
         claim_sweep(folder)
-        for job, overrides in zip(read_plan(folder), jobs, strict=False):
-            contradiction = contradicts(
-                job_folder(folder, job), job, Job(job.number, tuple(overrides))
-            )
-            if contradiction:
-                another = (
-                    f"{folder} holds another sweep: job {job.number} there has {contradiction}"
-                )
-                raise SystemExit(
-                    f"error: {another}. Choose another hydra.sweep.dir, or give the same command."
-                )
-        write_plan(folder, jobs)
     except RunFolderError as error:
-        raise SystemExit(f"error: {error}") from error
-    except OSError as error:
-        raise SystemExit(
-            f"error: The sweep's folder {folder} can't be written: {error.strerror}."
-        ) from error
+        _refuse(str(error), code=1)
+    for job, overrides in zip(read_plan(folder), jobs, strict=False):
+        here = Job(job.number, tuple(overrides))
+        contradiction = contradicts(job_folder(folder, job), job, here)
+        if contradiction:
+            _refuse(
+                f"{folder} holds another sweep: job {job.number} there has {contradiction}. "
+                "Choose another hydra.sweep.dir, or give the same command.",
+                code=1,
+            )
+    write_plan(folder, jobs)
 
 
 def contradicts(folder: Path, there: Job, here: Job) -> str:
-    """What a job that was begun was made with, where it is now to be made with something else; empty where it fits."""
-    if not (folder / "config.json").is_file():
+    """What a begun job was made with, where it is to be made otherwise; empty where it fits."""
+    path = folder / "config.json"
+    if not path.is_file():
         return ""
     stored = dict(flatten(stored_config(folder)))
     for key in filter(determines_data, there.values.keys() | here.values.keys()):

@@ -1,9 +1,9 @@
 """A gathered sweep as files in its folder: `sweep.csv`, `sweep.json`, `sweep.md` and the plots."""
 
 import csv
-import json
-import math
 from typing import Any
+
+import orjson
 
 from muat_exp.claims import write_output
 from muat_exp.files import atomic_path
@@ -23,8 +23,14 @@ def write_files(sweep: Sweep) -> None:
         write_plots(sweep)
 
 
+def flat_rows(sweep: Sweep) -> list[Row]:
+    """One row per finished job without nesting, None in the place of every NaN."""
+    rows: list[Row] = orjson.loads(orjson.dumps([_flat(row) for row in sweep.rows]))
+    return rows
+
+
 def _write_json(sweep: Sweep) -> None:
-    """Writes `sweep.json`: the swept keys, a row a finished job, and the jobs that did not finish."""
+    """Writes `sweep.json`: swept keys, one row per finished job, and the unfinished jobs."""
     unfinished = [
         {
             "job": job.number,
@@ -36,41 +42,30 @@ def _write_json(sweep: Sweep) -> None:
         if job.status != FINISHED
     ]
     content = {"swept": sweep.keys, "jobs": sweep.rows, "unfinished": unfinished}
-    write_output(
-        sweep.folder / "sweep.json",
-        json.dumps(null_for_nan(content), indent=2, allow_nan=False).encode(),
-    )
+    # NaN becomes null, as JSON needs it.
+    text = orjson.dumps(content, option=orjson.OPT_INDENT_2)
+    write_output(sweep.folder / "sweep.json", text)
 
 
-def null_for_nan(value: Any) -> Any:
-    """The value with null in the place of every NaN, as JSON needs it."""
-    if isinstance(value, dict):
-        return {key: null_for_nan(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [null_for_nan(item) for item in value]
-    return None if isinstance(value, float) and math.isnan(value) else value
-
-
-def flat(row: Row) -> Row:
+def _flat(row: Row) -> Row:
     """A row without nesting: `rejected/<reason>`, `<pattern>/acceptance` and so on."""
     values = {key: value for key, value in row.items() if not isinstance(value, dict)}
-    values |= {f"rejected/{reason}": count for reason, count in row["rejected"].items()}
-    return values | {
-        f"{name}/{key}": value
-        for name, part in row["patterns"].items()
-        for key, value in part.items()
-    }
+    for reason, count in row["rejected"].items():
+        values[f"rejected/{reason}"] = count
+    for name, part in row["patterns"].items():
+        for key, value in part.items():
+            values[f"{name}/{key}"] = value
+    return values
 
 
 def _write_csv(sweep: Sweep) -> None:
-    """Writes `sweep.csv`: a row a job; one that did not finish has its status and error only."""
-    finished = {row["job"]: flat(row) for row in sweep.rows}
-    rows = [
-        {"job": job.number, "status": job.status, "error": job.error}
-        | {key: job.values.get(key, "") for key in sweep.keys}
-        | finished.get(job.number, {})
-        for job in sweep.jobs
-    ]
+    """Writes `sweep.csv`: one row per job; an unfinished one has its status and error only."""
+    finished = {row["job"]: _flat(row) for row in sweep.rows}
+    rows: list[dict[str, Any]] = []
+    for job in sweep.jobs:
+        state = {"job": job.number, "status": job.status, "error": job.error}
+        swept = {key: job.values.get(key, "") for key in sweep.keys}
+        rows.append(state | swept | finished.get(job.number, {}))
     columns = dict.fromkeys(key for row in rows for key in row)
     path = sweep.folder / "sweep.csv"
     with atomic_path(path) as temporary, temporary.open("w", newline="") as file:

@@ -1,6 +1,5 @@
-"""Gathers a sweep: one row a job, with intervals over its subjects and differences paired by subject."""
+"""Gathers a sweep: one row per job, with intervals and differences paired by subject."""
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,8 +13,19 @@ from numpy.typing import NDArray
 
 from muat_exp.generation.outcomes import TRAINED
 from muat_exp.score.intervals import student
-from muat_exp.sweep.jobs import FINISHED, Job, job_folder, number_or_text, read_jobs, swept_keys
+from muat_exp.sweep.jobs import (
+    FINISHED,
+    Job,
+    job_folder,
+    number_or_text,
+    objective,
+    read_jobs,
+    read_summary,
+    swept_keys,
+)
 
+_ACCURACIES = ("degraded_accuracy", "improved_accuracy", "test_accuracy")
+_IMPROVEMENT = ("improvement", "improvement_low", "improvement_high")
 _PAIRED = ("paired_difference", "paired_low", "paired_high")
 Row = dict[str, Any]
 
@@ -50,95 +60,99 @@ def interval(values: NDArray[np.float64]) -> tuple[float, float, float]:
 
 
 def trained_improvements(run: Path) -> dict[int, float]:
-    """Improvement of every attempt that went through both stages, accepted or not, by attempt number."""
+    """Improvement of every attempt that went through both stages, by attempt number."""
     improvements: dict[int, float] = {}
     for path in sorted((run / "cohorts").glob("cohort-*.arrow")):
-        table = (
-            pa.ipc.open_file(pa.memory_map(str(path)))
-            .read_all()
-            .select(["example_id", "outcome", "improvement"])
-        )
-        for number, outcome, improvement in zip(
-            *(column.to_pylist() for column in table.columns), strict=True
-        ):
+        table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+        names = ("example_id", "outcome", "improvement")
+        columns = [table[name].to_pylist() for name in names]
+        for number, outcome, improvement in zip(*columns, strict=True):
             if outcome in TRAINED:
                 improvements[number] = improvement
     return improvements
 
 
 def _paired_difference(run: Path, reference: Path) -> Row:
-    """Mean difference in improvement to the reference, over the attempts that went through both stages in both jobs."""
+    """Mean difference in improvement to the reference, over attempts trained in both jobs."""
     here = trained_improvements(run)
     there = trained_improvements(reference)
     both = sorted(here.keys() & there.keys())
-    mean, low, high = interval(np.array([here[number] - there[number] for number in both]))
-    return {
-        "paired_difference": mean,
-        "paired_low": low,
-        "paired_high": high,
-        "paired_subjects": len(both),
-    }
+    differences = np.array([here[number] - there[number] for number in both])
+    paired = dict(zip(_PAIRED, interval(differences), strict=True))
+    return {**paired, "paired_subjects": len(both)}
 
 
 def _job_row(sweep: Path, job: Job, keys: Sequence[str]) -> Row:
     """What one finished job found."""
     run = job_folder(sweep, job)
-    summary = json.loads((run / "summary.json").read_bytes())
+    summary = read_summary(run)
     columns = ["target_pattern", "improvement"]
     table = pq.read_table(run / "dataset" / "subjects", columns=columns)
     improvement = table["improvement"].to_numpy()
-    mean, low, high = interval(improvement)
     names = np.array(table["target_pattern"].to_pylist(), object)
+    swept = {key: number_or_text(job.values.get(key, "")) for key in keys}
+    counts = {key: summary[key] for key in ("attempts", "accepted", "acceptance")}
+    accuracies = {key: summary["accuracy"][key] for key in _ACCURACIES}
+    mean = dict(zip(_IMPROVEMENT, interval(improvement), strict=True))
     patterns = {
-        name: {"attempts": row["attempts"], "acceptance": row["accepted"] / max(1, row["attempts"])}
-        | dict(
-            zip(("improvement", "low", "high"), interval(improvement[names == name]), strict=True)
-        )
+        name: _pattern_row(row, improvement[names == name])
         for name, row in summary["patterns"].items()
     }
-    return (
-        {"job": job.number}
-        | {key: number_or_text(job.values.get(key, "")) for key in keys}
-        | {key: summary[key] for key in ("attempts", "accepted", "acceptance")}
-        | {
-            key: summary["accuracy"][key]
-            for key in ("degraded_accuracy", "improved_accuracy", "test_accuracy")
-        }
-        | {"improvement": mean, "improvement_low": low, "improvement_high": high}
-        | {"objective": summary["acceptance"] * (summary["accuracy"]["improvement"] or 0.0)}
-        | {
-            "attempts_per_second": summary["attempts_per_second"],
-            "seconds": summary["seconds"]["total"],
-        }
-        | {"rejected": summary["rejected"], "patterns": patterns}
-    )
+    return {
+        "job": job.number,
+        **swept,
+        **counts,
+        **accuracies,
+        **mean,
+        "objective": objective(summary),
+        "attempts_per_second": summary["attempts_per_second"],
+        "seconds": summary["seconds"]["total"],
+        "rejected": summary["rejected"],
+        "patterns": patterns,
+    }
+
+
+def _pattern_row(counts: Row, improvement: NDArray[np.float64]) -> Row:
+    """What one job found of one pattern: counts and the improvement of the accepted."""
+    mean, low, high = interval(improvement)
+    return {
+        "attempts": counts["attempts"],
+        "acceptance": counts["accepted"] / max(1, counts["attempts"]),
+        "improvement": mean,
+        "low": low,
+        "high": high,
+    }
 
 
 def main_key(rows: Sequence[Row], keys: Sequence[str]) -> str:
-    """The swept key that goes along the axis: the numeric one with the most values, else the first."""
-    keys = [key for key in keys if key != "seed"] or keys  # seeds are repetitions
-    numeric = [key for key in keys if all(isinstance(row[key], int | float) for row in rows)]
-    return max(numeric or keys[:1] or ["job"], key=lambda key: len({row[key] for row in rows}))
+    """The swept key along the axis: the numeric one with the most values, else the first."""
+    varied = [key for key in keys if key != "seed"] or list(keys)  # seeds are repetitions
+    numeric = [key for key in varied if _is_numeric(rows, key)]
+    candidates = numeric or varied[:1] or ["job"]
+    return max(candidates, key=lambda key: len({row[key] for row in rows}))
+
+
+def _is_numeric(rows: Sequence[Row], key: str) -> bool:
+    """Whether every job has a number for a swept key."""
+    return all(isinstance(row[key], int | float) for row in rows)
 
 
 def _add_pairs(sweep: Path, rows: list[Row], keys: Sequence[str]) -> None:
-    """Adds to each row its paired difference to the first value of the main key, all other swept keys being equal."""
+    """Adds each row's paired difference to the first value of the main key, others being equal."""
     main = main_key(rows, keys)
     if main == "seed":  # other seeds make other subjects: nothing is paired
+        nothing = dict.fromkeys(_PAIRED, math.nan)
         for row in rows:
-            row |= dict.fromkeys(_PAIRED, math.nan) | {
-                "paired_subjects": 0,
-                "paired_with": row["job"],
-            }
+            row.update(nothing, paired_subjects=0, paired_with=row["job"])
         return
-    references: dict[tuple[Any, ...], int] = {}
+    references: dict[
+        tuple[Any, ...], int
+    ] = {}  # number of the first job, by the other keys' values
     for row in rows:
-        reference = references.setdefault(
-            tuple(row[key] for key in keys if key != main), row["job"]
-        )
-        row |= _paired_difference(sweep / str(row["job"]), sweep / str(reference)) | {
-            "paired_with": reference
-        }
+        others = tuple(row[key] for key in keys if key != main)
+        reference = references.setdefault(others, row["job"])
+        paired = _paired_difference(sweep / str(row["job"]), sweep / str(reference))
+        row.update(paired, paired_with=reference)
 
 
 def gather(folder: Path) -> Sweep:

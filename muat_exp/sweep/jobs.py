@@ -1,14 +1,18 @@
-"""The jobs of a sweep as its folder knows them: `sweep-plan.json` says which there are, a `job.json` each what became of it."""
+"""The jobs of a sweep as its folder knows them.
 
-import json
-from collections.abc import Sequence
+`sweep-plan.json` says which there are, and the `job.json` in the folder of each what became of it.
+"""
+
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import orjson
+
 from muat_exp.claims import claim_output, write_output
 from muat_exp.config.groups import Config
-from muat_exp.errors import MuatError, SweepError
+from muat_exp.errors import ConfigurationError, MuatError, SweepError
 from muat_exp.generation.run_folder import is_finished as run_is_finished
 
 FINISHED = "finished"
@@ -16,6 +20,7 @@ _FAILED = "failed"
 RUNNING = "running"
 MISSING = "missing"
 PLOTS = ("improvement", "accuracy", "acceptance", "patterns")
+PLAN = "sweep-plan.json"
 
 
 @dataclass(frozen=True)
@@ -24,7 +29,7 @@ class Job:
 
     Attributes:
         number: its number, which is also its folder's name.
-        overrides: what was set for it on the command line and by the sweep, such as "corruption.rate=0.05".
+        overrides: what was set for it on the command line and by the sweep, such as `seed=1`.
         status: "finished", "failed", "running" (also where it was killed), or "missing".
         error: the sentence of a failed job.
         wrong_configuration: whether that was the configuration's fault.
@@ -43,30 +48,30 @@ class Job:
         >>> Job(0, ("corruption.rate=0.05",)).values
         {'corruption.rate': '0.05'}
         """
-        return {
-            key.lstrip("+~"): value
-            for key, _, value in (override.partition("=") for override in self.overrides)
-        }
+        parts = (override.partition("=") for override in self.overrides)
+        return {key.lstrip("+~"): value for key, _, value in parts}
 
     def label(self, keys: Sequence[str]) -> str:
         """What was set of these keys, to be read.
 
-        >>> Job(0, ("training.learning_rate.min=0.005607672376602178", "seed=1")).label(["training.learning_rate.min"])
-        'training.learning_rate.min=0.005608'
+        >>> Job(0, ("corruption.rate=0.0560767", "seed=1")).label(["corruption.rate"])
+        'corruption.rate=0.05608'
         """
-        return ", ".join(
-            f"{key}={shown(number_or_text(self.values[key]))}" for key in keys if key in self.values
-        )
+        values = self.values
+        parts = [f"{key}={shown(number_or_text(values[key]))}" for key in keys if key in values]
+        return ", ".join(parts)
 
     def write(self, folder: Path) -> None:
         """Writes the job's `job.json` into its folder."""
-        write_output(folder / "job.json", json.dumps(asdict(self), indent=2).encode())
+        content = orjson.dumps(asdict(self), option=orjson.OPT_INDENT_2)
+        write_output(folder / "job.json", content)
 
 
 def _read_job(path: Path) -> Job:
     """The job that a `job.json` describes."""
-    values = json.loads(path.read_bytes())
-    return Job(**values | {"overrides": tuple(values["overrides"])})
+    values = orjson.loads(path.read_bytes())
+    values["overrides"] = tuple(values["overrides"])
+    return Job(**values)
 
 
 def claim_sweep(sweep: Path) -> None:
@@ -76,27 +81,27 @@ def claim_sweep(sweep: Path) -> None:
         RunFolderError: a file is there that we did not make.
     """
     plots = [f"{plot}.{kind}" for plot in PLOTS for kind in ("png", "svg")]
-    tables = ["sweep-plan.json", "sweep.json", "sweep.csv", "sweep.md"]
+    tables = [PLAN, "sweep.json", "sweep.csv", "sweep.md"]
     claim_output(*(sweep / name for name in [*tables, *plots]))
 
 
 def write_plan(sweep: Path, jobs: Sequence[Sequence[str]]) -> None:
     """Notes the overrides of all jobs that a sweep is going to run."""
-    write_output(
-        sweep / "sweep-plan.json",
-        json.dumps([list(overrides) for overrides in jobs], indent=2).encode(),
-    )
+    planned = [list(overrides) for overrides in jobs]
+    write_output(sweep / PLAN, orjson.dumps(planned, option=orjson.OPT_INDENT_2))
 
 
 def read_plan(sweep: Path) -> list[Job]:
     """The jobs that were planned; none where the sweeper decides as it goes."""
-    plan = sweep / "sweep-plan.json"
-    planned = json.loads(plan.read_bytes()) if plan.is_file() else []
-    return [Job(number, tuple(overrides)) for number, overrides in enumerate(planned)]
+    plan = sweep / PLAN
+    if not plan.is_file():
+        return []
+    planned = enumerate(orjson.loads(plan.read_bytes()))
+    return [Job(number, tuple(overrides)) for number, overrides in planned]
 
 
 def read_jobs(sweep: Path) -> list[Job]:
-    """All jobs of a sweep by number: those that left a `job.json`, and those that were planned and did not.
+    """All jobs of a sweep by number: those that left a `job.json`, and the other planned ones.
 
     Raises:
         SweepError: the folder does not exist or holds no sweep.
@@ -112,7 +117,8 @@ def read_jobs(sweep: Path) -> list[Job]:
             jobs[job.number] = job
     if not jobs:
         raise SweepError(
-            f"sweep_dir={sweep}: that folder holds no sweep; name one with numbered job folders in it."
+            f"sweep_dir={sweep}: that folder holds no sweep; name one with numbered job folders "
+            "in it."
         )
     return [jobs[number] for number in sorted(jobs)]
 
@@ -122,16 +128,38 @@ def job_folder(sweep: Path, job: Job) -> Path:
     return sweep / str(job.number)
 
 
+def objective(summary: Mapping[str, Any]) -> float:
+    """Acceptance times the mean improvement: how much good a recipe does to an attempt.
+
+    Args:
+        summary: of a run, as its `summary.json` holds it.
+    """
+    improvement = summary["accuracy"]["improvement"] or 0.0  # null where none was accepted
+    return float(summary["acceptance"] * improvement)
+
+
+def read_summary(folder: Path) -> dict[str, Any]:
+    """The `summary.json` of a job's finished run."""
+    summary: dict[str, Any] = orjson.loads((folder / "summary.json").read_bytes())
+    return summary
+
+
 def is_finished(folder: Path, config: Config) -> bool:
-    """Whether the folder holds a finished job of just this configuration, undamaged, so that there is nothing to do."""
+    """Whether the folder holds a finished, undamaged job of just this configuration."""
     path = folder / "job.json"
-    return path.is_file() and _read_job(path).status == FINISHED and run_is_finished(folder, config)
+    if not path.is_file() or _read_job(path).status != FINISHED:
+        return False
+
+    return run_is_finished(folder, config)
 
 
 def swept_keys(jobs: Sequence[Job]) -> list[str]:
     """Keys whose values differ between jobs, in the order in which they were given."""
-    keys = dict.fromkeys(key for job in jobs for key in job.values)
-    return [key for key in keys if len({job.values.get(key) for job in jobs}) > 1]
+    given = [job.values for job in jobs]
+    found: dict[str, set[str | None]] = {}  # different values of each key
+    for key in (key for values in given for key in values):
+        found.setdefault(key, {values.get(key) for values in given})
+    return [key for key, values in found.items() if len(values) > 1]
 
 
 def number_or_text(text: str) -> float | int | str:
@@ -159,16 +187,22 @@ def shown(value: Any) -> str:
 
 def failed(number: int, overrides: Sequence[str], error: BaseException) -> Job:
     """The record of a job that an error ended."""
-    from muat_exp.errors import ConfigurationError
-
-    known = isinstance(error, MuatError | OSError)
-    sentence = str(error) if known else f"{type(error).__name__}: {error}"
-    return Job(number, tuple(overrides), _FAILED, sentence, isinstance(error, ConfigurationError))
+    sentence = str(error)
+    if not isinstance(error, MuatError | OSError):
+        sentence = f"{type(error).__name__}: {sentence}"
+    return Job(
+        number,
+        tuple(overrides),
+        status=_FAILED,
+        error=sentence,
+        wrong_configuration=isinstance(error, ConfigurationError),
+    )
 
 
 def exit_code(jobs: Sequence[Job]) -> int:
     """0 where all finished, 2 where only wrong configurations failed, else 1."""
-    unfinished: list[Any] = [job for job in jobs if job.status != FINISHED]
+    unfinished = [job for job in jobs if job.status != FINISHED]
     if not unfinished:
         return 0
-    return 2 if all(job.wrong_configuration for job in unfinished) else 1
+    wrong = all(job.wrong_configuration for job in unfinished)
+    return 2 if wrong else 1

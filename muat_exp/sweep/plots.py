@@ -1,4 +1,4 @@
-"""Plots of a gathered sweep, each as PNG and SVG: improvement, accuracies and acceptance against what was swept, by pattern."""
+"""Plots of a gathered sweep, each as PNG and SVG, against what was swept."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,12 +6,16 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from muat_exp.sweep.gather import Row, Sweep, main_key
 from muat_exp.sweep.jobs import shown
 
 # Okabe and Ito's palette, told apart by every eye.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999")
+_ASIDE = 0.015  # distance between the points of neighbouring series, as a share of the axis
+_MOST_TICKS = 8  # values of a numeric axis that are all written below it
+_LONG_LABEL = 7  # letters from which labels are turned, so that they do not touch
 _STYLE: Any = {
     "svg.hashsalt": "muat_exp",
     "svg.fonttype": "none",
@@ -27,7 +31,8 @@ class _Axis:
 
     Attributes:
         key: the key along the axis.
-        positions: place of each of its values: the value itself where it is a number, else its rank.
+        positions: place of each of its values: the value itself where it is a number, else its
+            rank.
         series: rows of each combination of the other swept keys, by their label.
         others: those keys.
         connected: whether the points of a series are joined by a line.
@@ -35,43 +40,44 @@ class _Axis:
 
     def __init__(self, sweep: Sweep) -> None:
         self.key = main_key(sweep.rows, sweep.keys)
+        self.others = [key for key in sweep.keys if key != self.key]
         values = list(dict.fromkeys(row[self.key] for row in sweep.rows))
         self.numeric = all(isinstance(value, int | float) for value in values)
-        self.positions = {
-            value: value if self.numeric else place for place, value in enumerate(values)
-        }
-        self.others = [key for key in sweep.keys if key != self.key]
-        self.series: dict[str, list[Row]] = {}
+        ranks = {value: rank for rank, value in enumerate(values)}
+        self.positions = {value: value for value in values} if self.numeric else ranks
         ordered = sorted(sweep.rows, key=lambda row: self.positions[row[self.key]])
+        self.series: dict[str, list[Row]] = {}
         for row in ordered:
-            self.series.setdefault(", ".join(shown(row[key]) for key in self.others), []).append(
-                row
-            )
-        self.connected = self.numeric and len(self.series) <= len(_COLOURS)
-        if len(self.series) > len(_COLOURS):  # a search: points of one colour
+            name = ", ".join(shown(row[key]) for key in self.others)
+            self.series.setdefault(name, []).append(row)
+        too_many = len(self.series) > len(_COLOURS)
+        self.connected = self.numeric and not too_many
+        if too_many:  # a search: points of one colour
             self.series = {"": ordered}
 
-    def places(self, rows: Sequence[Row]) -> Any:
-        """Horizontal places of some rows, all of one series; those of one value stand side by side, so that equal ones show."""
-        places = np.array([self.positions[row[self.key]] for row in rows], float)
-        name = next(
-            name for name, part in self.series.items() if any(row is rows[0] for row in part)
-        )
-        reach = (max(self.positions.values()) - min(self.positions.values())) or 1
-        return places + 0.015 * reach * (list(self.series).index(name) - (len(self.series) - 1) / 2)
+    def places(self, name: str) -> NDArray[np.float64]:
+        """Horizontal places of the rows of one series; equal points stand side by side."""
+        positions = [self.positions[row[self.key]] for row in self.series[name]]
+        width = max(self.positions.values()) - min(self.positions.values())
+        rank = list(self.series).index(name)
+        middle = (len(self.series) - 1) / 2
+        shift = _ASIDE * (width or 1) * (rank - middle)
+        return np.array(positions, np.float64) + shift
 
     def label(self, axes: Any) -> None:
         """Names the axis, its values and the series."""
         axes.set_xlabel(self.key)
-        if not self.numeric or len(self.positions) <= 8:
-            axes.set_xticks(
-                list(self.positions.values()), [shown(value) for value in self.positions]
-            )
+        if not self.numeric or len(self.positions) <= _MOST_TICKS:
+            texts = [shown(value) for value in self.positions]
+            axes.set_xticks(list(self.positions.values()), texts)
         axes.margins(x=0.12)
         if axes.get_legend_handles_labels()[0]:
-            title = ", ".join(short(key) for key in self.others)
             axes.figure.legend(
-                loc="outside right upper", title=title, frameon=False, fontsize=8, title_fontsize=8
+                loc="outside right upper",
+                title=", ".join(short(key) for key in self.others),
+                frameon=False,
+                fontsize=8,
+                title_fontsize=8,
             )
 
 
@@ -80,37 +86,35 @@ def short(key: str) -> str:
     return key.rpartition(".")[2].rpartition("/")[2]
 
 
-def _values_of(rows: Sequence[Row], key: str) -> Any:
+def _values_of(rows: Sequence[Row], key: str) -> NDArray[np.float64]:
     """One column as floats, None as NaN."""
-    return np.array([np.nan if row[key] is None else row[key] for row in rows], float)
+    return np.array([np.nan if row[key] is None else row[key] for row in rows], np.float64)
 
 
-def draw(axis: _Axis, axes: Any, key: str, faint: bool = False) -> None:
-    """One line a series, dashed and hollow where `faint`; error bars where the rows have an interval of the key."""
+def _draw(axis: _Axis, axes: Any, key: str, faint: bool = False) -> None:
+    """One line per series, dashed and hollow where `faint`; error bars where there are any."""
+    line = "--" if faint else "-"
+    marker = f"o{line}" if axis.connected else "o"
     for colour, (name, rows) in zip(_COLOURS, axis.series.items(), strict=False):
-        places = axis.places(rows)
+        style: dict[str, Any] = {"color": colour, "markersize": 5}
+        if name and not faint:
+            style["label"] = name
+        if faint:
+            style["markerfacecolor"] = "white"
         values = _values_of(rows, key)
-        line = "" if not axis.connected else "--" if faint else "-"
-        style: dict[str, Any] = {
-            "color": colour,
-            "markersize": 5,
-            "label": name if name and not faint else None,
-        }
-        style |= {"markerfacecolor": "white"} if faint else {}
         if f"{key}_low" in rows[0]:
-            reach = np.abs(
-                np.stack([_values_of(rows, f"{key}_low"), _values_of(rows, f"{key}_high")]) - values
-            )
-            axes.errorbar(places, values, reach, fmt=f"o{line}", capsize=3, **style)
+            ends = [_values_of(rows, f"{key}_{end}") for end in ("low", "high")]
+            reach = np.abs(np.stack(ends) - values)  # (2, rows)
+            axes.errorbar(axis.places(name), values, reach, fmt=marker, capsize=3, **style)
         else:
-            axes.plot(places, values, f"o{line}", **style)
+            axes.plot(axis.places(name), values, marker, **style)
 
 
-def improvement(axis: _Axis) -> Figure:
+def _improvement(axis: _Axis) -> Figure:
     """Improvement of the accepted subjects, with its 95 % interval."""
     figure = Figure(figsize=(6, 4), layout="constrained")
     axes = figure.subplots()
-    draw(axis, axes, "improvement")
+    _draw(axis, axes, "improvement")
     axes.set_ylim(bottom=0)
     axes.set_ylabel("improved - degraded accuracy")
     axes.set_title("Improvement of accepted subjects (95 % interval)")
@@ -118,24 +122,14 @@ def improvement(axis: _Axis) -> Figure:
     return figure
 
 
-def accuracy(axis: _Axis) -> Figure:
+def _accuracy(axis: _Axis) -> Figure:
     """Degraded and improved validation accuracy of the accepted subjects."""
     figure = Figure(figsize=(6, 4), layout="constrained")
     axes = figure.subplots()
-    draw(axis, axes, "improved_accuracy")
-    draw(axis, axes, "degraded_accuracy", faint=True)
-    rows = next(iter(axis.series.values()))
-    for key, name in (("improved_accuracy", "improved"), ("degraded_accuracy", "degraded")):
-        values = _values_of(rows, key)
-        if np.isfinite(values).any():
-            first = np.flatnonzero(np.isfinite(values))[0]
-            axes.annotate(
-                name,
-                (axis.places(rows)[first], values[first]),
-                (-4, 9),
-                textcoords="offset points",
-                fontsize=8,
-            )
+    _draw(axis, axes, "improved_accuracy")
+    _draw(axis, axes, "degraded_accuracy", faint=True)
+    for stage in ("improved", "degraded"):
+        _name_line(axis, axes, f"{stage}_accuracy", stage)
     axes.axhline(0.5, color="#bbbbbb", linewidth=0.8, zorder=0)
     axes.set_ylim(0.45, 1.02)
     axes.set_ylabel("validation accuracy (chance 0.5)")
@@ -144,11 +138,21 @@ def accuracy(axis: _Axis) -> Figure:
     return figure
 
 
-def acceptance(axis: _Axis) -> Figure:
+def _name_line(axis: _Axis, axes: Any, key: str, name: str) -> None:
+    """Writes a name above the first point of the first series."""
+    series, rows = next(iter(axis.series.items()))
+    values = _values_of(rows, key)
+    finite = np.flatnonzero(np.isfinite(values))
+    if len(finite):
+        point = (axis.places(series)[finite[0]], values[finite[0]])
+        axes.annotate(name, point, (-4, 9), textcoords="offset points", fontsize=8)
+
+
+def _acceptance(axis: _Axis) -> Figure:
     """Share of the attempts that were accepted."""
     figure = Figure(figsize=(6, 4), layout="constrained")
     axes = figure.subplots()
-    draw(axis, axes, "acceptance")
+    _draw(axis, axes, "acceptance")
     axes.set_ylim(0, 1)
     axes.set_ylabel("accepted share of the attempts")
     axes.set_title("Acceptance")
@@ -156,59 +160,60 @@ def acceptance(axis: _Axis) -> Figure:
     return figure
 
 
-def patterns(axis: _Axis) -> Figure:
+def _patterns(axis: _Axis) -> Figure:
     """Acceptance and improvement of each pattern in each job."""
     rows = [row for part in axis.series.values() for row in part]
     names = list(rows[0]["patterns"])
-    labels = [
-        shown(row[axis.key]) + (f" ({name})" if name else "")
-        for name, part in axis.series.items()
-        for row in part
-    ]
-    turned: Any = (
-        {}
-        if len(max(labels, key=len)) < 7
-        else {"rotation": 45, "ha": "right", "rotation_mode": "anchor"}
-    )
-    figure = Figure(figsize=(3.5 + 0.9 * len(rows), 1.5 + 0.3 * len(names)), layout="constrained")
-    for axes, key in zip(
-        figure.subplots(1, 2, sharey=True), ("acceptance", "improvement"), strict=True
-    ):
-        cells = np.array(
-            [[row["patterns"][name][key] for row in rows] for name in names], float
-        )  # (patterns, jobs)
-        image = axes.imshow(
-            cells,
-            cmap="cividis",
-            vmin=0,
-            vmax=max(0.01, np.nanmax(cells, initial=0)),
-            aspect="auto",
-        )
-        axes.set_xticks(range(len(rows)), labels, fontsize=8, **turned)
+    size = (3.5 + 0.9 * len(rows), 1.5 + 0.3 * len(names))
+    figure = Figure(figsize=size, layout="constrained")
+    both = figure.subplots(1, 2, sharey=True)
+    for axes, key in zip(both, ("acceptance", "improvement"), strict=True):
+        cells = [[row["patterns"][name][key] for row in rows] for name in names]
+        _draw_cells(axes, np.array(cells, np.float64))
+        _label_jobs(axis, axes)
         axes.set_yticks(range(len(names)), names, fontsize=8)
-        axes.set_xlabel(axis.key)
         axes.set_title(key)
-        for i, j in np.argwhere(np.isfinite(cells)):
-            bright = cells[i, j] > 0.6 * image.norm.vmax
-            axes.text(
-                j,
-                i,
-                f"{cells[i, j]:.2f}",
-                ha="center",
-                va="center",
-                fontsize=7,
-                color="black" if bright else "white",
-            )
     return figure
+
+
+def _draw_cells(axes: Any, cells: NDArray[np.float64]) -> None:
+    """A heat map of `(patterns, jobs)` with the number in each cell."""
+    top = max(0.01, float(np.nanmax(cells, initial=0)))
+    axes.imshow(cells, cmap="cividis", vmin=0, vmax=top, aspect="auto")
+    for row, column in np.argwhere(np.isfinite(cells)):
+        value = cells[row, column]
+        colour = "black" if value > 0.6 * top else "white"  # dark on bright cells
+        text = f"{value:.2f}"
+        axes.text(column, row, text, ha="center", va="center", fontsize=7, color=colour)
+
+
+def _label_jobs(axis: _Axis, axes: Any) -> None:
+    """Names the columns of a heat map by what was swept."""
+    labels = []
+    for name, rows in axis.series.items():
+        series = f" ({name})" if name else ""
+        labels += [f"{shown(row[axis.key])}{series}" for row in rows]
+    turned: dict[str, Any] = {}
+    if len(max(labels, key=len)) >= _LONG_LABEL:
+        turned = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"}
+    axes.set_xticks(range(len(labels)), labels, fontsize=8, **turned)
+    axes.set_xlabel(axis.key)
+
+
+_PLOTS = {
+    "improvement": _improvement,
+    "accuracy": _accuracy,
+    "acceptance": _acceptance,
+    "patterns": _patterns,
+}
 
 
 def write_plots(sweep: Sweep) -> None:
     """Writes all plots into the sweep's folder."""
     with mpl.rc_context(_STYLE):
         axis = _Axis(sweep)
-        for plot in (improvement, accuracy, acceptance, patterns):
+        for name, plot in _PLOTS.items():
             figure = plot(axis)
-            figure.savefig(
-                sweep.folder / f"{plot.__name__}.png", dpi=130, metadata={"Software": None}
-            )
-            figure.savefig(sweep.folder / f"{plot.__name__}.svg", metadata={"Date": None})
+            path = sweep.folder / f"{name}.png"
+            figure.savefig(path, dpi=130, metadata={"Software": None})
+            figure.savefig(path.with_suffix(".svg"), metadata={"Date": None})

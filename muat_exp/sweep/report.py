@@ -18,15 +18,17 @@ _STATES = {
 }
 
 
+def _half(row: Row, name: str) -> str:
+    """Half of the width of an interval."""
+    return number((row[f"{name}_high"] - row[f"{name}_low"]) / 2)
+
+
 def _cells(row: Row, keys: list[str]) -> list[str]:
     """One row of the table."""
-    half = (row["improvement_high"] - row["improvement_low"]) / 2
-    paired = (row["paired_high"] - row["paired_low"]) / 2
-    difference = (
-        "-"
-        if row["paired_with"] == row["job"]
-        else f"{number(row['paired_difference'])} ± {number(paired)}"
-    )
+    difference = "-"
+    if row["paired_with"] != row["job"]:
+        difference = f"{number(row['paired_difference'])} ± {_half(row, 'paired')}"
+    speed = row["attempts_per_second"]  # 0 where nothing was trained: continued
     return [
         str(row["job"]),
         *(shown(row[key]) for key in keys),
@@ -34,48 +36,59 @@ def _cells(row: Row, keys: list[str]) -> list[str]:
         f"{row['acceptance']:.1%}",
         number(row["degraded_accuracy"]),
         number(row["improved_accuracy"]),
-        f"{number(row['improvement'])} ± {number(half)}",
+        f"{number(row['improvement'])} ± {_half(row, 'improvement')}",
         difference,
-        f"{row['attempts_per_second']:.0f}"
-        if row["attempts_per_second"]
-        else "-",  # nothing was trained: continued
+        f"{speed:.0f}" if speed else "-",
     ]
 
 
 _COLUMNS = ("accepted", "acceptance", "degraded", "improved", "improvement", "paired", "attempts/s")
-_LEGEND = "± is half of a 95 % interval over subjects; paired: against the first value of the axis, over attempts trained in both"
+_LEGEND = (
+    "± is half of a 95 % interval over subjects; "
+    "paired: against the first value of the axis, over attempts trained in both"
+)
 
 
 def markdown(sweep: Sweep) -> str:
     """The table of the finished jobs as Markdown."""
     columns = ["job", *sweep.keys, *_COLUMNS]
-    lines = [columns, ["---:"] * len(columns), *(_cells(row, sweep.keys) for row in sweep.rows)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + f"\n\n{_LEGEND}.\n"
+    rule = ["---:"] * len(columns)
+    lines = [columns, rule, *(_cells(row, sweep.keys) for row in sweep.rows)]
+    table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return f"{table}\n\n{_LEGEND}.\n"
 
 
 def print_sweep(sweep: Sweep) -> None:
     """The table of the finished jobs, what became of the others, and where the plots are."""
+    if sweep.rows:
+        console = Console(width=None if sys.stdout.isatty() else 140)
+        console.print(_table(sweep))
+        console.print(_LEGEND)
+    if sweep.rows and not read_plan(sweep.folder):  # a search
+        _print_best(sweep)
+    for job in sweep.jobs:
+        if job.status != FINISHED:
+            reason = job.error or _STATES.get(job.status, "")
+            values = ", ".join(f"{key}={job.values.get(key, '')}" for key in sweep.keys)
+            print(f"job {job.number} ({values}) {job.status}: {reason}")
+    drawn = "plots" if sweep.rows else "no plots"
+    print(f"sweep: {os.path.relpath(sweep.folder)} (sweep.csv, sweep.json, {drawn})")
+
+
+def _table(sweep: Sweep) -> Table:
+    """The table of the finished jobs for the terminal."""
     table = Table(title=f"Sweep over {', '.join(sweep.keys) or 'nothing'}", title_justify="left")
     keys = sweep.keys if len(sweep.keys) < 3 else [short(key) for key in sweep.keys]
     for column in ["job", *keys, *_COLUMNS]:
         table.add_column(column, justify="right")
     for row in sweep.rows:
         table.add_row(*map(escape, _cells(row, sweep.keys)))
-    console = Console(width=None if sys.stdout.isatty() else 140)
-    if sweep.rows:
-        console.print(table)
-        console.print(_LEGEND)
-    if sweep.rows and not read_plan(sweep.folder):  # a search
-        best = max(sweep.rows, key=lambda row: row["objective"])
-        found = " ".join(f"{key}={best[key]}" for key in sweep.keys)
-        print(
-            f"best: job {best['job']}, acceptance x improvement {number(best['objective'])}: {found}"
-        )
-    for job in sweep.jobs:
-        if job.status != FINISHED:
-            reason = job.error or _STATES.get(job.status, "")
-            values = ", ".join(f"{key}={job.values.get(key, '')}" for key in sweep.keys)
-            print(f"job {job.number} ({values}) {job.status}: {reason}")
-    print(
-        f"sweep: {os.path.relpath(sweep.folder)} (sweep.csv, sweep.json, {'plots' if sweep.rows else 'no plots'})"
-    )
+    return table
+
+
+def _print_best(sweep: Sweep) -> None:
+    """The job of a search with the highest objective."""
+    best = max(sweep.rows, key=lambda row: row["objective"])
+    found = " ".join(f"{key}={best[key]}" for key in sweep.keys)
+    value = number(best["objective"])
+    print(f"best: job {best['job']}, acceptance x improvement {value}: {found}")

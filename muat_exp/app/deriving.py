@@ -1,0 +1,36 @@
+"""A dataset from the stored networks of another one, for the tasks `signature` and `render`."""
+
+import os
+from dataclasses import asdict
+from typing import Any
+
+from muat_exp.app.request import DatasetKeys, Request
+from muat_exp.startup import heavy_imports
+
+
+def derive_dataset(request: Request[Any]) -> float:
+    """Makes a dataset in the run's folder from the one that the task's keys name."""
+    keys: DatasetKeys = request.keys
+    from muat_exp.dataset.hub import dataset_folder
+
+    source = dataset_folder(keys.dataset_dir)
+    from muat_exp.dataset.reading import read_config, read_summary
+
+    # A signature has to fit the patterns of the dataset, whatever the command line composes.
+    patterns = asdict(read_config(source).patterns)
+    config = request.config_with(patterns=patterns)
+    with heavy_imports():
+        from muat_exp.executors.threads import worker_threads
+        from muat_exp.generation.derive import derive
+        from muat_exp.progress import print_location, reporter
+
+    target = request.folder / "dataset"
+    count = read_summary(source)["accepted"]
+    with (
+        worker_threads(config.threads) as workers,
+        reporter(count, config.progress) as display,
+    ):
+        made = derive(source, config, request.changed, target, workers, display)
+    splits = read_summary(made)["splits"]
+    print_location(os.path.relpath(made), next(iter(splits), "train"))
+    return 0.0

@@ -1,0 +1,103 @@
+"""Command-line arguments as Hydra reads them: the names of files and folders letter by letter.
+
+Hydra's grammar has no letters beyond ASCII, turns `2024` into a number and takes a backslash for a
+sign of its own. A key that names a file or folder takes its value as it stands instead: only `~` at
+the beginning is the home folder, `${...}` refers to another key, and quotes around the whole value
+are left out. Commas between several values remain a sweep.
+"""
+
+import os
+from collections.abc import Iterable, Sequence
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override, Quote, QuotedString
+from hydra.errors import HydraException
+
+from muat_exp.app.tasks import task_module, task_names
+from muat_exp.config.checks import require
+from muat_exp.config.groups import Config
+from muat_exp.config.keys import key_of, walk
+
+_DEFAULT_TASK = "generate"
+_HYDRA_FOLDERS = ("hydra.run.dir", "hydra.sweep.dir")
+_NULL_GROUPS = ("experiment", "sweep")  # in the list of defaults without an option: not to be added
+_DATASET = "dataset"  # the group's name, and what one writes for the dataset that a task works on
+
+
+def hydra_overrides(arguments: Sequence[str]) -> list[str]:
+    """The arguments in Hydra's grammar; options such as `--help` stay as they are.
+
+    Raises:
+        ConfigurationError: `hydra.run.dir=` or `hydra.sweep.dir=` names no folder.
+
+    >>> hydra_overrides(["+experiment=smoke", "seed=1", "hydra.run.dir=Zürich"])
+    ['experiment=smoke', 'seed=1', "hydra.run.dir='Zürich'"]
+    >>> hydra_overrides(["task=validate", "dataset=2024"])
+    ['task=validate', "dataset_dir='2024'"]
+    """
+    task = _chosen_task(arguments)
+    paths = set(_path_keys(task))
+    on_dataset = "dataset_dir" in paths
+    return [_translated(argument, paths, on_dataset) for argument in arguments]
+
+
+def given_keys(overrides: Iterable[str]) -> tuple[str, ...]:
+    """The keys and groups that overrides name, without those of Hydra.
+
+    >>> given_keys(["+experiment=smoke", "corruption.rate=0.1", "hydra.run.dir=x", "--cfg"])
+    ('experiment', 'corruption.rate')
+    """
+    named = [override.partition("=")[0].lstrip("+~") for override in overrides]
+    return tuple(name for name in named if not name.startswith(("hydra.", "hydra/", "-")))
+
+
+def _chosen_task(arguments: Sequence[str]) -> str:
+    """The task that the arguments name; the default one where there is no such task."""
+    named = [value for key, _, value in map(_parts, arguments) if key == "task"]
+    return named[-1] if named and named[-1] in task_names() else _DEFAULT_TASK
+
+
+def _path_keys(task: str) -> Iterable[str]:
+    """The dotted keys that name a file or folder."""
+    yield from _HYDRA_FOLDERS
+    for schema in (Config, task_module(task).Keys):
+        yield from (name for name, item in walk(schema) if key_of(item).path)
+
+
+def _parts(argument: str) -> tuple[str, str, str]:
+    """Key, equals sign and value."""
+    return argument.partition("=")
+
+
+def _translated(argument: str, paths: set[str], on_dataset: bool) -> str:
+    """One argument in Hydra's grammar."""
+    key, equals, value = _parts(argument)
+    if key.startswith("-") or not equals:
+        return argument
+    if key.lstrip("+") in _NULL_GROUPS:
+        return f"{key.lstrip('+')}={value}"
+    if on_dataset and key == _DATASET:
+        key = "dataset_dir"
+    if key.lstrip("+") not in paths:
+        return argument
+    require(key not in _HYDRA_FOLDERS or value != "", f"{key}= names no folder.")
+    return f"{key}={_path_value(value)}"
+
+
+def _path_value(value: str) -> str:
+    """The value of a key that names a file or folder, in Hydra's grammar."""
+    read = _as_hydra_reads(value)
+    if read is not None and read.is_sweep_override():
+        return value
+    text = value
+    if read is not None and isinstance(read._value, QuotedString):
+        text = read._value.text
+    return QuotedString(os.path.expanduser(text), Quote.single).with_quotes()
+
+
+def _as_hydra_reads(value: str) -> Override | None:
+    """A value as Hydra's grammar reads it; None where it can't."""
+    try:
+        return OverridesParser.create().parse_override(f"key={value}")
+    except HydraException:
+        return None

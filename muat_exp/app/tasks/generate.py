@@ -1,0 +1,62 @@
+"""The task `generate`: trains subjects and writes their dataset."""
+
+import os
+import sys
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from muat_exp.app.request import Request, TaskKeys
+from muat_exp.app.resuming import continued
+from muat_exp.config.groups import Config
+from muat_exp.config.keys import key
+from muat_exp.startup import heavy_imports
+
+
+@dataclass(frozen=True)
+class Keys(TaskKeys):
+    """What it is told beside the configuration."""
+
+    task: ClassVar[str] = "generate"
+    resume: str = key(path=True)
+
+    def configured(self, values: dict[str, Any], given: Collection[str]) -> dict[str, Any]:
+        """The values as they were composed, or those of the run that is continued."""
+        return continued(self.resume, values, given) if self.resume else values
+
+
+def run(request: Request[Keys]) -> float:
+    """Makes a dataset in the run's folder; returns its objective."""
+    resumed = request.keys.resume
+    return make_dataset(request.config, Path(resumed) if resumed else request.folder)
+
+
+def make_dataset(config: Config, folder: Path, brief: bool = False) -> float:
+    """Runs the pipeline under a progress display.
+
+    Args:
+        config: of the run.
+        folder: the run's.
+        brief: whether one line is printed at the end, rather than the closing table.
+
+    Returns:
+        The objective, see `sweep.jobs.objective`.
+    """
+    from muat_exp.tracking.weights_and_biases import require_login
+
+    if config.logger.name == "wandb":
+        require_login(config.logger.mode)
+    with heavy_imports():
+        from muat_exp.generation.pipeline import generate
+        from muat_exp.progress import print_brief, print_summary, reporter
+        from muat_exp.sweep.jobs import objective
+
+    shown = config.progress and (sys.stdout.isatty() or not brief)
+    with reporter(config.dataset.num_examples, shown) as display:
+        result = generate(config, folder, display)
+    if brief:
+        print_brief(result.summary)
+    else:
+        print_summary(result.summary, os.path.relpath(result.dataset))
+    return objective(result.summary)

@@ -1,0 +1,33 @@
+"""Where the YAML files are, and what they say of themselves."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+
+def conf_folder() -> Path:
+    """The folder of the YAML files: in an installed package, else at the top of the repository."""
+    package = Path(__file__).resolve().parents[1]
+    packaged = package / "conf"
+    return packaged if packaged.is_dir() else package.parent / "conf"
+
+
+def group_names() -> list[str]:
+    """Names of the configuration groups."""
+    return sorted(path.name for path in conf_folder().iterdir() if any(path.glob("*.yaml")))
+
+
+def option_names(group: str) -> list[str]:
+    """Names of a group's options."""
+    return sorted(path.stem for path in (conf_folder() / group).glob("*.yaml"))
+
+
+def first_comment(path: Path) -> str:
+    """The first line of comment of a YAML file that is for a reader, not for Hydra."""
+    return next(_comments(path), "")
+
+
+def _comments(path: Path) -> Iterator[str]:
+    """The lines of comment of a YAML file, without those that Hydra reads."""
+    for line in path.read_text().splitlines():
+        if line.startswith("#") and "@package" not in line:
+            yield line.lstrip("# ")
