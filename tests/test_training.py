@@ -9,7 +9,8 @@ from conftest import small_config
 
 from muat_exp.config.groups import RealRange, StageConfig, TrainingConfig
 from muat_exp.evaluation.measurement import RunContext
-from muat_exp.generation.cohort import REASONS, run_cohort
+from muat_exp.generation.cohort import run_cohort
+from muat_exp.generation.outcomes import REASONS
 from muat_exp.subjects.initialization import draw_population
 from muat_exp.training.engines.base import stage_problem
 from muat_exp.training.engines.compiled import CompiledEngine

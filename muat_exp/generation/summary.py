@@ -14,8 +14,8 @@ from muat_exp.dataset.writing import (
     Means,
     Written,
 )
-from muat_exp.generation.cohort import REASONS
 from muat_exp.generation.ledger import Ledger
+from muat_exp.generation.outcomes import REASONS
 
 _PACKAGES = (
     "muat_exp",

@@ -9,10 +9,10 @@ from typing import Any
 from muat_exp.config.checks import require
 from muat_exp.config.groups import Config
 from muat_exp.errors import TrackingError
+from muat_exp.generation.outcomes import REASONS
 from muat_exp.tracking.weights_and_biases import require_login
 
 _CURVES = ("train_loss", "validation_loss", "train_accuracy", "validation_accuracy")
-_REASONS = ("never_learned", "no_improvement", "unlearned", "diverged")
 _NAME = "Subject networks"
 
 
@@ -49,7 +49,7 @@ def _sections() -> dict[str, list[Any]]:
             wr.LinePlot(
                 title="rejections",
                 x="progress/attempts",
-                y=[f"rejected/{reason}" for reason in _REASONS],
+                y=[f"rejected/{reason}" for reason in REASONS],
             ),
             wr.BarPlot(title="acceptance by run", metrics=[wr.SummaryMetric("acceptance")]),
             wr.MediaBrowser(

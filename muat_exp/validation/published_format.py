@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from muat_exp.dataset.parquet import open_parquet
 from muat_exp.errors import DatasetError, PromptError
-from muat_exp.executors.threads import Workers
+from muat_exp.executors.threads import ThreadExecutor
 from muat_exp.prompts.parsing import parse_weights
 from muat_exp.sequences.patterns import NAMES
 from muat_exp.subjects.architecture import layer_widths
@@ -52,7 +52,7 @@ def _batches(folder: Path) -> Iterator[list[dict[str, Any]]]:
             raise DatasetError(f"{folder}: {path.name} can't be read: {error}") from error
 
 
-def check_foreign(folder: Path, workers: Workers, faults: Faults) -> None:
+def check_foreign(folder: Path, workers: ThreadExecutor, faults: Faults) -> None:
     """Unique ids and weights, metadata that agree with themselves and the completion, readable weights that fit each other."""
     seen: dict[bytes, Any] = {}
     ids: set[Any] = set()

@@ -23,7 +23,7 @@ from muat_exp.dataset.splits import assign_splits
 from muat_exp.dataset.writing import Means, Written
 from muat_exp.errors import DatasetError
 from muat_exp.evaluation.measurement import RunContext
-from muat_exp.executors.threads import Workers
+from muat_exp.executors.threads import ThreadExecutor
 from muat_exp.generation.pipeline import ensure_compiled
 from muat_exp.progress import Reporter, Silent
 from muat_exp.prompts.rendering import Renderer, prompt_schema
@@ -46,7 +46,7 @@ def count_examples(folder: Path) -> int:
     return count
 
 
-def validate(folder: Path, workers: Workers, reporter: Reporter | None = None) -> list[str]:
+def validate(folder: Path, workers: ThreadExecutor, reporter: Reporter | None = None) -> list[str]:
     """All faults of a dataset folder, as sentences; none where it is sound.
 
     A dataset without a `config.yaml`, made elsewhere with the published fields only, is checked as far as they go.
