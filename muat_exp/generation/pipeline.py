@@ -36,7 +36,8 @@ from muat_exp.generation.cohort import run_cohort
 from muat_exp.generation.ledger import Ledger
 from muat_exp.generation.quota import Quotas
 from muat_exp.generation.run_folder import RunFolder, is_finished, run_digest
-from muat_exp.generation.summary import Stopwatch, describe, performance
+from muat_exp.generation.stopwatch import Stopwatch
+from muat_exp.generation.summary import describe, performance
 from muat_exp.generation.table import attempt_table, gather
 from muat_exp.kernels.compiled import compile_once
 from muat_exp.progress import Reporter, Silent
