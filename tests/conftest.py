@@ -18,7 +18,7 @@ from muat_exp.config.groups import (
     SplitsConfig,
     TrainingConfig,
 )
-from muat_exp.executors.threads import Workers, worker_threads
+from muat_exp.executors.threads import ThreadExecutor, worker_threads
 from muat_exp.generation.pipeline import Result, ensure_compiled, generate
 from muat_exp.sequences.space import SpaceArrays, space_arrays
 from muat_exp.subjects.activations import ACTIVATIONS
@@ -56,7 +56,7 @@ def space() -> SpaceArrays:
 
 
 @pytest.fixture(scope="session")
-def workers() -> Iterator[Workers]:
+def workers() -> Iterator[ThreadExecutor]:
     with worker_threads(2) as threads:
         yield threads
 

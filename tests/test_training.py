@@ -5,12 +5,18 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import pytorch_lightning as pl
 from conftest import small_config
+from pytorch_lightning.loggers import CSVLogger
 
-from muat_exp.config.groups import RealRange, StageConfig, TrainingConfig
-from muat_exp.evaluation.measurement import RunContext
+from muat_exp.config.groups import DatasetConfig, RealRange, StageConfig, TrainingConfig
+from muat_exp.evaluation.measurement import RunContext, extract_signatures
+from muat_exp.executors.serial import SerialExecutor
+from muat_exp.generation.callbacks import SignatureExtraction
 from muat_exp.generation.cohort import run_cohort
 from muat_exp.generation.outcomes import REASONS
+from muat_exp.generation.pipeline import generate
+from muat_exp.generation.run_folder import load_run_config
 from muat_exp.subjects.initialization import draw_population
 from muat_exp.training.engines.base import stage_problem
 from muat_exp.training.engines.compiled import CompiledEngine
@@ -95,3 +101,77 @@ def test_accepted_subjects_pass_every_gate(workers):
     assert (
         (result.responses[result.accepted] >= 0) & (result.responses[result.accepted] <= 1)
     ).all()
+
+
+class Recorder(pl.Callback):
+    """Notes what a callback of a user finds at the end of each stage."""
+
+    def __init__(self):
+        self.stages = []
+        self.accepted = None
+
+    def on_fit_end(self, trainer, cohort):
+        self.stages.append((cohort.stage_name, cohort.result.accuracy))
+        if cohort.stage_name == "clean":
+            self.accepted = cohort.accepted
+
+
+def test_signatures_are_those_of_the_subjects_that_the_judge_accepted(workers):
+    config = small_config(dataset=DatasetConfig(columns=("degraded_signature",)))
+    context = RunContext.build(config)
+    recorder = Recorder()
+    result = run_cohort(context, np.arange(28), workers, [], [recorder])
+    assert np.array_equal(recorder.accepted, result.accepted)
+    assert np.array_equal(recorder.stages[1][1], result.improved_accuracy)
+    for population, signatures in (
+        (result.improved, result.signatures),
+        (result.degraded, result.degraded_signatures),
+    ):
+        again, offsets = extract_signatures(context, population, result.accepted, SerialExecutor())
+        assert np.array_equal(signatures, again)
+        assert np.array_equal(result.signature_offsets, offsets)
+
+
+def test_signatures_are_extracted_by_a_callback_of_the_clean_stage(workers, monkeypatch):
+    stages = []
+    on_fit_end = SignatureExtraction.on_fit_end
+
+    def noted(self, trainer, cohort):
+        assert isinstance(trainer, pl.Trainer)
+        stages.append(cohort.stage_name)
+        on_fit_end(self, trainer, cohort)
+
+    monkeypatch.setattr(SignatureExtraction, "on_fit_end", noted)
+    run_cohort(RunContext.build(small_config()), np.arange(14), workers, [])
+    assert stages == ["clean"]
+
+
+def test_a_cohort_in_which_nobody_learns_is_judged_all_the_same(workers):
+    config = small_config(training=replace(TrainingConfig(), switch_threshold=50.0))
+    result = run_cohort(RunContext.build(config), np.arange(14), workers, [])
+    assert set(result.outcomes) == {"never_learned"}
+    assert (len(result.signatures), result.signature_offsets.tolist()) == (0, [0])
+
+
+def test_loggers_and_callbacks_of_a_user_see_every_cohort_and_change_nothing(run, tmp_path):
+    recorders = {}
+
+    def callbacks(cohort):
+        recorders[cohort] = Recorder()
+        return [recorders[cohort]]
+
+    def loggers(cohort):
+        return [CSVLogger(tmp_path / "csv", version=cohort)]
+
+    config = replace(load_run_config(run.folder), cohort_size=30)
+    result = generate(config, tmp_path / "out", None, loggers, callbacks)
+    assert sorted(recorders) == list(range(len(recorders)))
+    assert all(
+        [stage for stage, _ in recorder.stages] == ["degraded", "clean"]
+        for recorder in recorders.values()
+    )
+    assert result.summary["accuracy"] == run.summary["accuracy"]
+    assert (
+        "clean/validation_accuracy_mean"
+        in next((tmp_path / "csv").rglob("metrics.csv")).read_text()
+    )

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from muat_exp.app.compose import load_config
 from muat_exp.config.groups import Config, SignatureConfig
 from muat_exp.dataset.reading import Subjects
-from muat_exp.executors.threads import Workers
+from muat_exp.executors.threads import ThreadExecutor
 from muat_exp.signatures.methods import METHODS
 
 _ROW_GROUP = 200  # examples, as a dataset has them
@@ -54,7 +54,9 @@ def finished(examples: int) -> dict[str, Any]:
         }
 
 
-def _rates(config: Config, dataset: Path, examples: int, workers: Workers) -> dict[str, float]:
+def _rates(
+    config: Config, dataset: Path, examples: int, workers: ThreadExecutor
+) -> dict[str, float]:
     """Examples per second of reading, rendering, writing and validating."""
     from muat_exp.dataset.reading import load_subjects
     from muat_exp.prompts.rendering import Renderer

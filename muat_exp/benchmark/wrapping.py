@@ -43,9 +43,9 @@ WRAPPED = (
         for name in _CALLBACKS
     ),
     _of_process("generation.cohort:draw_data", "sequences"),
-    _of_process("generation.cohort:measure_tests", "tests"),
+    _of_process("generation.callbacks:measure_tests", "tests"),
     _of_process("generation.cohort:measure_responses", "responses"),
-    _of_process("generation.cohort:extract_signatures", "signatures"),
+    _of_process("generation.callbacks:extract_signatures", "signatures"),
     _of_process("generation.pipeline:_make_cohorts", "cohorts"),
     _of_thread("generation.pipeline:gather", "gathering records"),
     _of_thread("prompts.rendering:Renderer.table", "text and token counts"),

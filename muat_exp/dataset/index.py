@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
-class Places:
+class RecordLocations:
     """Where the records of N examples lie, ordered by example.
 
     Attributes:
@@ -21,10 +21,12 @@ class Places:
     rows: NDArray[np.int64]
     targets: NDArray[np.int64]
 
-    def of(self, which: NDArray[np.int64] | slice) -> "Places":
+    def of(self, which: NDArray[np.int64] | slice) -> "RecordLocations":
         """Some of them."""
-        return Places(self.ids[which], self.files[which], self.rows[which], self.targets[which])
+        return RecordLocations(
+            self.ids[which], self.files[which], self.rows[which], self.targets[which]
+        )
 
-    def groups(self, size: int) -> list["Places"]:
+    def groups(self, size: int) -> list["RecordLocations"]:
         """All of them in groups of `size`, the last one smaller."""
         return [self.of(slice(start, start + size)) for start in range(0, len(self.ids), size)]

@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 
 from muat_exp.config.groups import SPLITS, Config
 from muat_exp.dataset.checksums import shards_digest, write_checksums
-from muat_exp.dataset.index import Places
+from muat_exp.dataset.index import RecordLocations
 from muat_exp.dataset.parquet import Shard, shard_name
 from muat_exp.dataset.schema import SCORES, subject_schema
 from muat_exp.dataset.splits import assign_splits
 from muat_exp.dataset.staging import flush_folder
-from muat_exp.executors.threads import Workers
+from muat_exp.executors.threads import ThreadExecutor
 from muat_exp.prompts.rendering import Renderer
 from muat_exp.prompts.tokens import TokenStatistics
 
@@ -108,11 +108,13 @@ class Written:
     digest: str
 
 
-def _planned_files(config: Config, places: Places) -> Iterator[tuple[str, str, Places]]:
+def _planned_files(
+    config: Config, locations: RecordLocations
+) -> Iterator[tuple[str, str, RecordLocations]]:
     """Split, name and examples of each file."""
-    splits = assign_splits(config, places.targets)
+    splits = assign_splits(config, locations.targets)
     for number, split in enumerate(SPLITS):
-        shards = places.of(np.flatnonzero(splits == number)).groups(
+        shards = locations.of(np.flatnonzero(splits == number)).groups(
             config.dataset.examples_per_shard
         )
         for shard, examples in enumerate(shards):
@@ -122,9 +124,9 @@ def _planned_files(config: Config, places: Places) -> Iterator[tuple[str, str, P
 def write_shards(
     folder: Path,
     config: Config,
-    places: Places,
-    fetch: Callable[[Places], pa.Table],
-    workers: Workers,
+    locations: RecordLocations,
+    fetch: Callable[[RecordLocations], pa.Table],
+    workers: ThreadExecutor,
     observe: Callable[[pa.Table], None],
 ) -> Written:
     """Writes all Parquet files of a dataset, rendered by the workers and written behind them.
@@ -138,12 +140,12 @@ def write_shards(
     splits: Counter[str] = Counter()
     tokens = {task: TokenStatistics() for task in config.dataset.tasks} if renderer.counter else {}
 
-    def render(group: Places) -> tuple[pa.Table, pa.Table, dict[str, list[int]]]:
+    def render(group: RecordLocations) -> tuple[pa.Table, pa.Table, dict[str, list[int]]]:
         records = fetch(group)
         return records, *renderer.table(records)
 
     with ThreadPoolExecutor(len(schemas), thread_name_prefix="muat-writer") as pool:
-        for split, name, examples in _planned_files(config, places):
+        for split, name, examples in _planned_files(config, locations):
             splits[split] += len(examples.ids)
             with ShardWriter(pool, folder, name, schemas) as writer:
                 for records, prompts, counts in workers.stream(render, examples.groups(_RENDERED)):

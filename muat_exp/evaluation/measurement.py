@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muat_exp.config.groups import Config
-from muat_exp.executors.threads import Parallel
+from muat_exp.executors.base import Executor
 from muat_exp.kernels import random
 from muat_exp.kernels import training as kernels
 from muat_exp.kernels.data import draw_evenly
@@ -62,7 +62,7 @@ def measure_tests(
     degraded: Population,
     improved: Population,
     which: NDArray[np.int64],
-    workers: Parallel,
+    workers: Executor,
 ) -> NDArray[np.float64]:
     """Balanced accuracy `(S, 2)` of both weights on fresh sequences of each subject's own patterns; NaN outside `which`."""
     accuracies = np.full((len(specs), 2), np.nan)
@@ -78,12 +78,12 @@ def measure_tests(
     def kernel(chunk: NDArray[np.int64]) -> None:
         kernels.measure_tests(tests, degraded.networks, improved.networks, chunk, accuracies)
 
-    workers.over(which, kernel)
+    workers.map_chunks(which, kernel)
     return accuracies
 
 
 def measure_responses(
-    context: RunContext, population: Population, which: NDArray[np.int64], workers: Parallel
+    context: RunContext, population: Population, which: NDArray[np.int64], workers: Executor
 ) -> NDArray[np.float64]:
     """Share of each enabled pattern's members that a subject calls positive, `(S, P)`; NaN outside `which`."""
     shares = np.full((len(population), len(context.config.patterns.enabled)), np.nan)
@@ -93,17 +93,17 @@ def measure_responses(
             population.networks, context.responses, context.response_starts, chunk, shares
         )
 
-    workers.over(which, kernel)
+    workers.map_chunks(which, kernel)
     return shares
 
 
 def extract_signatures(
-    context: RunContext, population: Population, which: NDArray[np.int64], workers: Parallel
+    context: RunContext, population: Population, which: NDArray[np.int64], workers: Executor
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Flat signatures of the subjects of `which`, and their offsets."""
     if not len(which):
         return np.empty(0, np.float32), np.zeros(1, np.int64)
-    parts = workers.over(
+    parts = workers.map_chunks(
         which, lambda chunk: profile(context.config.signature, population, context.probes, chunk)
     )
     signatures = np.concatenate([flat for flat, _ in parts])
@@ -168,7 +168,7 @@ def measure(
     data: SubjectData,
     degraded: Population,
     improved: Population,
-    workers: Parallel,
+    workers: Executor,
 ) -> Measured:
     """Everything that a dataset says of networks, measured on their weights."""
     everyone = np.arange(len(specs))

@@ -1,1 +1,1 @@
-"""Who runs a cohort's kernels."""
+"""Where kernels run: in the calling thread, or on threads over the subjects of a cohort."""

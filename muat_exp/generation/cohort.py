@@ -1,25 +1,17 @@
 """A cohort: a block of attempts trained together, a pure function of (configuration, seed, attempt numbers)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pytorch_lightning as pl
 from numpy.typing import NDArray
 from pytorch_lightning.loggers import Logger
 
-from muat_exp.evaluation.measurement import (
-    RunContext,
-    extract_signatures,
-    measure_responses,
-    measure_tests,
-)
-from muat_exp.executors.threads import Workers
-from muat_exp.generation.outcomes import (
-    ACCEPTED,
-    DIVERGED,
-    NEVER_LEARNED,
-    NO_IMPROVEMENT,
-    UNLEARNED,
-)
+from muat_exp.evaluation.measurement import RunContext, measure_responses
+from muat_exp.executors.base import Executor
+from muat_exp.generation.callbacks import Judge, SignatureExtraction
+from muat_exp.generation.outcomes import ACCEPTED
 from muat_exp.subjects.data import SubjectData, draw_data
 from muat_exp.subjects.population import Population
 from muat_exp.subjects.specs import Specs, draw_specs
@@ -32,7 +24,7 @@ class CohortResult:
 
     Attributes:
         specs: what the attempts were.
-        outcomes: object `(S,)`, "accepted" or one of `REASONS`.
+        outcomes: object `(S,)`, "accepted" or one of `outcomes.REASONS`.
         data: their sequences.
         degraded, improved: folded weights of both stages.
         degraded_accuracy, improved_accuracy: float64 `(S,)`, validation accuracies.
@@ -68,32 +60,45 @@ class CohortResult:
 
 
 def run_cohort(
-    task: RunContext, indices: NDArray[np.int64], workers: Workers, loggers: list[Logger]
+    context: RunContext,
+    indices: NDArray[np.int64],
+    executor: Executor,
+    loggers: Sequence[Logger],
+    callbacks: Sequence[pl.Callback] = (),
 ) -> CohortResult:
-    """Trains, judges and profiles the attempts with these numbers."""
-    config = task.config
-    recipe = task.config.training
+    """Trains, judges and profiles the attempts with these numbers.
+
+    Args:
+        context: what all cohorts of the run share.
+        indices: int64 `(S,)`, numbers of the attempts.
+        executor: runs the kernels.
+        loggers: are told the curves of both stages, epoch by epoch.
+        callbacks: further callbacks of both stages, behind our own.
+    """
+    config = context.config
     specs = draw_specs(config, indices)
-    data = draw_data(config, task.space, specs)
-    degraded = train_degraded(config, specs, data, workers, loggers)
-    clean = train_clean(config, specs, data, degraded, workers, loggers)
-    outcomes = np.full(len(specs), NEVER_LEARNED, object)
-    outcomes[degraded.diverged | clean.diverged] = DIVERGED
-    improvement = clean.accuracy - degraded.accuracy
-    improved = improvement >= recipe.min_improvement - 1e-9  # accuracies are multiples of 1 / rows
-    outcomes[clean.passed & ~improved] = NO_IMPROVEMENT
-    candidates = np.flatnonzero(clean.passed & improved)
-    tests = measure_tests(
-        task, specs, data, degraded.population, clean.population, candidates, workers
-    )
-    learned = tests[candidates, 1] >= recipe.min_test_accuracy
-    outcomes[candidates] = np.where(learned, ACCEPTED, UNLEARNED)
-    accepted = candidates[learned]
-    responses = measure_responses(task, clean.population, accepted, workers)
-    signatures, offsets = extract_signatures(task, clean.population, accepted, workers)
-    before = accepted if config.dataset.needs_degraded_signature else accepted[:0]
-    degraded_signatures, _ = extract_signatures(task, degraded.population, before, workers)
+    data = draw_data(config, context.space, specs)
+    degraded = train_degraded(config, specs, data, executor, loggers, callbacks)
+    judge = Judge(context, specs, data, degraded, executor)
+    extraction = SignatureExtraction(context, degraded.stored, executor)
+    ending = [judge, extraction, *callbacks]
+    clean = train_clean(config, specs, data, degraded, executor, loggers, ending)
+    accepted = np.flatnonzero(judge.outcomes == ACCEPTED)
     return CohortResult(
-        specs, outcomes, data, degraded.population, clean.population, degraded.accuracy, clean.accuracy, tests,
-        responses, degraded.epoch, clean.epoch, signatures, offsets, degraded_signatures, degraded.history, clean.history,
-    )  # fmt: skip
+        specs=specs,
+        outcomes=judge.outcomes,
+        data=data,
+        degraded=degraded.stored,
+        improved=clean.stored,
+        degraded_accuracy=degraded.accuracy,
+        improved_accuracy=clean.accuracy,
+        test_accuracy=judge.tests,
+        responses=measure_responses(context, clean.stored, accepted, executor),
+        switch_epoch=degraded.epoch,
+        clean_epoch=clean.epoch,
+        signatures=extraction.signatures,
+        signature_offsets=extraction.offsets,
+        degraded_signatures=extraction.degraded_signatures,
+        degraded_history=degraded.history,
+        clean_history=clean.history,
+    )

@@ -14,14 +14,15 @@ from muat_exp.config.groups import Config, SignatureConfig
 from muat_exp.config.identity import config_signature
 from muat_exp.dataset.card import render_card
 from muat_exp.dataset.checksums import differences
-from muat_exp.dataset.index import Places
+from muat_exp.dataset.index import RecordLocations
 from muat_exp.dataset.reading import read_summary
 from muat_exp.dataset.schema import subject_schema
 from muat_exp.dataset.staging import claim_dataset, replace_folder, staged_folder
 from muat_exp.dataset.writing import Means, Written, complete, write_shards
 from muat_exp.errors import DatasetError, RunFolderError
 from muat_exp.evaluation.measurement import RunContext, measure, unbounded
-from muat_exp.executors.threads import Here, Workers
+from muat_exp.executors.serial import SerialExecutor
+from muat_exp.executors.threads import ThreadExecutor
 from muat_exp.generation.pipeline import ensure_compiled
 from muat_exp.generation.source import Source
 from muat_exp.generation.table import measured_columns
@@ -132,13 +133,13 @@ class _Remeasured:
             same_weights and same_signature and set(subject_schema(after).names) <= set(here)
         )
 
-    def fetch(self, places: Places) -> pa.Table:
+    def fetch(self, locations: RecordLocations) -> pa.Table:
         """The records of some examples, measured again where that is needed; thread-safe.
 
         Raises:
             DatasetError: a network does not fit what its number gives, or can't be measured.
         """
-        records = self.source.fetch(places)
+        records = self.source.fetch(locations)
         faults = Faults()
         if not check_networks(self.source.config, records, faults):
             raise DatasetError(f"{self.source.folder}: {faults.sentences()[0]}")
@@ -171,7 +172,7 @@ class _Remeasured:
         degraded, improved = (
             self.population(records, specs, name) for name in ("degraded_weights", "weights")
         )
-        measured = measure(self.task, specs, data, degraded, improved, Here())
+        measured = measure(self.task, specs, data, degraded, improved, SerialExecutor())
         for name, column in measured_columns(config, degraded, improved, measured).items():
             place = records.schema.get_field_index(name)
             records = (
@@ -187,7 +188,7 @@ def derive(
     composed: Config,
     given: Collection[str],
     target: Path,
-    workers: Workers,
+    workers: ThreadExecutor,
     reporter: Reporter,
 ) -> Path:
     """Makes a dataset from the stored networks of another one.
@@ -232,7 +233,7 @@ def derive(
 
     staged = staged_folder(target, config)
     written = write_shards(
-        staged, config, stored.places, _Remeasured(task, stored).fetch, workers, observe
+        staged, config, stored.locations, _Remeasured(task, stored).fetch, workers, observe
     )
     summary = _derived_summary(summary, config, means, written, composed.task)
     complete(

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from muat_exp.dataset.index import Places
+from muat_exp.dataset.index import RecordLocations
 from muat_exp.generation.outcomes import ACCEPTED, REASONS
 from muat_exp.generation.quota import Quotas
 from muat_exp.tracking.tracker import Progress
@@ -22,14 +22,20 @@ class Ledger:
         patterns: names of the enabled patterns.
         rejected: (pattern, reason) of the attempts that were needed.
         attempts: needed attempts by pattern.
-        places: (example, cohort, row, target pattern) of the accepted ones, one array `(n, 4)` a cohort.
+        locations: (example, cohort, row, target pattern) of the accepted ones, one int64 array
+            `(n, 4)` per cohort.
     """
 
     quotas: Quotas
     patterns: tuple[str, ...]
     rejected: Counter[tuple[str, str]] = field(default_factory=Counter)
     attempts: Counter[str] = field(default_factory=Counter)
-    places: list[NDArray[np.int64]] = field(default_factory=list)
+    locations: list[NDArray[np.int64]] = field(default_factory=list)
+
+    @property
+    def cohorts(self) -> int:
+        """Cohorts that were recorded."""
+        return len(self.locations)
 
     def record(self, number: int, table: pa.Table) -> None:
         """Takes note of a cohort's attempts."""
@@ -44,7 +50,7 @@ class Ledger:
         )
         rows = np.flatnonzero(accepted & needed)
         targets = [self.patterns.index(name) for name in names[rows]]
-        self.places.append(
+        self.locations.append(
             np.stack([ids[rows], np.full(len(rows), number), rows, targets], axis=1).astype(
                 np.int64
             )
@@ -57,7 +63,7 @@ class Ledger:
             rejected[reason] += count
         return Progress(self.quotas.needed, self.quotas.taken, rejected, seconds)
 
-    def ordered(self) -> Places:
-        """Places of all accepted examples, ordered by example."""
-        stacked = np.concatenate(self.places)
-        return Places(*stacked[np.argsort(stacked[:, 0])].T)
+    def ordered(self) -> RecordLocations:
+        """Where the records of all accepted examples are, ordered by example."""
+        stacked = np.concatenate(self.locations)
+        return RecordLocations(*stacked[np.argsort(stacked[:, 0])].T)

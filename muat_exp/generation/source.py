@@ -9,7 +9,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from muat_exp.config.groups import Config
-from muat_exp.dataset.index import Places
+from muat_exp.dataset.index import RecordLocations
 from muat_exp.dataset.parquet import open_parquet, shards
 from muat_exp.dataset.reading import read_config
 from muat_exp.errors import DatasetError
@@ -24,14 +24,14 @@ class Source:
         config: what it was made with.
         files: its `subjects` files.
         groups: int64 `(groups, 4)`: each row group's file, number in it, first row in the file, and rows.
-        places: all examples, ordered by number; their rows are counted within their file.
+        locations: all examples, ordered by number; their rows are counted within their file.
     """
 
     folder: Path
     config: Config
     files: list[Path]
     groups: NDArray[np.int64]
-    places: Places
+    locations: RecordLocations
 
     @classmethod
     def open(cls, folder: Path) -> "Source":
@@ -45,29 +45,29 @@ class Source:
         if not files:
             raise DatasetError(f"{folder} holds no dataset: it has no subjects/*.parquet.")
         groups = []
-        places = []
+        locations = []
         for number, path in enumerate(files):
             try:
                 groups.append(_row_groups(number, path))
-                places.append(examples(number, path, config.patterns.enabled))
+                locations.append(examples(number, path, config.patterns.enabled))
             except (OSError, pa.ArrowException, KeyError, ValueError) as error:
                 raise DatasetError(f"{folder}: {path.name} can't be read: {error}") from error
-        together = np.concatenate(places)
+        together = np.concatenate(locations)
         return cls(
             folder,
             config,
             files,
             np.concatenate(groups),
-            Places(*together[np.argsort(together[:, 0])].T),
+            RecordLocations(*together[np.argsort(together[:, 0])].T),
         )
 
-    def fetch(self, places: Places) -> pa.Table:
+    def fetch(self, locations: RecordLocations) -> pa.Table:
         """The records of some examples, in their order; thread-safe."""
         parts = []
         found = []
-        for number in np.unique(places.files):
+        for number in np.unique(locations.files):
             file = open_parquet(self.files[number])
-            rows = places.rows[places.files == number]
+            rows = locations.rows[locations.files == number]
             for _, group, first, count in self.groups[self.groups[:, 0] == number]:
                 own = rows[(rows >= first) & (rows < first + count)]
                 if len(own):
@@ -75,7 +75,7 @@ class Source:
                     found.append(np.stack([np.full(len(own), number), own], axis=1))
         # (n, 2)
         there = np.concatenate(found)
-        wanted = np.stack([places.files, places.rows], axis=1)
+        wanted = np.stack([locations.files, locations.rows], axis=1)
         order = np.empty(len(wanted), np.int64)
         order[np.lexsort(wanted.T[::-1])] = np.lexsort(there.T[::-1])
         return pa.concat_tables(parts).take(pa.array(order)).combine_chunks()

@@ -1,21 +1,16 @@
 """What a run says of itself: counts, accuracies, seconds, memory."""
 
-import resource
 import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib.metadata import version
 from typing import Any
 
 from muat_exp.config.groups import Config
 from muat_exp.config.identity import config_signature
-from muat_exp.dataset.writing import (
-    Means,
-    Written,
-)
+from muat_exp.dataset.writing import Means, Written
 from muat_exp.generation.ledger import Ledger
 from muat_exp.generation.outcomes import REASONS
+from muat_exp.generation.stopwatch import Stopwatch
+from muat_exp.memory import peak_memory_mib
 
 _PACKAGES = (
     "muat_exp",
@@ -29,72 +24,54 @@ _PACKAGES = (
 )
 
 
-class Stopwatch:
-    """Seconds by phase."""
-
-    def __init__(self) -> None:
-        self.start = time.perf_counter()
-        self.seconds: dict[str, float] = {}
-
-    @contextmanager
-    def phase(self, name: str) -> Iterator[None]:
-        """Adds the time of a block to its phase."""
-        begin = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - begin
-
-    def restart(self) -> None:
-        """Counts the total from here on: what is done once for all runs is none of this one's time."""
-        self.start = time.perf_counter()
-
-    @property
-    def total(self) -> float:
-        """Seconds since the start, or the restart."""
-        return time.perf_counter() - self.start
-
-
 def describe(config: Config, ledger: Ledger, means: Means, written: Written) -> dict[str, Any]:
     """Counts and accuracies: what is the same however the run was made."""
-
-    def row(name: str) -> dict[str, Any]:
-        attempts = ledger.attempts[name]
-        rejected = {reason: ledger.rejected[name, reason] for reason in REASONS}
-        accepted = attempts - sum(rejected.values())
-        return {
-            "attempts": attempts,
-            "accepted": accepted,
-            "rejected": rejected,
-        } | means.by_pattern(name)
-
     quotas = ledger.quotas
+    names = config.patterns.enabled
+    rejected = {reason: sum(ledger.rejected[name, reason] for name in names) for reason in REASONS}
+    versions = {name: version(name) for name in _PACKAGES}
     return {
         "config_signature": config_signature(config),
         "asked": config.dataset.num_examples,
         "accepted": quotas.taken,
         "attempts": quotas.needed,
         "acceptance": quotas.taken / max(1, quotas.needed),
-        "rejected": {
-            reason: sum(ledger.rejected[name, reason] for name in config.patterns.enabled)
-            for reason in REASONS
-        },
+        "rejected": rejected,
         "accuracy": means.overall(),
-        "patterns": {name: row(name) for name in config.patterns.enabled},
+        "patterns": {name: _pattern_row(name, ledger, means) for name in names},
         "splits": written.splits,
         "origin": "",
-        "versions": {"python": sys.version.split()[0]}
-        | {name: version(name) for name in _PACKAGES},
+        "versions": {"python": sys.version.split()[0]} | versions,
     }
 
 
+def _pattern_row(name: str, ledger: Ledger, means: Means) -> dict[str, Any]:
+    """Counts and accuracies of the attempts at one target pattern."""
+    attempts = ledger.attempts[name]
+    rejected = {reason: ledger.rejected[name, reason] for reason in REASONS}
+    counts = {
+        "attempts": attempts,
+        "accepted": attempts - sum(rejected.values()),
+        "rejected": rejected,
+    }
+    return counts | means.by_pattern(name)
+
+
 def performance(config: Config, watch: Stopwatch, trained: int, accepted: int) -> dict[str, Any]:
-    """Seconds, rates and memory of this process: what differs between two runs of one configuration."""
+    """Seconds, rates and memory of this process: what differs between two runs of one configuration.
+
+    Args:
+        config: for the number of workers.
+        watch: the run's seconds.
+        trained: attempts that were trained here, not read from finished cohorts.
+        accepted: examples in the dataset.
+    """
+    seconds = watch.total
     return {
         "attempts_trained": trained,
-        "seconds": {"total": watch.total, **watch.seconds},
-        "attempts_per_second": trained / watch.total,
-        "accepted_per_second": accepted / watch.total if trained else 0.0,
-        "peak_memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "seconds": {"total": seconds, **watch.seconds},
+        "attempts_per_second": trained / seconds,
+        "accepted_per_second": accepted / seconds if trained else 0.0,
+        "peak_memory_mib": peak_memory_mib(),
         "workers": config.threads,
     }

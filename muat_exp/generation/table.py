@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from muat_exp.evaluation.measurement import Measured
     from muat_exp.generation.cohort import CohortResult
 
-from muat_exp.dataset.index import Places
+from muat_exp.dataset.index import RecordLocations
 from muat_exp.dataset.schema import (
     SCORES,
     history_lists,
@@ -119,11 +119,11 @@ def attempt_table(config: Config, result: CohortResult) -> pa.Table:
     )
 
 
-def gather(places: Places, paths: dict[int, Path]) -> pa.Table:
-    """Records from the cohorts' files, in the order of the places."""
-    order = np.argsort(places.files, kind="stable")
-    files = places.files[order]
-    rows = places.rows[order]
+def gather(locations: RecordLocations, paths: dict[int, Path]) -> pa.Table:
+    """Records from the cohorts' files, in the order of the locations."""
+    order = np.argsort(locations.files, kind="stable")
+    files = locations.files[order]
+    rows = locations.rows[order]
     parts = [
         read_cohort(paths[int(file)]).take(pa.array(rows[files == file]))
         for file in np.unique(files)

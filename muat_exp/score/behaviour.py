@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from muat_exp.dataset.reading import Subjects
 from muat_exp.errors import DatasetError
 from muat_exp.evaluation.benchmark_set import LabelGroups
-from muat_exp.executors.threads import Workers
+from muat_exp.executors.threads import ThreadExecutor
 from muat_exp.kernels import training as kernels
 from muat_exp.subjects.activations import ACTIVATIONS
 from muat_exp.subjects.architecture import recorded_architecture, recorded_networks
@@ -70,7 +70,7 @@ class Bench:
         DatasetError: a column is missing, or a shape is none of this program.
     """
 
-    def __init__(self, subjects: Subjects, groups: LabelGroups, workers: Workers) -> None:
+    def __init__(self, subjects: Subjects, groups: LabelGroups, workers: ThreadExecutor) -> None:
         self.table = subjects.table
         self.groups = groups
         self.workers = workers
@@ -162,7 +162,7 @@ class Bench:
         def kernel(chunk: NDArray[np.int64]) -> None:
             kernels.respond(population.networks, groups.tokens, groups.starts, chunk, shares)
 
-        self.workers.over(np.arange(len(rows)), kernel)
+        self.workers.map_chunks(np.arange(len(rows)), kernel)
         positives = np.rint(shares * groups.sizes)  # (rows, G) sequences called positive
         shared = self.selected[rows].astype(np.int64) @ groups.labels.T
         own = shared > 0  # (rows, G) groups of the network's own task

@@ -1,14 +1,23 @@
-"""The rules of the stages, each a Lightning callback."""
+"""The rules of the stages, each a Lightning callback.
+
+At the end of a fit, the stage's rule says which weights count, then `StoredWeights` measures them. Callbacks of others may
+follow and read `LitCohort.result`: Lightning calls them in their order.
+"""
 
 import numpy as np
 import pytorch_lightning as pl
 from numpy.typing import NDArray
 
+from muat_exp.config.groups import ArchitectureConfig
+from muat_exp.executors.base import Executor
 from muat_exp.subjects.population import Population
-from muat_exp.training.module import LitCohort
+from muat_exp.subjects.quantization import as_stored
+from muat_exp.training.engines.compiled import evaluate_stored, folded
+from muat_exp.training.module import LitCohort, StageResult
 
-BOUND = 1e8  # a loss or parameter of this size or beyond, or NaN, has diverged
+_BOUND = 1e8  # a loss or parameter of this size or beyond, or NaN, has diverged
 _QUANTILES = (0.1, 0.5, 0.9)
+_METRICS = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
 
 
 class DivergenceGuard(pl.Callback):
@@ -16,24 +25,24 @@ class DivergenceGuard(pl.Callback):
 
     def on_validation_end(self, trainer: pl.Trainer, cohort: LitCohort) -> None:  # type: ignore[override]
         """Looks at both losses of the epoch."""
-        sound = (np.abs(cohort.train_loss) < BOUND) & (np.abs(cohort.validation_loss) < BOUND)
+        sound = (np.abs(cohort.train_loss) < _BOUND) & (np.abs(cohort.validation_loss) < _BOUND)
         blown = cohort.active & ~sound
         cohort.diverged |= blown
         cohort.stop(blown)
 
 
 class BestWeights(pl.Callback):
-    """Keeps each subject's best weights: by validation accuracy or loss, the earliest on a tie.
+    """A rule: each subject's best weights count, by validation accuracy or loss, the earliest on a tie.
 
     Attributes:
-        parameters: float32, laid out like the population's.
+        kept: the best weights so far.
+        score: float64 `(S,)`, how good they are; the higher the better.
         epoch: int64 `(S,)`, epoch of the best weights, counted from 1; 0 where there are none.
     """
 
     def __init__(self, population: Population, monitor: str) -> None:
         self.monitor = monitor
-        self.parameters = population.parameters.copy()
-        self.kept = population.with_parameters(self.parameters)
+        self.kept = population.with_parameters(population.parameters.copy())
         self.score = np.full(len(population), -np.inf)
         self.epoch = np.zeros(len(population), np.int64)
 
@@ -46,6 +55,12 @@ class BestWeights(pl.Callback):
         self.score[better] = score[better]
         self.epoch[better] = trainer.current_epoch + 1
         self.kept.copy_subjects(cohort.problem.population.parameters, np.flatnonzero(better))
+
+    def on_fit_end(self, trainer: pl.Trainer, cohort: LitCohort) -> None:  # type: ignore[override]
+        """Puts the best weights in the place of the last ones; who has any has passed."""
+        cohort.problem.population.parameters[:] = self.kept.parameters
+        cohort.epoch = self.epoch
+        cohort.passed = self.epoch > 0
 
 
 class EarlyStop(pl.Callback):
@@ -65,11 +80,12 @@ class EarlyStop(pl.Callback):
 
 
 class StageSwitch(pl.Callback):
-    """Stops each subject at the first epoch whose validation loss is `threshold` below that of its first epoch.
+    """A rule: a subject stops as soon as its validation loss is `threshold` below that of its first epoch.
 
     Attributes:
-        switched: bool `(S,)`.
-        epoch: int64 `(S,)`, the epoch of the switch, counted from 1; 0 where there was none.
+        first: float64 `(S,)`, validation loss of the first epoch.
+        switched: bool `(S,)`, subjects that got there.
+        epoch: int64 `(S,)`, the epoch of that, counted from 1; 0 where there was none.
     """
 
     def __init__(self, subjects: int, threshold: float) -> None:
@@ -88,6 +104,11 @@ class StageSwitch(pl.Callback):
         self.epoch[learned] = trainer.current_epoch + 1
         cohort.stop(learned)
 
+    def on_fit_end(self, trainer: pl.Trainer, cohort: LitCohort) -> None:  # type: ignore[override]
+        """The last weights of a subject are those that it switched with."""
+        cohort.epoch = self.epoch
+        cohort.passed = self.switched
+
 
 class MetricsLogging(pl.Callback):
     """Logs, per epoch, how many subjects trained, and mean and quantiles of their losses and accuracies.
@@ -97,25 +118,16 @@ class MetricsLogging(pl.Callback):
 
     def on_validation_end(self, trainer: pl.Trainer, cohort: LitCohort) -> None:  # type: ignore[override]
         """One row to every logger."""
-        active = cohort.active
-        row: dict[str, float] = {"training": float(active.sum())}
-        for name in ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy"):
-            values = getattr(cohort, name)[active]
-            values = values[np.abs(values) < BOUND]
-            if not len(values):
-                continue
-            row[f"{name}_mean"] = float(values.mean())
-            for quantile, value in zip(_QUANTILES, np.quantile(values, _QUANTILES), strict=True):
-                row[f"{name}_q{round(100 * quantile)}"] = float(value)
+        row = {f"{cohort.stage_name}/{name}": value for name, value in _statistics(cohort).items()}
         for logger in trainer.loggers:
-            logger.log_metrics(
-                {f"{cohort.stage_name}/{key}": value for key, value in row.items()},
-                trainer.current_epoch + 1,
-            )
+            logger.log_metrics(row, trainer.current_epoch + 1)
 
 
 class History(pl.Callback):
-    """Keeps every epoch's losses and accuracies of every subject; it must stand before the callbacks that stop subjects."""
+    """Keeps every epoch's losses and accuracies of every subject.
+
+    It must stand before the callbacks that stop subjects.
+    """
 
     def __init__(self, subjects: int) -> None:
         self.epochs: list[NDArray[np.float32]] = []
@@ -123,21 +135,66 @@ class History(pl.Callback):
 
     def on_validation_end(self, trainer: pl.Trainer, cohort: LitCohort) -> None:  # type: ignore[override]
         """Keeps one epoch; what did not train is NaN."""
-        columns = (
-            cohort.train_loss,
-            cohort.train_accuracy,
-            cohort.validation_loss,
-            cohort.validation_accuracy,
-        )
-        self.epochs.append(
-            np.where(cohort.active[:, None], np.stack(columns, axis=1), np.nan).astype(np.float32)
-        )
+        values = np.stack([getattr(cohort, name) for name in _METRICS], axis=1)  # (S, 4)
+        trained = np.where(cohort.active[:, None], values, np.nan)
+        self.epochs.append(trained.astype(np.float32))
 
     @property
     def values(self) -> NDArray[np.float32]:
         """float32 `(S, epochs, 4)`: training loss and accuracy, validation loss and accuracy."""
-        return (
-            np.stack(self.epochs, axis=1)
-            if self.epochs
-            else np.empty((self.subjects, 0, 4), np.float32)
+        if not self.epochs:
+            return np.empty((self.subjects, 0, len(_METRICS)), np.float32)
+        return np.stack(self.epochs, axis=1)
+
+
+class StoredWeights(pl.Callback):
+    """Measures the weights that a stage ends with as they will be stored.
+
+    It must stand behind the stage's rule and before the callbacks that read `LitCohort.result`.
+    """
+
+    def __init__(
+        self, architecture: ArchitectureConfig, history: History, executor: Executor
+    ) -> None:
+        self.architecture = architecture
+        self.history = history
+        self.executor = executor
+
+    def on_fit_end(self, trainer: pl.Trainer, cohort: LitCohort) -> None:  # type: ignore[override]
+        """Folds, rounds and evaluates them."""
+        problem = cohort.problem
+        stored = as_stored(folded(problem), self.architecture)
+        diverged = cohort.diverged | (cohort.passed & _blown_up(stored))
+        _, accuracy = evaluate_stored(problem, stored, self.executor)
+        cohort.result = StageResult(
+            trained=problem.population,
+            stored=stored,
+            accuracy=accuracy,
+            epoch=cohort.epoch,
+            passed=cohort.passed & ~diverged,
+            diverged=diverged,
+            history=self.history.values,
         )
+
+
+def _statistics(cohort: LitCohort) -> dict[str, float]:
+    """Subjects in training, and of each metric the mean and the quantiles over them.
+
+    Values that blew up are left out; a metric that has no others is missing.
+    """
+    row = {"training": float(cohort.active.sum())}
+    for name in _METRICS:
+        values = getattr(cohort, name)[cohort.active]
+        values = values[np.abs(values) < _BOUND]
+        if not len(values):
+            continue
+        row[f"{name}_mean"] = float(values.mean())
+        for quantile, value in zip(_QUANTILES, np.quantile(values, _QUANTILES), strict=True):
+            row[f"{name}_q{round(100 * quantile)}"] = float(value)
+    return row
+
+
+def _blown_up(population: Population) -> NDArray[np.bool_]:
+    """Subjects with a parameter that diverged, bool `(S,)`."""
+    wild = ~(np.abs(population.parameters) < _BOUND)  # NaN is wild too
+    return np.logical_or.reduceat(wild, population.offsets[:-1])

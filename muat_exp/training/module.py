@@ -1,14 +1,42 @@
 """The LightningModule around all subjects of a cohort."""
 
+from __future__ import annotations
+
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
 from numpy.typing import NDArray
 
+from muat_exp.subjects.population import Population
 from muat_exp.training.engines.base import Engine, Problem
 
 _STAGES = ("degraded", "clean")
+
+
+@dataclass(frozen=True)
+class StageResult:
+    """What one stage made of S subjects.
+
+    Attributes:
+        trained: the weights that the stage ended with, which the next one begins from.
+        stored: the same as they are stored: input scaling absorbed, quantised and rounded.
+        accuracy: float64 `(S,)`, validation accuracy of the stored weights.
+        epoch: int64 `(S,)`, the epoch that the weights are from, counted from 1; 0 for none.
+        passed: bool `(S,)`, subjects that reached the end of the stage.
+        diverged: bool `(S,)`, subjects whose numbers blew up.
+        history: float32 `(S, epochs, 4)`, see `callbacks.History`; without epochs where
+            `dataset.columns` do not ask for them.
+    """
+
+    trained: Population
+    stored: Population
+    accuracy: NDArray[np.float64]
+    epoch: NDArray[np.int64]
+    passed: NDArray[np.bool_]
+    diverged: NDArray[np.bool_]
+    history: NDArray[np.float32]
 
 
 class LitCohort(pl.LightningModule):
@@ -18,9 +46,18 @@ class LitCohort(pl.LightningModule):
         problem: what is trained, and on what.
         active: bool `(S,)`, subjects still training.
         diverged: bool `(S,)`, subjects whose numbers blew up.
-        train_loss, train_accuracy, validation_loss, validation_accuracy: float64 `(S,)` of the last epoch, NaN where
-            a subject did not train.
+        epoch: int64 `(S,)`, the epoch that each subject's weights are from, counted from 1; 0 for
+            none. The stage's rule says so at its end.
+        passed: bool `(S,)`, subjects that reached the end of the stage, by the same rule.
+        result: what the stage made of the subjects, from the end of the fit on.
+        accepted: int64 `(n,)`, positions of the subjects that are worth recording, from the end of
+            the clean stage on.
+        train_loss, train_accuracy, validation_loss, validation_accuracy: float64 `(S,)` of the last
+            epoch, NaN where a subject did not train.
     """
+
+    result: StageResult
+    accepted: NDArray[np.int64]
 
     def __init__(self, engine: Engine, problem: Problem, active: NDArray[np.bool_]) -> None:
         super().__init__()
@@ -29,8 +66,13 @@ class LitCohort(pl.LightningModule):
         self.problem = problem
         self.active = active.copy()
         self.diverged = np.zeros(len(active), bool)
-        self.train_loss = self.train_accuracy = np.full(len(active), np.nan)
-        self.validation_loss = self.validation_accuracy = np.full(len(active), np.nan)
+        self.epoch = np.zeros(len(active), np.int64)
+        self.passed = np.zeros(len(active), bool)
+        nowhere = np.full(len(active), np.nan)
+        self.train_loss = nowhere
+        self.train_accuracy = nowhere
+        self.validation_loss = nowhere
+        self.validation_accuracy = nowhere
 
     @property
     def stage_name(self) -> str:
@@ -53,11 +95,11 @@ class LitCohort(pl.LightningModule):
         """None: each subject has an Adam of its own inside the engine."""
 
     def train_dataloader(self) -> list[int]:
-        """One batch an epoch, the whole cohort; the data lies in `problem`."""
+        """One batch per epoch, the whole cohort; the data lies in `problem`."""
         return [0]
 
     def val_dataloader(self) -> list[int]:
-        """One batch an epoch."""
+        """One batch per epoch."""
         return [0]
 
     def stop(self, which: NDArray[np.bool_]) -> None:

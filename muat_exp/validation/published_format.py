@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from muat_exp.dataset.parquet import open_parquet
 from muat_exp.errors import DatasetError, PromptError
-from muat_exp.executors.threads import Workers
+from muat_exp.executors.threads import ThreadExecutor
 from muat_exp.prompts.parsing import parse_weights
 from muat_exp.sequences.patterns import NAMES
 from muat_exp.subjects.architecture import layer_widths
@@ -66,7 +66,7 @@ def _batches(folder: Path) -> Iterator[list[dict[str, Any]]]:
             raise DatasetError(f"{folder}: {path.name} can't be read: {error}") from error
 
 
-def check_published_format(folder: Path, workers: Workers, faults: Faults) -> None:
+def check_published_format(folder: Path, workers: ThreadExecutor, faults: Faults) -> None:
     """Checks a dataset by its published fields alone.
 
     Ids and weights are unique, metadata agree with themselves and with the completion, and weights

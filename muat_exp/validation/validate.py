@@ -12,7 +12,7 @@ from muat_exp.config.groups import Config
 from muat_exp.dataset.parquet import shards
 from muat_exp.dataset.reading import read_config
 from muat_exp.evaluation.measurement import RunContext
-from muat_exp.executors.threads import Workers
+from muat_exp.executors.threads import ThreadExecutor
 from muat_exp.generation.pipeline import ensure_compiled
 from muat_exp.progress import Reporter, Silent
 from muat_exp.prompts.rendering import Renderer
@@ -35,7 +35,7 @@ def count_examples(folder: Path) -> int:
     return count
 
 
-def validate(folder: Path, workers: Workers, reporter: Reporter | None = None) -> list[str]:
+def validate(folder: Path, workers: ThreadExecutor, reporter: Reporter | None = None) -> list[str]:
     """All faults of a dataset folder, as sentences; none where it is sound.
 
     A dataset without a `config.yaml`, made elsewhere with the published fields only, is checked as
@@ -53,7 +53,9 @@ def validate(folder: Path, workers: Workers, reporter: Reporter | None = None) -
     return faults.sentences()
 
 
-def _check_own_format(folder: Path, workers: Workers, reporter: Reporter, faults: Faults) -> None:
+def _check_own_format(
+    folder: Path, workers: ThreadExecutor, reporter: Reporter, faults: Faults
+) -> None:
     """Checks a dataset of this program."""
     config = read_config(folder)
     check_files(folder, faults)

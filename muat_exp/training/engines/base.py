@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muat_exp.config.groups import Config
-from muat_exp.executors.threads import Indices
+from muat_exp.executors.base import Indices
 from muat_exp.kernels import random
 from muat_exp.kernels.training import Scaling
 from muat_exp.subjects.data import SubjectData

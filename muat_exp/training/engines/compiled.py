@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from muat_exp.executors.threads import Indices, Parallel
+from muat_exp.executors.base import Executor, Indices
 from muat_exp.kernels import training as kernels
 from muat_exp.subjects.population import Population
 from muat_exp.training.engines.base import RAW, Metrics, Problem
@@ -15,7 +15,7 @@ from muat_exp.training.engines.base import RAW, Metrics, Problem
 class CompiledEngine:
     """Numba kernels, threads over subjects."""
 
-    def __init__(self, problem: Problem, workers: Parallel) -> None:
+    def __init__(self, problem: Problem, workers: Executor) -> None:
         self.problem = problem
         self.workers = workers
         count = len(problem.population.parameters)
@@ -39,7 +39,7 @@ class CompiledEngine:
                 networks, self.adams, self.examples, chunk, when, self.recipe, metrics
             )
 
-        self.workers.over(which, kernel)
+        self.workers.map_chunks(which, kernel)
         return metrics.losses, metrics.accuracies
 
     def evaluate(self, which: Indices) -> Metrics:
@@ -56,7 +56,7 @@ class CompiledEngine:
                 metrics,
             )
 
-        self.workers.over(which, kernel)
+        self.workers.map_chunks(which, kernel)
         return metrics.losses, metrics.accuracies
 
     def _empty_metrics(self) -> kernels.Metrics:
@@ -73,7 +73,7 @@ def folded(problem: Problem) -> Population:
     return subjects.with_parameters(result)
 
 
-def evaluate_stored(problem: Problem, population: Population, workers: Parallel) -> Metrics:
+def evaluate_stored(problem: Problem, population: Population, workers: Executor) -> Metrics:
     """Validation loss and accuracy of folded subjects, on raw token inputs: what is stored is what is measured."""
     raw = replace(problem, population=population, scaling=RAW)
     return CompiledEngine(raw, workers).evaluate(np.arange(len(population)))

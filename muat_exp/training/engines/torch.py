@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from muat_exp.executors.threads import Indices, Workers
+from muat_exp.executors.base import Indices
+from muat_exp.executors.threads import ThreadExecutor
 from muat_exp.kernels import training as kernels
 from muat_exp.kernels.network import draw_mask
 from muat_exp.subjects.architecture import from_module
@@ -18,7 +19,7 @@ class TorchEngine:
     """The plain reference: one `nn.Sequential` and one `torch.optim.Adam` per subject, autograd, the same batches."""
 
     def __init__(
-        self, problem: Problem, workers: Workers | None = None, dtype: str = "float32"
+        self, problem: Problem, workers: ThreadExecutor | None = None, dtype: str = "float32"
     ) -> None:
         import torch
 
