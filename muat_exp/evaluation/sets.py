@@ -37,7 +37,8 @@ def check_set(config: Config) -> None:
     """Checks the file of `signature.probe_set` and prints what it holds.
 
     Raises:
-        ConfigurationError: it is no probe set, of other patterns, or a probe is no member of its pattern.
+        ConfigurationError: it is no probe set, of other patterns, or a probe is no member of its
+            pattern.
     """
     probes = run_probes(config, space_arrays(config.patterns.build()))
     members = label_sequences(config.patterns, probes.tokens).sum(axis=0)
@@ -48,7 +49,7 @@ def check_set(config: Config) -> None:
 def _print_probes(
     config: Config, probes: ProbeSet, columns: list[tuple[str, list[int], int]]
 ) -> None:
-    """A table of the patterns: their sizes, their probes, and columns of counts with their totals."""
+    """A table of the patterns: sizes, probes, and columns of counts with their totals."""
     space = config.patterns
     title = f"Sequences of {space.sequence_length} tokens of {space.vocab_size}"
     table = Table("pattern", title=title, title_justify="left")
