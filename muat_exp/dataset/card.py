@@ -253,6 +253,7 @@ def _configuration_tables(config: Config) -> str:
         "Model architecture": [
             ("Number of layers", _span(config.architecture.num_layers)),
             ("Neurons per layer", _span(config.architecture.neurons_per_layer)),
+            ("Shape of the hidden layers", config.architecture.shape),
             ("Activation types", ", ".join(config.architecture.activations)),
             ("Dropout", config.architecture.dropout),
             ("Weight precision", config.architecture.precision),
