@@ -103,6 +103,14 @@ def test_all_tasks_agree_on_any_small_dataset(workers, tmp_path_factory, config:
         parsed = muat_exp.parse_prompt(prompts[subject.example_id]["classification_prompt"])
         assert np.allclose(parsed.parameters, subject.weights, rtol=1e-6, atol=6e-7)
         assert parsed.architecture == subject.architecture
+        assert len(subject.widths) == subject.num_layers
+        model = json.loads(prompts[subject.example_id]["metadata"])["model_config"]
+        if config.architecture.shape == "pyramid":
+            assert model["hidden_widths"] == list(subject.widths)
+            assert subject.widths[-1] == 4 or subject.num_layers == 1
+        else:
+            assert "hidden_widths" not in model
+            assert set(subject.widths) == {subject.neurons_per_layer}
     if len(subjects):
         for task in PROMPT_TASKS:
             score = judge(dataset, true_answers(dataset, task, folder / "answers.jsonl"), "", 2)

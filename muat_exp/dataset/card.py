@@ -194,6 +194,7 @@ def _architecture_rows(config: Config) -> _Rows:
     return [
         ("Number of layers", _span(architecture.num_layers)),
         ("Neurons per layer", _span(architecture.neurons_per_layer)),
+        ("Shape of the hidden layers", architecture.shape),
         ("Activation types", ", ".join(architecture.activations)),
         ("Dropout", architecture.dropout),
         ("Weight precision", architecture.precision),

@@ -89,7 +89,8 @@ class Subject:
         selected_patterns: all patterns that it learned to call positive.
         architecture: its shape, and the inputs that it takes.
         record: all scalar columns of the `subjects` configuration.
-        weights, degraded_weights: float32 `(parameters,)`, each Linear's weight (out, in) and bias in turn.
+        weights, degraded_weights: float32 `(parameters,)`, each Linear's weight (out, in) and bias
+            in turn.
         signature: float32 `(neurons, columns)`, neurons layer by layer, the logit last.
         config: the configuration that the dataset was made with.
     """
@@ -130,12 +131,18 @@ class Subject:
         return self.architecture.activation
 
     def to_module(self, degraded: bool = False) -> nn.Sequential:
-        """The network as a plain `nn.Sequential`: float token indices `(batch, L)` to logits `(batch, 1)`."""
+        """The network as a plain `nn.Sequential`.
+
+        It takes float token indices `(batch, L)` and gives logits `(batch, 1)`.
+        """
         weights = self.degraded_weights if degraded else self.weights
         return to_module(weights, self.architecture.layers)
 
     def validation(self) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-        """Validation tokens `(rows, L)` and labels `(rows,)`: drawn again from configuration, seed and number."""
+        """Validation tokens `(rows, L)` and labels `(rows,)`.
+
+        They are drawn again, from configuration, seed and number.
+        """
         from muat_exp.sequences.space import space_arrays
         from muat_exp.subjects.data import draw_data
         from muat_exp.subjects.specs import draw_specs
@@ -171,12 +178,16 @@ class Subjects(Sequence[Subject]):
         return dataset_probes(self.folder, self.config)
 
     def population(self, degraded: bool = False) -> Population:
-        """All networks in flat arrays, in the order of the subjects: what weight-space models and the kernels read."""
+        """All networks in flat arrays, in the order of the subjects.
+
+        What weight-space models and the kernels read.
+        """
         values, _ = lists(self.table, "degraded_weights" if degraded else "weights")
         empty = Population(recorded_networks(self.table, self.config))
         if len(values) != len(empty.parameters):
             raise DatasetError(
-                f"{self.folder}: there are {len(values)} weights; the networks have {len(empty.parameters)}."
+                f"{self.folder}: there are {len(values)} weights; "
+                f"the networks have {len(empty.parameters)}."
             )
         return empty.with_parameters(values)
 

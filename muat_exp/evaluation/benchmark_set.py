@@ -40,13 +40,13 @@ class _BenchmarkSet:
     labels: NDArray[np.bool_]
 
     def to_json(self, config: Config) -> bytes:
-        """The benchmark set as a file holds it: of each sequence the names of the patterns that it satisfies."""
+        """The benchmark set as a file holds it: each sequence with the names of its patterns."""
         names = config.patterns.enabled
         content = {key: getattr(config.patterns, key) for key in _SPACE} | {
             "seed": config.seed,
             "patterns": names,
             "sequences": decode(self.tokens),
-            "labels": [[names[place] for place in np.flatnonzero(row)] for row in self.labels],
+            "labels": [[names[i] for i in np.flatnonzero(row)] for row in self.labels],
         }
         return orjson.dumps(content, option=orjson.OPT_INDENT_2)
 
@@ -87,7 +87,10 @@ def label_sequences(patterns: PatternsConfig, tokens: NDArray[np.uint8]) -> NDAr
 
 
 def draw_benchmark(config: Config, space: SpaceArrays) -> _BenchmarkSet:
-    """Up to `training.test_examples` members of each enabled pattern and as many sequences of the whole space."""
+    """Members of each enabled pattern, and as many sequences of the whole space.
+
+    Up to `training.test_examples` of each.
+    """
     count = config.training.test_examples
     length = config.patterns.sequence_length
     keys = random.generator_keys(config.seed, np.arange(2), random.BENCHMARK)
@@ -104,7 +107,8 @@ def read_benchmark(path: Path, config: Config) -> _BenchmarkSet:
     """A benchmark set from its file.
 
     Raises:
-        ProbeSetError: it is absent or none, of other patterns or another space, or a label is not true.
+        ProbeSetError: it is absent or none, of other patterns or another space, or a label is not
+            true.
     """
     try:
         values = read_object(read_file(path), _KEYS, ("seed",))
@@ -126,37 +130,44 @@ def read_benchmark(path: Path, config: Config) -> _BenchmarkSet:
 
 
 def _check_patterns(values: dict[str, Any], patterns: PatternsConfig) -> None:
-    """Raises `ProbeSetError` unless the file is of the enabled patterns, as the configuration defines them."""
+    """Raises `ProbeSetError` unless the file is of the enabled patterns as they are defined."""
     names = read_names("patterns", values["patterns"])
     if sorted(names) != sorted(patterns.enabled):
         raise ProbeSetError(
-            f"it is of the patterns {', '.join(names)}; patterns.enabled is {', '.join(patterns.enabled)}."
+            f"it is of the patterns {', '.join(names)}; "
+            f"patterns.enabled is {', '.join(patterns.enabled)}."
         )
     for key in _SPACE[2:]:
         if values[key] != getattr(patterns, key):
             raise ProbeSetError(
-                f"its {key} is {values[key]!r:.40}, but patterns.{key} is {getattr(patterns, key)!r}."
+                f"its {key} is {values[key]!r:.40}, "
+                f"but patterns.{key} is {getattr(patterns, key)!r}."
             )
 
 
 def _check_labels(
     labels: Any, sequences: tuple[str, ...], benchmark: _BenchmarkSet, patterns: PatternsConfig
 ) -> None:
-    """Raises `ProbeSetError` where labels are not those of the predicates, or a pattern has no member or only members."""
+    """Raises `ProbeSetError` where labels are not those of the predicates.
+
+    And where a pattern has no member, or only members.
+    """
     if not isinstance(labels, list) or len(labels) != len(sequences):
         raise ProbeSetError(
-            f"labels must be a list of {len(sequences)} lists of pattern names, one for each sequence."
+            f"labels must be a list of {len(sequences)} lists of pattern names, "
+            "one for each sequence."
         )
-    for place, (sequence, row) in enumerate(zip(sequences, benchmark.labels, strict=True)):
-        named = read_names(f"labels[{place}]", labels[place])
+    for number, (sequence, row) in enumerate(zip(sequences, benchmark.labels, strict=True)):
+        named = read_names(f"labels[{number}]", labels[number])
         true = [patterns.enabled[i] for i in np.flatnonzero(row)]
         if sorted(named) != sorted(true):
-            said, satisfied = (", ".join(names) or "nothing" for names in (named, true))
+            said = ", ".join(named) or "nothing"
+            satisfied = ", ".join(true) or "nothing"
             raise ProbeSetError(
-                f"labels[{place}] says that '{sequence}' satisfies {said:.200}; it satisfies {satisfied}."
+                f"labels[{number}] says that '{sequence}' satisfies {said:.200}; "
+                f"it satisfies {satisfied}."
             )
     for name, share in zip(patterns.enabled, benchmark.labels.mean(axis=0), strict=True):
         if share in (0, 1):
-            raise ProbeSetError(
-                f"{'no' if share == 0 else 'every'} sequence satisfies {name}; both kinds are needed."
-            )
+            found = "no" if share == 0 else "every"
+            raise ProbeSetError(f"{found} sequence satisfies {name}; both kinds are needed.")

@@ -33,7 +33,8 @@ class RunContext:
         config: the run's configuration.
         space: the enabled patterns' sequence space.
         probes: the probe set.
-        responses: uint8 `(rows, L)`, members of each pattern that every stored network is asked about.
+        responses: uint8 `(rows, L)`, members of each pattern that every stored network is asked
+            about.
         response_starts: int64 `(P + 1,)`, each pattern's rows among them.
     """
 
@@ -64,7 +65,10 @@ def measure_tests(
     which: NDArray[np.int64],
     workers: Executor,
 ) -> NDArray[np.float64]:
-    """Balanced accuracy `(S, 2)` of both weights on fresh sequences of each subject's own patterns; NaN outside `which`."""
+    """Balanced accuracy `(S, 2)` of both weights on fresh sequences of each subject's patterns.
+
+    NaN outside `which`.
+    """
     accuracies = np.full((len(specs), 2), np.nan)
     tests = kernels.Tests(
         space=context.space,
@@ -85,7 +89,10 @@ def measure_tests(
 def measure_responses(
     context: RunContext, population: Population, which: NDArray[np.int64], workers: Executor
 ) -> NDArray[np.float64]:
-    """Share of each enabled pattern's members that a subject calls positive, `(S, P)`; NaN outside `which`."""
+    """Share of each enabled pattern's members that a subject calls positive, `(S, P)`.
+
+    NaN outside `which`.
+    """
     shares = np.full((len(population), len(context.config.patterns.enabled)), np.nan)
 
     def kernel(chunk: NDArray[np.int64]) -> None:
@@ -112,9 +119,11 @@ def extract_signatures(
 
 
 def bounded(layers: Iterable[tuple[NDArray[np.float32], NDArray[np.float32]]]) -> bool:
-    """Whether no activation of a network can leave float32's range, by the sums of |weights| layer by layer.
+    """Whether no activation of a network can leave float32's range.
 
-    False where a weight is not finite. What is not bounded may give NaN, or break a decomposition, and is not measured.
+    By the sums of |weights|, layer by layer.
+    False where a weight is not finite. What is not bounded may give NaN, or break a decomposition,
+    and is not measured.
     """
     bound = _LARGEST_TOKEN
     with np.errstate(over="ignore", invalid="ignore"):
@@ -139,8 +148,10 @@ class Measured:
 
     Attributes:
         degraded_accuracy, improved_accuracy: float64 `(S,)`, on clean validation sequences.
-        test_accuracy: float64 `(S, 2)`, balanced accuracy on fresh sequences, degraded and improved.
-        responses: float64 `(S, P)`, share of each pattern's members that the improved network calls positive.
+        test_accuracy: float64 `(S, 2)`, balanced accuracy on fresh sequences, degraded and
+            improved.
+        responses: float64 `(S, P)`, share of each pattern's members that the improved network calls
+            positive.
         signatures, degraded_signatures: flat float32, as `signature.profile` returns them.
         signature_offsets: int64 `(S + 1,)`, of both.
     """

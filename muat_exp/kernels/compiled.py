@@ -14,8 +14,9 @@ from muat_exp.files import short_sha256
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
-# No `afn`: approximate library functions differ between builds. `nnan`/`ninf` let reductions vectorise; they also mean
-# that a kernel must never test for NaN itself, so callers look for blown-up numbers in what a kernel returns.
+# No `afn`: approximate library functions differ between builds. `nnan`/`ninf` let reductions
+# vectorise; they also mean that a kernel must never test for NaN itself, so callers look for
+# blown-up numbers in what a kernel returns.
 _FAST_MATH = {"contract", "reassoc", "nsz", "arcp", "nnan", "ninf"}
 
 
@@ -38,10 +39,11 @@ def _source_digest() -> str:
 
 
 def _cache_folder() -> Path:
-    """Where compiled kernels are kept: beside the sources, or in the user's cache where that is read-only.
+    """Where compiled kernels are kept.
 
-    Numba notices a change in a cached function's own file only, not in the files of the functions that it calls; a
-    folder named after all sources makes every change a miss.
+    Beside the sources, or in the user's cache where that folder is read-only.
+    Numba notices a change in a cached function's own file only, not in the files of the functions
+    that it calls; a folder named after all sources makes every change a miss.
     """
     package = Path(__file__).parent
     user = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "muat_exp"
@@ -50,7 +52,10 @@ def _cache_folder() -> Path:
 
 
 def kernels_are_cached() -> bool:
-    """Whether an earlier run compiled all kernels that a run calls, so that the first call does not compile for seconds."""
+    """Whether an earlier run compiled all kernels that a run calls.
+
+    If not, the first call compiles for seconds.
+    """
     return _compiled_marker().is_file()
 
 

@@ -1,12 +1,14 @@
 """Arithmetic of one small MLP: linear layers, activations, their gradients, the loss, Adam.
 
-All matrices are `[features, examples]`, their rows padded to whole vectors of examples. Each product keeps a tile of sums
-in registers: two neurons by up to four vectors of examples, or two by four weights. ReLU is part of the product: a floor of
-0 under its results. An odd last row is computed twice rather than by code of its own. A network's parameters lie in one
-flat float32 array: weight (out, in) and bias (out) of each Linear layer in turn, as PyTorch orders them; where each
+All matrices are `[features, examples]`, their rows padded to whole vectors of examples. Each
+product keeps a tile of sums in registers: two neurons by up to four vectors of examples, or two by
+four weights. ReLU is part of the product: a floor of 0 under its results. An odd last row is
+computed twice rather than by code of its own. A network's parameters lie in one flat float32 array:
+weight (out, in) and bias (out) of each Linear layer in turn, as PyTorch orders them; where each
 layer's begin stands in a table of layers, see `subjects.architecture`.
 
-`activation` is a code of `subjects.activations`. Every dispatch on it raises for a code that it does not know.
+`activation` is a code of `subjects.activations`. Every dispatch on it raises for a code that it
+does not know.
 """
 
 import math
@@ -81,7 +83,10 @@ def largest_shape(networks, which):
 
 @compiled()
 def aligned_zeros(layers, rows, lanes):
-    """Zeros (layers, rows, lanes) that begin at a multiple of a vector's 64 bytes: no load then touches two cache lines."""
+    """Zeros (layers, rows, lanes) that begin at a multiple of a vector's 64 bytes.
+
+    No load then touches two cache lines.
+    """
     size = layers * rows * lanes
     room = np.zeros(size + LANES, f4)
     first = -(room.ctypes.data // room.itemsize) % LANES
@@ -109,7 +114,10 @@ def floor_of(activation):
 
 @compiled(fast=True, inline=True)
 def exp(x):
-    """Vector exp, about 1e-7 relative: range reduction and a degree-5 polynomial (Cephes `expf`)."""
+    """Vector exp, about 1e-7 relative.
+
+    By range reduction and a polynomial of degree 5 (Cephes `expf`).
+    """
     x = _clamp(x, -87.0, 88.0)
     n = nearest(x * 1.44269504)
     r = x - n * 0.693359375 - n * -2.12194440e-4
@@ -123,7 +131,10 @@ def exp(x):
 
 @compiled(fast=True, inline=True)
 def _exp2(x):
-    """Vector 2**x for x from -126 to 0, about 2e-7 relative: exponent bits and a minimax polynomial."""
+    """Vector 2**x for x from -126 to 0, about 2e-7 relative.
+
+    By exponent bits and a minimax polynomial.
+    """
     n = nearest(x)
     r = x - n
     p = r * 1.3264727e-3 + 9.6715130e-3
@@ -135,10 +146,12 @@ def _exp2(x):
 
 @compiled(fast=True, inline=True)
 def normal(z):
-    """Vectors of the standard normal's distribution function, within 1.5e-7, and sqrt(2 pi) times its density.
+    """The standard normal's distribution function, and sqrt(2 pi) times its density.
 
-    The tail is the density times Mills' ratio, here a polynomial without the division that its usual forms need: fitted
-    on 0 to 5.5 so that its product with the density is nearest; beyond, the tail is under 2e-8.
+    Both vectors; the first within 1.5e-7.
+    The tail is the density times Mills' ratio, here a polynomial without the division that its
+    usual forms need: fitted on 0 to 5.5 so that its product with the density is nearest; beyond,
+    the tail is under 2e-8.
     """
     zero = splat(f4(0))
     a = _larger(z, zero - z)
@@ -189,8 +202,9 @@ def _value_and_slope(activation, z):
 def activate(
     activation, h, slope, layer, width, batch
 ):  # h (depth + 1, ., batch), slope (depth, ., batch)
-    """Turns pre-activations of a layer in h[layer + 1] into activations, and fills their derivatives slope[layer].
+    """Turns pre-activations of a layer in h[layer + 1] into activations.
 
+    Fills their derivatives slope[layer].
     Nothing is left to do where the product had a floor.
     """
     if activation != RELU:
@@ -219,7 +233,10 @@ def activate_only(
 
 @compiled()
 def draw_mask(state, dropout, mask):
-    """Inverted dropout (Srivastava et al. 2014): 0 with probability `dropout`, else 1 / (1 - dropout); mask (width, batch)."""
+    """Inverted dropout (Srivastava et al. 2014): mask (width, batch).
+
+    0 with probability `dropout`, else 1 / (1 - dropout).
+    """
     kept = f4(1.0 / (1.0 - dropout))
     for o in range(mask.shape[0]):
         for k in range(mask.shape[1]):
@@ -228,7 +245,10 @@ def draw_mask(state, dropout, mask):
 
 @compiled(fast=True)
 def drop(activation, h, slope, layer, mask):  # mask (width, examples)
-    """Multiplies a layer's activations h[layer + 1] by a mask, and their derivatives where `slope` holds them."""
+    """Multiplies a layer's activations h[layer + 1] by a mask.
+
+    Their derivatives too, where `slope` holds them.
+    """
     for o in range(mask.shape[0]):
         for k in range(mask.shape[1]):
             h[layer + 1, o, k] *= mask[o, k]
@@ -240,10 +260,12 @@ def drop(activation, h, slope, layer, mask):  # mask (width, examples)
 def _combine(
     weights, at, row_step, column_step, biases, floor, x, source, columns, z, target, rows, batch
 ):
-    """z[target] (rows, batch) = W x[source] (columns, batch) + bias, where W[o, i] = weights[at + o row_step + i column_step].
+    """z[target] (rows, batch) = W x[source] (columns, batch) + bias.
 
-    `biases` is where the rows' biases begin in `weights`, or -1 for none. The two steps make W or its transpose. Results
-    below `floor` become it: at 0 that is ReLU, while the sums are still in registers.
+    W[o, i] = weights[at + o row_step + i column_step].
+    `biases` is where the rows' biases begin in `weights`, or -1 for none. The two steps make W or
+    its transpose. Results below `floor` become it: at 0 that is ReLU, while the sums are still in
+    registers.
     """
     floor = splat(floor)
     for o in range(0, rows, 2):
@@ -314,7 +336,10 @@ def _combine(
 
 @compiled(fast=True)
 def linear(parameters, at, fan_in, fan_out, floor, x, source, z, target, batch):
-    """One Linear layer, its parameters at `at`: x[source] (fan_in, batch) -> z[target] (fan_out, batch), at least `floor`."""
+    """One Linear layer: x[source] (fan_in, batch) -> z[target] (fan_out, batch).
+
+    Its parameters are at `at`; results are at least `floor`.
+    """
     _combine(
         parameters,
         at,
@@ -334,13 +359,13 @@ def linear(parameters, at, fan_in, fan_out, floor, x, source, z, target, batch):
 
 @compiled(fast=True)
 def backpropagate(parameters, at, fan_in, fan_out, dz, layer, dh, batch):
-    """Gradient of one Linear layer's inputs: dz[layer] (fan_out, batch) -> dh[0] (fan_in, batch)."""
+    """Gradient of a Linear layer's inputs: dz[layer] (fan_out, batch) -> dh[0] (fan_in, batch)."""
     _combine(parameters, at, 1, fan_in, -1, LOWEST, dz, layer, fan_out, dh, 0, fan_in, batch)
 
 
 @compiled(fast=True)
 def _bias_gradient(gradient, at, fan_out, dz, layer, batch):
-    """Gradient of one Linear layer's bias, at `at`: dz[layer] (fan_out, batch) summed over examples."""
+    """Gradient of a Linear layer's bias, at `at`: dz[layer] (fan_out, batch) summed up."""
     zero = splat(f4(0))
     for tile in range(0, fan_out - 3, 4):
         a = zero
@@ -362,7 +387,10 @@ def _bias_gradient(gradient, at, fan_out, dz, layer, batch):
 
 @compiled(fast=True)
 def weight_gradient(gradient, at, fan_in, fan_out, x, source, dz, layer, batch):
-    """Gradient of one Linear layer's weight and bias, at `at`: products of dz[layer] and x[source] summed over examples."""
+    """Gradient of a Linear layer's weight and bias, at `at`.
+
+    Products of dz[layer] and x[source] summed over examples.
+    """
     zero = splat(f4(0))
     for o in range(0, fan_out, 2):
         other = min(o + 1, fan_out - 1)
@@ -411,9 +439,11 @@ def weight_gradient(gradient, at, fan_in, fan_out, x, source, dz, layer, batch):
 def multiply(
     activation, h, slope, layer, dh, kept, width, batch
 ):  # h[layer + 1], slope[layer], dh[0] (width, batch)
-    """The chain rule through an activation: slope[layer] becomes the gradient of the layer's pre-activations.
+    """The chain rule through an activation.
 
-    ReLU's derivative is read off its results: `kept` where one is above 0, which is 1 but for dropout.
+    slope[layer] becomes the gradient of the layer's pre-activations.
+    ReLU's derivative is read off its results: `kept` where one is above 0, which is 1 but for
+    dropout.
     """
     zero = splat(f4(0))
     for o in range(width):
@@ -431,10 +461,12 @@ def multiply(
 
 @compiled(fast=True)
 def cross_entropy(out, y, live, batch, share, residual):
-    """Binary cross-entropy of logits out[0, 0] (batch,) against labels y (batch,), over lanes where `live` is 1, not 0.
+    """Binary cross-entropy of logits out[0, 0] (batch,) against labels y (batch,).
 
+    Over the lanes where `live` is 1, not 0.
     Fills residual[0, 0], the loss's gradient times `share`; returns summed loss and right answers.
-    log(1 + exp(-|z|)) is summed as the logarithm of a product, in float64 across lanes: up to 1000 examples a call.
+    log(1 + exp(-|z|)) is summed as the logarithm of a product, in float64 across lanes: up to 1000
+    examples a call.
     """
     zero = splat(f4(0))
     one = splat(f4(1))

@@ -78,7 +78,10 @@ class _Layer(NamedTuple):
 
 @compiled(fast=True)
 def pre_activations(subject, layers, inputs, batch, z, h):
-    """Output of every Linear layer: inputs (1, features, batch) -> z (layers, width, batch); h (1, width, batch)."""
+    """Output of every Linear layer: inputs (1, features, batch) -> z (layers, width, batch).
+
+    `h` (1, width, batch) is scratch.
+    """
     first = layer_at(layers, 0)
     linear(subject, 0, first.fan_in, first.fan_out, LOWEST, inputs, 0, z, 0, batch)
     for index in range(1, layers.shape[0]):
@@ -332,9 +335,9 @@ def _profile_layer(activations, probes, recipe, profile):
 
 @compiled()
 def profile_subjects(networks, which, probes, activated, recipe, signatures, signature_offsets):
-    """Signatures of the subjects of `which`: probes float32 (features, n); rows of (neurons, columns) into `signatures`.
+    """Signatures of the subjects of `which`: rows of (neurons, columns) into `signatures`.
 
-    With `activated` hidden neurons are profiled after their activation.
+    The probes are float32 (features, n). With `activated` hidden neurons are profiled after their activation.
     """
     columns = recipe.columns.sum()
     features, count = probes.shape

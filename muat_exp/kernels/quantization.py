@@ -1,4 +1,4 @@
-"""Quantisation of weights: each neuron's incoming weights become a few levels times a scale of their own."""
+"""Quantisation of weights: each neuron's become a few levels times a scale of their own."""
 
 import numpy as np
 

@@ -1,7 +1,7 @@
-"""Numbers as text: weights and signatures written into a byte buffer, six decimals each, without the GIL.
+"""Numbers as text, without the GIL: weights and signatures, six decimals each.
 
-A network is its flat parameters and its table of layers (layers, 5), see `subjects.architecture`. All writers take the
-buffer and where to begin, and return the place behind what they wrote.
+A network is its flat parameters and its table of layers (layers, 5), see `subjects.architecture`.
+All writers take the buffer and where to begin, and return the place behind what they wrote.
 """
 
 from typing import Any, NamedTuple
@@ -34,7 +34,7 @@ _LAYER_BYTES = 96  # at most, of a layer's names, brackets and heading
 
 
 class Sections(NamedTuple):
-    """A prompt's fixed parts, uint8: before the weights, between weights and signature, behind both."""
+    """A prompt's fixed parts, uint8: `between` stands between weights and signature."""
 
     header: Any
     between: Any
@@ -81,9 +81,9 @@ def _write_digits(buffer, at, value, least):
 def write_number(buffer, at, value):
     """A float32 with six decimals, as `f"{value:.6f}"` spells it, but never -0.000000.
 
-    The product with a million is exact in float64 (24 bits times 14, and a power of two), so rounding it, ties to even,
-    is the correct rounding of the decimal. Up to 9e12. The decimals come from a table, three at a time: one division per
-    digit took three times as long.
+    The product with a million is exact in float64 (24 bits times 14, and a power of two), so
+    rounding it, ties to even, is the correct rounding of the decimal. Up to 9e12. The decimals come
+    from a table, three at a time: one division per digit took three times as long.
     """
     scaled = np.int64(np.rint(np.float64(abs(value)) * _MILLION))
     if value < 0 and scaled > 0:
@@ -137,7 +137,10 @@ def _write_close(buffer, at, indent, more):
 
 @compiled()
 def _write_layer(buffer, at, parameters, layer, more):
-    """One layer's weight and bias as two entries of an indented JSON object; a comma at the end where more follow."""
+    """One layer's weight and bias as two entries of an indented JSON object.
+
+    A comma stands at the end where more follow.
+    """
     start = layer.offset
     at = write_text(buffer, at, _LAYER)
     at = _write_digits(buffer, at, layer.module, 1)
@@ -242,9 +245,11 @@ def _signature_bytes(signature, layers, labels):
 
 @compiled()
 def write_subject(parameters, layers, signature, interwoven, sections, labels):
-    """A subject's whole prompt as bytes: header, weights, `between`, signature (neurons, columns), footer.
+    """A subject's whole prompt as bytes.
 
-    Interwoven, each layer's weights and signature follow each other under one heading, and `between` is not used.
+    Header, weights, `between`, signature (neurons, columns), footer.
+    Interwoven, each layer's weights and signature follow each other under one heading, and
+    `between` is not used.
     """
     fixed = sections.header.shape[0] + sections.between.shape[0] + sections.footer.shape[0]
     size = fixed + _weight_bytes(parameters, layers) + _signature_bytes(signature, layers, labels)

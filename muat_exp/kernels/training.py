@@ -1,8 +1,9 @@
-"""Trains and evaluates one subject after another: initial weights, one epoch, validation, fresh tests, folding.
+"""Trains and evaluates one subject after another.
 
-The entry points take the networks of S subjects (`subjects.architecture.Networks`) and `which` of them to work on, int64.
-They fill arrays of one row per subject; rows of subjects that were not asked for stay as they are. Inside, a subject is a
-view of its own flat parameters and its rows of the table of layers.
+The entry points take the networks of S subjects (`subjects.architecture.Networks`) and `which` of
+them to work on, int64. They fill arrays of one row per subject; rows of subjects that were not
+asked for stay as they are. Inside, a subject is a view of its own flat parameters and its rows of
+the table of layers.
 """
 
 from typing import Any, NamedTuple
@@ -123,11 +124,14 @@ class Tests(NamedTuple):
 
 
 class _Scratch(NamedTuple):
-    """Memory of one kernel call, float32: D hidden layers at most, W the widest layer, E examples in whole vectors.
+    """Memory of one kernel call, float32.
+
+    For D hidden layers at most, W neurons in the widest layer, E examples in whole vectors.
 
     Attributes:
         h: `(D + 1, W, E)`, inputs and each hidden layer's activations.
-        slope: `(D, W, E)`, the activations' derivatives, later the gradients of the pre-activations.
+        slope: `(D, W, E)`, the activations' derivatives, later the gradients of the
+            pre-activations.
         dh: `(1, W, E)`, gradient of one layer's activations.
         out: `(1, 1, E)`, logits.
         residual: `(1, 1, E)`, the loss's gradient by them.
@@ -150,7 +154,8 @@ class _Scratch(NamedTuple):
 def draw_parameters(networks, keys, weight_bounds, bias_bound):
     """Draws all parameters in place, uniform and symmetric about 0.
 
-    Subject s has weights within weight_bounds[s] / sqrt(fan_in), biases within bias_bound / sqrt(fan_in).
+    Subject s has weights within weight_bounds[s] / sqrt(fan_in), biases within bias_bound /
+    sqrt(fan_in).
     """
     state = np.empty(1, np.uint64)
     for s in range(keys.shape[0]):
@@ -168,7 +173,10 @@ def draw_parameters(networks, keys, weight_bounds, bias_bound):
 
 @compiled()
 def batch_order(key, stage, epoch, rows):
-    """The order of the training rows in one epoch: int64 `(rows,)`, a pure function of its arguments."""
+    """The order of the training rows in one epoch: int64 `(rows,)`.
+
+    A pure function of its arguments.
+    """
     order = np.arange(rows)
     state = np.array([derive(derive(key, stage), epoch)])
     shuffle(state, order, rows)
@@ -177,7 +185,10 @@ def batch_order(key, stage, epoch, rows):
 
 @compiled()
 def mask_state(key, stage, epoch, start):
-    """State from which the masks of the batch that begins at row `start` are drawn, layer by layer: uint64 `(1,)`."""
+    """State from which the masks of a batch are drawn, layer by layer: uint64 `(1,)`.
+
+    The batch begins at row `start`.
+    """
     return np.array([derive(derive(derive(key, stage + _DROPOUT), epoch), start)])
 
 
@@ -200,7 +211,10 @@ def make_scratch(networks, which, examples, parameters):
 
 @compiled(fast=True)
 def _fill_inputs(tokens, order, start, batch, scaling, h):
-    """Scaled tokens of `batch` rows, in order from `start`, into h[0] (features, padded batch); other lanes become 0."""
+    """Scaled tokens of `batch` rows, in order from `start`, into h[0] (features, padded batch).
+
+    Lanes that are no examples become 0.
+    """
     shift = scaling.shift
     scale = scaling.scale
     for i in range(tokens.shape[1]):
@@ -220,7 +234,10 @@ def _fill_labels(labels, order, start, batch, scratch):
 
 @compiled(fast=True)
 def forward(subject, layers, batch, examples, dropout, state, scratch):
-    """Logits `out` of the inputs h[0], `batch` the `examples` in whole vectors; keeps all layers in h and slope."""
+    """Logits `out` of the inputs h[0]; keeps all layers in h and slope.
+
+    `batch` is the number of `examples` in whole vectors.
+    """
     h = scratch.h
     slope = scratch.slope
     depth = layers.shape[0] - 1
@@ -264,7 +281,10 @@ def backward(subject, layers, batch, dropout, scratch):
 
 @compiled(fast=True)
 def _train_subject(subject, layers, m, v, rate, tokens, labels, key, epoch, recipe, scratch):
-    """One epoch of one subject: tokens (rows, L), labels (training rows,). Returns summed loss, right answers."""
+    """One epoch of one subject: tokens (rows, L), labels (training rows,).
+
+    Returns the summed loss and the number of right answers.
+    """
     order = batch_order(key, epoch.stage, epoch.number, labels.shape[0])
     rows = order.shape[0]
     dropout = recipe.dropout
@@ -292,7 +312,7 @@ def _train_subject(subject, layers, m, v, rate, tokens, labels, key, epoch, reci
 
 @compiled()
 def train_epoch(networks, adams, examples, which, epoch, recipe, metrics):
-    """One epoch for each subject of `which`: `Adam`, `Examples`, `Epoch`, `Recipe`; fills the `Metrics`."""
+    """One epoch for each subject of `which`; fills the `Metrics`."""
     rows = examples.labels.shape[1]
     offsets = networks.offsets
     largest = (offsets[1:] - offsets[:-1]).max()
@@ -318,7 +338,10 @@ def train_epoch(networks, adams, examples, which, epoch, recipe, metrics):
 
 @compiled(fast=True)
 def _logits(subject, layers, tokens, order, start, batch, scaling, scratch):
-    """Logits `out` of `batch` rows of tokens, in order from `start`; two layers in turn hold the activations."""
+    """Logits `out` of `batch` rows of tokens, in order from `start`.
+
+    Two layers of h in turn hold the activations.
+    """
     h = scratch.h
     lanes = padded(batch)
     _fill_inputs(tokens, order, start, batch, scaling, h)
@@ -338,7 +361,10 @@ def _logits(subject, layers, tokens, order, start, batch, scaling, scratch):
 
 @compiled()
 def evaluate(networks, tokens, labels, which, scaling, metrics):
-    """Mean loss and accuracy on tokens (S, rows, L) with the labels (rows,) that all subjects share; fills `Metrics`."""
+    """Mean loss and accuracy on tokens (S, rows, L); fills the `Metrics`.
+
+    All subjects share the labels (rows,).
+    """
     rows = labels.shape[0]
     order = np.arange(rows)
     scratch = make_scratch(networks, which, min(_CHUNK, rows), 0)
@@ -362,7 +388,10 @@ def evaluate(networks, tokens, labels, which, scaling, metrics):
 
 @compiled()
 def positive_share(subject, layers, tokens, order, scratch):
-    """Share of the sequences whose logit is above 0, on raw token inputs; NaN where there are none."""
+    """Share of the sequences whose logit is above 0, on raw token inputs.
+
+    NaN where there are no sequences.
+    """
     count = 0
     rows = tokens.shape[0]
     raw = Scaling(f4(0), f4(1))
@@ -376,7 +405,7 @@ def positive_share(subject, layers, tokens, order, scratch):
 
 @compiled()
 def measure_tests(tests, degraded, improved, which, accuracies):
-    """Balanced accuracy (S, 2) of the degraded and the improved networks on fresh sequences, see `Tests`."""
+    """Balanced accuracy (S, 2) of degraded and improved networks on fresh sequences."""
     order = np.arange(tests.per_label)
     scratch = make_scratch(improved, which, min(_CHUNK, tests.per_label), 0)
     for s in which:
@@ -399,7 +428,10 @@ def measure_tests(tests, degraded, improved, which, accuracies):
 
 @compiled()
 def respond(networks, tokens, starts, which, responses):
-    """Share of each pattern's rows that a subject calls positive: tokens (rows, L), starts (P + 1,) -> (S, P)."""
+    """Share of each pattern's rows that a subject calls positive.
+
+    tokens (rows, L), starts (P + 1,) -> responses (S, P).
+    """
     order = np.arange(tokens.shape[0])
     scratch = make_scratch(networks, which, _CHUNK, 0)
     for s in which:

@@ -1,10 +1,14 @@
-"""A vector of 16 float32 lanes as a Numba type, so that a kernel says which numbers stay in registers.
+"""A vector of 16 float32 lanes as a Numba type.
 
-Left to itself the compiler stores and reloads a row for every weight that is added to it; sums that are kept in
-vectors triple the speed of a small matrix product. Sixteen lanes are one AVX-512 register; LLVM splits them where
-registers are narrower, with the same result but for fused multiply-adds.
+With it a kernel says which numbers stay in registers.
+Left to itself the compiler stores and reloads a row for every weight that is added to it; sums that
+are kept in vectors triple the speed of a small matrix product. Sixteen lanes are one AVX-512
+register; LLVM splits them where registers are narrower, with the same result but for fused
+multiply-adds.
 
-`+ - * /` work between vectors and with plain numbers, which fill all lanes.
+`+ - * /` work between vectors and with plain numbers, which fill all lanes. Each intrinsic below is
+a pair: its Numba types, and a `codegen` that emits the LLVM instructions. Pictures show four lanes
+in the place of sixteen.
 """
 
 import operator
@@ -14,59 +18,74 @@ from numba.core import cgutils, types
 from numba.core.extending import intrinsic, lower_builtin, models, register_model, type_callable
 
 LANES = 16
-FLAGS = ("contract", "reassoc", "nsz", "arcp", "nnan", "ninf")
-FLOAT = ir.FloatType()
-INT = ir.IntType(32)
-FLOATS = ir.VectorType(FLOAT, LANES)
-INTS = ir.VectorType(INT, LANES)
+# Sums may be reordered and fused, and numbers are taken to be finite: as `compiled(fast=True)`
+# does.
+_FLAGS = ("contract", "reassoc", "nsz", "arcp", "nnan", "ninf")
+_FLOAT = ir.FloatType()
+_INT = ir.IntType(32)
+_FLOATS = ir.VectorType(_FLOAT, LANES)
+_INTS = ir.VectorType(_INT, LANES)
+_MANTISSA_BITS = 23  # of a float32
+_EXPONENT_BIAS = 127
 
 
-class VectorType(types.Type):
+class _VectorType(types.Type):
     """Numba's type of a vector."""
 
     def __init__(self):
         super().__init__(name=f"float32x{LANES}")
 
 
-vector = VectorType()
+vector = _VectorType()
 
 
-@register_model(VectorType)
-class VectorModel(models.PrimitiveModel):
+@register_model(_VectorType)
+class _VectorModel(models.PrimitiveModel):
     """A vector is one LLVM value."""
 
     def __init__(self, manager, type_):
-        super().__init__(manager, type_, FLOATS)
+        super().__init__(manager, type_, _FLOATS)
 
 
-def fill(builder, value):
-    """An LLVM float in all lanes."""
-    undefined = ir.Constant(FLOATS, ir.Undefined)
-    first = builder.insert_element(undefined, value, INT(0))
-    return builder.shuffle_vector(first, undefined, ir.Constant(INTS, [0] * LANES))
+def _fill(builder, value):
+    """An LLVM float in all lanes.
+
+    value                 v
+    first       v  ?  ?  ?     ? is whatever was there
+    shuffled    v  v  v  v     lane 0 is picked for every lane
+    """
+    undefined = ir.Constant(_FLOATS, ir.Undefined)
+    first = builder.insert_element(undefined, value, _INT(0))
+    return builder.shuffle_vector(first, undefined, ir.Constant(_INTS, [0] * LANES))
 
 
-def pointer(context, builder, array_type, array, index_type, index):
-    """Address of sixteen consecutive entries of an array."""
+def _entry(context, builder, array_type, array, index_type, index):
+    """Address of one entry of an array, without a check for negative indices."""
     struct = context.make_array(array_type)(context, builder, array)
-    indices = (
-        cgutils.unpack_tuple(builder, index) if isinstance(index_type, types.BaseTuple) else [index]
-    )
-    entry = cgutils.get_item_pointer(
-        context, builder, array_type, struct, indices, wraparound=False
-    )
-    return builder.bitcast(entry, FLOATS.as_pointer())
+    if isinstance(index_type, types.BaseTuple):
+        indices = cgutils.unpack_tuple(builder, index)
+    else:
+        indices = [index]
+    return cgutils.get_item_pointer(context, builder, array_type, struct, indices, wraparound=False)
+
+
+def _pointer(context, builder, array_type, array, index_type, index):
+    """Address of sixteen consecutive entries of an array."""
+    entry = _entry(context, builder, array_type, array, index_type, index)
+    return builder.bitcast(entry, _FLOATS.as_pointer())
 
 
 @intrinsic
 def load(typing_context, array, index):
-    """The 16 entries that begin at an index (an integer or a tuple of them) of a contiguous float32 array."""
+    """The 16 entries of a contiguous float32 array that begin at an index.
+
+    The index is an integer or a tuple of them.
+    """
 
     def codegen(context, builder, signature, arguments):
-        kinds = signature.args
-        value = builder.load(
-            pointer(context, builder, kinds[0], arguments[0], kinds[1], arguments[1])
-        )
+        array_type, index_type = signature.args
+        address = _pointer(context, builder, array_type, arguments[0], index_type, arguments[1])
+        value = builder.load(address)
         value.align = 4
         return value
 
@@ -78,9 +97,9 @@ def store(typing_context, array, index, value):
     """Writes a vector to the 16 entries that begin at an index."""
 
     def codegen(context, builder, signature, arguments):
-        kinds = signature.args
-        target = pointer(context, builder, kinds[0], arguments[0], kinds[1], arguments[1])
-        builder.store(arguments[2], target).align = 4
+        array_type, index_type, _ = signature.args
+        address = _pointer(context, builder, array_type, arguments[0], index_type, arguments[1])
+        builder.store(arguments[2], address).align = 4
         return context.get_dummy_value()
 
     return types.void(array, index, vector), codegen
@@ -89,22 +108,24 @@ def store(typing_context, array, index, value):
 @intrinsic
 def splat(typing_context, value):
     """One float32 in all lanes."""
-    return vector(types.float32), lambda context, builder, signature, arguments: fill(
-        builder, arguments[0]
-    )
+
+    def codegen(context, builder, signature, arguments):
+        return _fill(builder, arguments[0])
+
+    return vector(types.float32), codegen
 
 
 @intrinsic
 def broadcast(typing_context, array, index):
-    """One entry of a contiguous float32 array in all lanes; unlike an index, without a check for negative ones."""
+    """One entry of a contiguous float32 array in all lanes.
+
+    Unlike an index, without a check for negative ones.
+    """
 
     def codegen(context, builder, signature, arguments):
-        kinds = signature.args
-        struct = context.make_array(kinds[0])(context, builder, arguments[0])
-        entry = cgutils.get_item_pointer(
-            context, builder, kinds[0], struct, [arguments[1]], wraparound=False
-        )
-        return fill(builder, builder.load(entry))
+        array_type, index_type = signature.args
+        address = _entry(context, builder, array_type, arguments[0], index_type, arguments[1])
+        return _fill(builder, builder.load(address))
 
     return vector(array, index), codegen
 
@@ -114,57 +135,72 @@ def total(typing_context, value):
     """Sum of the lanes."""
 
     def codegen(context, builder, signature, arguments):
-        kind = ir.FunctionType(FLOAT, [FLOAT, FLOATS])
-        function = cgutils.get_or_insert_function(
-            builder.module, kind, f"llvm.vector.reduce.fadd.v{LANES}f32"
-        )
-        return builder.call(function, [FLOAT(-0.0), arguments[0]], fastmath=FLAGS)
+        kind = ir.FunctionType(_FLOAT, [_FLOAT, _FLOATS])
+        name = f"llvm.vector.reduce.fadd.v{LANES}f32"
+        function = cgutils.get_or_insert_function(builder.module, kind, name)
+        return builder.call(function, [_FLOAT(-0.0), arguments[0]], fastmath=_FLAGS)
 
     return types.float32(vector), codegen
 
 
-def halves_added(builder, x, y, lanes):
-    """Sums of the two halves of each group of lanes: those of x stand where x had its first halves, those of y beside.
+def _halves_added(builder, x, y, group):
+    """Adds the halves of each group of lanes: x's into the first half, y's into the second.
 
-    One of the two operands is a blend, every lane in its place; only the other one has to move lanes.
+    One of the two operands is a blend, every lane in its place; only the other one has to move
+    lanes. For a group of all four lanes, and then for groups of two:
+
+    x       x0     x1     x2     x3          x       x0     x1     x2     x3
+    y       y0     y1     y2     y3          y       y0     y1     y2     y3
+    kept    x0     x1     y2     y3          kept    x0     y1     x2     y3
+    moved   x2     x3     y0     y1          moved   x1     y0     x3     y2
+    result  x0+x2  x1+x3  y0+y2  y1+y3       result  x0+x1  y0+y1  x2+x3  y2+y3
     """
-    half = lanes // 2
-    first = [lane % lanes < lanes // 2 for lane in range(LANES)]
-    kept = [lane if low else LANES + lane for lane, low in enumerate(first)]
-    moved = [lane + half if low else LANES + lane - half for lane, low in enumerate(first)]
-    return builder.fadd(
-        *(builder.shuffle_vector(x, y, ir.Constant(INTS, pick)) for pick in (kept, moved)),
-        flags=FLAGS,
-    )
+    half = group // 2
+    lanes = range(LANES)
+    early = [lane % group < half for lane in lanes]  # in its group's first half
+    # A shuffle numbers the lanes of its first operand from 0, those of its second from LANES.
+    kept = [lane if early[lane] else LANES + lane for lane in lanes]
+    moved = [lane + half if early[lane] else LANES + lane - half for lane in lanes]
+    blend = builder.shuffle_vector(x, y, ir.Constant(_INTS, kept))
+    other = builder.shuffle_vector(x, y, ir.Constant(_INTS, moved))
+    return builder.fadd(blend, other, flags=_FLAGS)
+
+
+# Where `store_totals` finds its sums in the sixteen lanes. Each halving puts its second operand
+# into every other half: of eight sums, two lanes each, the order is a e c g b f d h.
+_LANES_OF_A_TO_D = [0, 8, 4, 12]
+_LANES_OF_E_TO_H = [2, 10, 6, 14]
 
 
 @intrinsic
 def store_totals(typing_context, array, first, second, a, b, c, d, e, f, g, h):
-    """Writes the sums of the lanes of a to d from index `first` on, those of e to h from `second` on.
+    """Writes the sums of the lanes of a to d from `first` on, those of e to h from `second` on.
 
-    Halvings are shared: 8 sums cost 8 additions where sums of their own would cost 32.
+    Halvings are shared: 8 sums cost 8 additions where sums of their own would cost 32. Which
+    vectors' sums a lane of the first operand holds, in groups of four lanes:
+
+    8 vectors    aaaa aaaa aaaa aaaa    and b to h
+    4 vectors    aaaa aaaa bbbb bbbb    and cd, ef, gh: half as many lanes per sum
+    2 vectors    aaaa cccc bbbb dddd    and efgh
+    1 vector     aaee ccgg bbff ddhh
+    its own halves added, each sum is whole in both of its lanes.
     """
 
     def codegen(context, builder, signature, arguments):
-        kinds = signature.args
+        array_type = signature.args[0]
         sums = list(arguments[3:])
-        for lanes in (16, 8, 4):
-            sums = [
-                halves_added(builder, x, y, lanes)
-                for x, y in zip(sums[::2], sums[1::2], strict=True)
-            ]
-        together = halves_added(builder, sums[0], sums[0], 2)
-        for index, lanes in (
-            (1, [0, 8, 4, 12]),
-            (2, [2, 10, 6, 14]),
-        ):  # where the halvings leave the sums
-            part = builder.shuffle_vector(
-                together, together, ir.Constant(ir.VectorType(INT, 4), lanes)
+        for group in (16, 8, 4):
+            pairs = zip(sums[::2], sums[1::2], strict=True)
+            sums = [_halves_added(builder, x, y, group) for x, y in pairs]
+        whole = _halves_added(builder, sums[0], sums[0], 2)
+        for place, lanes in ((1, _LANES_OF_A_TO_D), (2, _LANES_OF_E_TO_H)):
+            four = ir.Constant(ir.VectorType(_INT, 4), lanes)
+            part = builder.shuffle_vector(whole, whole, four)
+            index_type = signature.args[place]
+            address = _entry(
+                context, builder, array_type, arguments[0], index_type, arguments[place]
             )
-            target = pointer(
-                context, builder, kinds[0], arguments[0], kinds[index], arguments[index]
-            )
-            builder.store(part, builder.bitcast(target, part.type.as_pointer())).align = 4
+            builder.store(part, builder.bitcast(address, part.type.as_pointer())).align = 4
         return context.get_dummy_value()
 
     return types.void(array, first, second, *[vector] * 8), codegen
@@ -175,7 +211,7 @@ def where_above(typing_context, value, bound, then, otherwise):
     """Lane by lane, `then` where value > bound, else `otherwise`."""
 
     def codegen(context, builder, signature, arguments):
-        above = builder.fcmp_ordered(">", arguments[0], arguments[1], flags=FLAGS)
+        above = builder.fcmp_ordered(">", arguments[0], arguments[1], flags=_FLAGS)
         return builder.select(above, arguments[2], arguments[3])
 
     return vector(vector, vector, vector, vector), codegen
@@ -186,8 +222,9 @@ def nearest(typing_context, value):
     """Each lane rounded to the nearest whole number."""
 
     def codegen(context, builder, signature, arguments):
-        kind = ir.FunctionType(FLOATS, [FLOATS])
-        function = cgutils.get_or_insert_function(builder.module, kind, f"llvm.rint.v{LANES}f32")
+        kind = ir.FunctionType(_FLOATS, [_FLOATS])
+        name = f"llvm.rint.v{LANES}f32"
+        function = cgutils.get_or_insert_function(builder.module, kind, name)
         return builder.call(function, arguments)
 
     return vector(vector), codegen
@@ -198,38 +235,47 @@ def power_of_two(typing_context, value):
     """2 to the power of each lane, a whole number from -126 to 127, by its exponent bits."""
 
     def codegen(context, builder, signature, arguments):
-        exponent = builder.add(builder.fptosi(arguments[0], INTS), ir.Constant(INTS, [127] * LANES))
-        return builder.bitcast(builder.shl(exponent, ir.Constant(INTS, [23] * LANES)), FLOATS)
+        whole = builder.fptosi(arguments[0], _INTS)
+        exponent = builder.add(whole, ir.Constant(_INTS, [_EXPONENT_BIAS] * LANES))
+        bits = builder.shl(exponent, ir.Constant(_INTS, [_MANTISSA_BITS] * LANES))
+        return builder.bitcast(bits, _FLOATS)
 
     return vector(vector), codegen
 
 
-def define(operation, instruction):
-    """Makes an operator work between vectors, and between a vector and a number (a vector is a value: `+=` makes a new one)."""
+def _define_operator(operation, instruction):
+    """Makes an operator work between vectors, and between a vector and a number.
+
+    A vector is a value: `+=` makes another one.
+    """
 
     @type_callable(operation)
     def resolve(context):
         def result(a, b):
-            known = {type(a), type(b)} <= {VectorType, types.Float}
+            known = {type(a), type(b)} <= {_VectorType, types.Float}
             return vector if known and vector in (a, b) else None
 
         return result
 
+    def lanes_of(context, builder, value, type_):
+        """A vector as it is, a number in all lanes."""
+        if type_ == vector:
+            return value
+        return _fill(builder, context.cast(builder, value, type_, types.float32))
+
     def lower(context, builder, signature, arguments):
-        lanes = [
-            value
-            if kind == vector
-            else fill(builder, context.cast(builder, value, kind, types.float32))
-            for value, kind in zip(arguments, signature.args, strict=True)
+        operands = [
+            lanes_of(context, builder, value, type_)
+            for value, type_ in zip(arguments, signature.args, strict=True)
         ]
-        return getattr(builder, instruction)(*lanes, flags=FLAGS)
+        return getattr(builder, instruction)(*operands, flags=_FLAGS)
 
-    for kinds in ((vector, vector), (vector, types.Float), (types.Float, vector)):
-        lower_builtin(operation, *kinds)(lower)
+    for operand_types in ((vector, vector), (vector, types.Float), (types.Float, vector)):
+        lower_builtin(operation, *operand_types)(lower)
 
 
-define(operator.add, "fadd")
-define(operator.iadd, "fadd")
-define(operator.sub, "fsub")
-define(operator.mul, "fmul")
-define(operator.truediv, "fdiv")
+_define_operator(operator.add, "fadd")
+_define_operator(operator.iadd, "fadd")
+_define_operator(operator.sub, "fsub")
+_define_operator(operator.mul, "fmul")
+_define_operator(operator.truediv, "fdiv")

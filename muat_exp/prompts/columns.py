@@ -1,4 +1,4 @@
-"""The JSON columns of a dataset: metadata always, signatures, weights and training metrics where they are asked for."""
+"""The JSON columns of a dataset: metadata always, others where they are asked for."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -72,7 +72,10 @@ def metadata(
 def weights_column(
     architecture: Architecture, config: Config, parameters: NDArray[np.float32]
 ) -> str:
-    """A network's configuration and weights, `network.<i>.weight` (out x in) and `network.<i>.bias`."""
+    """A network's configuration and weights.
+
+    `network.<i>.weight` (out x in) and `network.<i>.bias`.
+    """
     layers = architecture.layers
     weights: dict[str, NDArray[np.float32]] = {}
     for layer, pair in zip(layers, split_parameters(parameters, layers), strict=True):
@@ -86,7 +89,10 @@ def signature_column(
     signature: NDArray[np.float32],
     methods: Sequence[tuple[str, int]],
 ) -> str:
-    """A signature `(neurons, columns)` by layer, neuron and method: a number, or a list where a method has several."""
+    """A signature `(neurons, columns)` by layer, neuron and method.
+
+    A number, or a list where a method has several.
+    """
     layers = architecture.layers
     content = {}
     for layer, rows in zip(layers, split_neurons(signature, layers), strict=True):
@@ -112,7 +118,7 @@ def _neuron_profile(row: NDArray[np.float32], methods: Sequence[tuple[str, int]]
 
 
 def metrics_column(record: Mapping[str, Any], history: NDArray[np.float32]) -> str:
-    """Both stages epoch by epoch: history `(epochs, 4)`, the degraded stage's `degraded_epochs` first."""
+    """Both stages epoch by epoch: history `(epochs, 4)`, the degraded epochs first."""
     degraded = record["degraded_epochs"]
     rows = []
     for number, values in enumerate(history):

@@ -1,7 +1,8 @@
-"""The inverse of the prompts: architecture, weights and signature from a text, as an interpreter may have written it.
+"""The inverse of the prompts: architecture, weights and signature from a text.
 
-Data is data: JSON numbers only, nothing is evaluated; a text that is not what it should be is refused with the line of the
-fault. Arrays are as large as the text that they come from at most.
+The text is one that an interpreter may have written.
+Data is data: JSON numbers only, nothing is evaluated; a text that is not what it should be is
+refused with the line of the fault. Arrays are as large as the text that they come from at most.
 """
 
 import re
@@ -35,9 +36,10 @@ class ParsedPrompt:
     Attributes:
         architecture: its shape, and the inputs that it takes.
         vocab_size: number of tokens.
-        weights: float32 arrays by name, as `nn.Sequential`'s state with a prefix: `network.<i>.weight` (out, in),
-            `network.<i>.bias` (out,).
-        signature: by Linear layer's index and method: float32 `(neurons,)`, or `(neurons, columns)`.
+        weights: float32 arrays by name, as `nn.Sequential`'s state with a prefix:
+            `network.<i>.weight` (out, in), `network.<i>.bias` (out,).
+        signature: by Linear layer's index and method: float32 `(neurons,)`, or `(neurons,
+            columns)`.
     """
 
     architecture: Architecture
@@ -80,7 +82,8 @@ def parse_prompt(text: str) -> ParsedPrompt:
     """Reads a prompt, or a whole text with its completion.
 
     Raises:
-        PromptError: a section is missing or malformed, or the weights do not fit the architecture; names the line.
+        PromptError: a section is missing or malformed, or the weights do not fit the architecture;
+            names the line.
     """
     sections = _split_sections(text)
     interwoven = "Layers" in sections
@@ -128,21 +131,21 @@ def _check_fit(
         return
     names = {**expected, **given}
     wrong = next(name for name in names if given.get(name) != expected.get(name))
-    widths = ", ".join(map(str, dict.fromkeys(architecture.widths)))
     raise PromptError(
         f"line {line}: {wrong} has shape {given.get(wrong)}; "
-        f"{architecture.num_layers} hidden layers of {widths} neurons "
+        f"{architecture.num_layers} hidden layers of {architecture.widths_text} neurons "
         f"on {architecture.features} tokens need {expected.get(wrong)}."
     )
 
 
 def parse_weights(text: str) -> dict[str, NDArray[np.float32]]:
-    """Reads the weights of a prompt of either style, or a JSON object of weights, alone or inside another text.
+    """Reads weights from a prompt of either style, or from a JSON object in any text.
 
     Of a prompt that is followed by an answer with weights, the answer's are read.
 
     Returns:
-        float32 arrays by name, layer by layer: `network.<i>.weight` (out, in), `network.<i>.bias` (out,).
+        float32 arrays by name, layer by layer: `network.<i>.weight` (out, in), `network.<i>.bias`
+            (out,).
 
     Raises:
         PromptError: there is no such object, or its layers do not fit each other; names the line.
@@ -217,7 +220,10 @@ def numbers(value: Any, dimensions: int, name: str, line: int) -> NDArray[np.flo
 
 
 def _read_layers(text: str, line: int) -> tuple[dict[str, NDArray[np.float32]], tuple[int, str]]:
-    """Weights from the objects of an interwoven section that begins on a line; and the rest, with its lines where they were."""
+    """Weights from the objects of an interwoven section that begins on a line.
+
+    And the rest of the section, with its lines where they were.
+    """
     values: dict[str, Any] = {}
 
     def take(found: re.Match[str]) -> str:
@@ -252,15 +258,16 @@ def _check_weights(values: dict[str, Any], line: int) -> dict[str, NDArray[np.fl
             weights[name] = numbers(values[name], dimensions, name, line)
     unknown = [name for name in values if name not in weights]
     if unknown or not weights:
+        first = unknown[0] if unknown else ""
         raise PromptError(
-            f"line {line}: '{(unknown or [''])[0][:40]}' is no weight of a network of {len(names)} layers."
+            f"line {line}: '{first[:40]}' is no weight of a network of {len(names)} layers."
         )
     _check_chain(weights, line)
     return weights
 
 
 def _check_chain(weights: dict[str, NDArray[np.float32]], line: int) -> None:
-    """Raises `PromptError` unless each layer takes what the one before it gives, and the last gives one logit."""
+    """Raises `PromptError` unless the layers fit each other and the last gives one logit."""
     before: int | None = None
     for name, array in weights.items():
         if array.ndim == 1:  # a bias

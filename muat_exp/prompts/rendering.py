@@ -1,6 +1,6 @@
-"""Tables of records as tables of prompts: the texts of every task and the JSON columns, rendered from the arrays."""
+"""Tables of records as tables of prompts: texts and JSON columns from the arrays."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -46,7 +46,10 @@ class Renderer:
         self.counter = load_counter(config.dataset.tokenizer)
 
     def table(self, records: pa.Table) -> tuple[pa.Table, dict[str, list[int]]]:
-        """The `prompts` rows of some `subjects` rows, and the tokens of each task's texts where there is a tokenizer."""
+        """The `prompts` rows of some `subjects` rows.
+
+        And the tokens of each kind of prompt's texts, where there is a tokenizer.
+        """
         arrays = {
             name: records[name].combine_chunks() for name in ARRAYS if name in records.column_names
         }
@@ -57,9 +60,16 @@ class Renderer:
                 own[name] = own[name].reshape(-1, sum(width for _, width in self.methods))
             rows.append(self.row(record, own))
         columns = [pa.array([row[field.name] for row in rows], field.type) for field in self.schema]
-        tasks = self.config.dataset.tasks if self.counter else ()
-        counts = {task: [self.counter.count(row[f"{task}_text"]) for row in rows] for task in tasks}  # type: ignore[union-attr]
-        return pa.Table.from_arrays(columns, schema=self.schema), counts
+        return pa.Table.from_arrays(columns, schema=self.schema), self._count_tokens(rows)
+
+    def _count_tokens(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, list[int]]:
+        """The tokens of each row's texts by kind of prompt; nothing where there is no tokenizer."""
+        if self.counter is None:
+            return {}
+        return {
+            task: [self.counter.count(row[f"{task}_text"]) for row in rows]
+            for task in self.config.dataset.tasks
+        }
 
     def row(self, record: Mapping[str, Any], arrays: Mapping[str, Any]) -> dict[str, Any]:
         """One example's columns by name."""

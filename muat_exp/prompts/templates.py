@@ -1,12 +1,13 @@
-"""Prompts: a subject's arrays as the text that an interpreter reads, in the shape of the published dataset.
+"""Prompts: a subject's arrays as the text that an interpreter reads.
 
-Sections in this order (style `separate`): architecture, weights, signature, task. Numbers have six decimals: weights as
-one JSON object, indented, one number per line, `network.<i>.weight` (out x in) and `network.<i>.bias` for i = 0, 2, 4, ...;
-signatures as one `### <i>` block per layer, one line per method, one bracketed list per neuron where a method has several
-numbers. Hidden layers of one width are written as "3 hidden layers of 10 neurons", others with all widths in order: "3
-hidden layers of 10, 7, 4 neurons".
-Style `interwoven` has one section of layers in the place of these two: in each `### <i>` block the layer's own JSON object
-comes before its lines of signature.
+Their shape is that of the published dataset.
+Sections in this order (style `separate`): architecture, weights, signature, task. Numbers have six
+decimals: weights as one JSON object, indented, one number per line, `network.<i>.weight` (out x in)
+and `network.<i>.bias` for i = 0, 2, 4, ...; signatures as one `### <i>` block per layer, one line
+per method, one bracketed list per neuron where a method has several numbers. Hidden layers of one
+width are written as "3 hidden layers of 10 neurons", others with all widths in order: "3 hidden
+layers of 10, 7, 4 neurons". Style `interwoven` has one section of layers in the place of these two:
+in each `### <i>` block the layer's own JSON object comes before its lines of signature.
 """
 
 from collections.abc import Sequence
@@ -20,8 +21,10 @@ from muat_exp.subjects.architecture import Architecture
 
 _CLASSIFICATION = "Which patterns does this model classify as positive?"
 _MODIFICATION = (
-    "This model was trained on partly mislabelled data. Give improved weights, with which it classifies as positive just\n"
-    "the sequences that satisfy one of these patterns, as one JSON object of all its weights and biases."
+    "This model was trained on partly mislabelled data. Give improved weights, with which it "
+    "classifies as positive just\n"
+    "the sequences that satisfy one of these patterns, as one JSON object of all its weights and "
+    "biases."
 )
 
 
@@ -32,12 +35,8 @@ def _as_bytes(text: str) -> NDArray[np.uint8]:
 
 def _spell_architecture(architecture: Architecture) -> str:
     """Hidden layers, their neurons and their activation, as the parser reads them."""
-    same = len(set(architecture.widths)) == 1
-    widths = architecture.widths[:1] if same else architecture.widths
-    neurons = ", ".join(map(str, widths))
-    return (
-        f"{architecture.num_layers} hidden layers of {neurons} neurons, {architecture.activation}"
-    )
+    layers = f"{architecture.num_layers} hidden layers of {architecture.widths_text} neurons"
+    return f"{layers}, {architecture.activation}"
 
 
 class PromptRenderer:

@@ -1,4 +1,7 @@
-"""Token counts of the prompts, by Llama 3's tokenizer or any `tokenizer.json`; both come with the tokenizer extra."""
+"""Token counts of the prompts, by Llama 3's tokenizer or any `tokenizer.json`.
+
+Both come with the tokenizer extra.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -60,7 +63,10 @@ class _Llama3Counter:
 
 
 class _FileCounter:
-    """Counts by the tokenizer of a `tokenizer.json`, without the special tokens that it may put around a text."""
+    """Counts by the tokenizer of a `tokenizer.json`.
+
+    Without the special tokens that it may put around a text.
+    """
 
     def __init__(self, path: Path) -> None:
         from tokenizers import Tokenizer
@@ -76,10 +82,13 @@ class _FileCounter:
 
 
 def load_counter(tokenizer: str) -> _TokenCounter | None:
-    """The counter that `dataset.tokenizer` names; None for none, and for llama3 where the tokenizer extra is not installed.
+    """The counter that `dataset.tokenizer` names.
+
+    None for none, and for llama3 where the tokenizer extra is not installed.
 
     Raises:
-        ConfigurationError: there is no such file, it holds no tokenizer, or the extra that reads it is not installed.
+        ConfigurationError: there is no such file, it holds no tokenizer, or the extra that reads it
+            is not installed.
     """
     if tokenizer == NONE:
         return None

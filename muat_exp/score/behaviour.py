@@ -33,10 +33,10 @@ class Behaviour:
     """What N networks do on the benchmark set.
 
     Attributes:
-        accuracy: float64 `(N,)`, balanced accuracy on the network's own task: call the members of its selected patterns
-            positive and nothing else.
-        others: float64 `(N, P)`, share called positive of each pattern's members that satisfy no selected pattern; NaN where
-            there are none.
+        accuracy: float64 `(N,)`, balanced accuracy on the network's own task: call the members of
+            its selected patterns positive and nothing else.
+        others: float64 `(N, P)`, share called positive of each pattern's members that satisfy no
+            selected pattern; NaN where there are none.
     """
 
     accuracy: NDArray[np.float64]
@@ -52,7 +52,10 @@ class Behaviour:
         self.others[rows] = part.others
 
     def change(self, other: "Behaviour") -> NDArray[np.float64]:
-        """Mean absolute difference of the responses to the other patterns, `(N,)`; NaN where there are none."""
+        """Mean absolute difference of the responses to the other patterns, `(N,)`.
+
+        NaN where there are no others.
+        """
         there = ~np.isnan(self.others)
         apart = np.where(there, np.abs(self.others - other.others), 0).sum(axis=1)
         return np.where(there.any(axis=1), apart / np.maximum(1, there.sum(axis=1)), np.nan)
@@ -142,7 +145,8 @@ class Bench:
         """The behaviour of networks with the shapes of some subjects and these flat weights.
 
         Raises:
-            DatasetError: weights do not fit their shape, or the benchmark set lacks a label for a subject's task.
+            DatasetError: weights do not fit their shape, or the benchmark set lacks a label for a
+                subject's task.
         """
         shapes = Population(recorded_networks(self.records.take(rows), self.config))
         for row, expected, flat in zip(rows, np.diff(shapes.offsets), weights, strict=True):
@@ -175,6 +179,7 @@ class Bench:
         if np.isnan(accuracy).any():
             row = rows[np.argmax(np.isnan(accuracy))] + 1
             raise DatasetError(
-                f"{self.folder}: the benchmark set has sequences of one label only for the patterns of row {row}."
+                f"{self.folder}: the benchmark set has sequences of one label only "
+                f"for the patterns of row {row}."
             )
         return Behaviour(accuracy, others)

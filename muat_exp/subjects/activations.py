@@ -1,8 +1,9 @@
-"""The activations that hidden layers may have: what the configuration, the kernels and PyTorch know of each.
+"""The activations that hidden layers may have.
 
-To add one: an entry of `_REGISTRY`, and its value and slope in `kernels.network`. Its code is its place here; the gains
-of initial weights, the choices of the configuration and the modules of PyTorch follow. Imports nothing, as the
-configuration and the compiled kernels read it.
+What the configuration, the kernels and PyTorch know of each.
+To add one: an entry of `_REGISTRY`, and its value and slope in `kernels.network`. Its code is its
+place here; the gains of initial weights, the choices of the configuration and the modules of
+PyTorch follow. Imports nothing, as the configuration and the compiled kernels read it.
 """
 
 from typing import NamedTuple
@@ -16,8 +17,9 @@ class Activation(NamedTuple):
 
     Attributes:
         name: as the configuration, the tables and the prompts spell it.
-        gain: what keeps the activations' variance from layer to layer: initial weights of a variance of gain^2 / fan_in.
-            For the rectifiers by He et al. 2015, for the sigmoid by Glorot and Bengio 2010, for tanh PyTorch's own.
+        gain: what keeps the activations' variance from layer to layer: initial weights of a
+            variance of gain^2 / fan_in. For the rectifiers by He et al. 2015, for the sigmoid by
+            Glorot and Bengio 2010, for tanh PyTorch's own.
         module: its class in `torch.nn`.
     """
 

@@ -1,8 +1,9 @@
-"""The shape of subjects' networks: the only module that knows how layers follow from a configuration's numbers.
+"""The shape of subjects' networks: the only module that knows how their layers follow.
 
-A subject is a chain of Linear layers, each hidden one with an activation behind it, the last one a single logit. All that
-others need of a shape stands in a table with one row per layer, see `Layer`: kernels, texts, parsers and modules walk it.
-Which widths hidden layers may have is said in `shapes`.
+A subject is a chain of Linear layers, each hidden one with an activation behind it, the last one a
+single logit. All that others need of a shape stands in a table with one row per layer, see `Layer`:
+kernels, texts, parsers and modules walk it. Which widths hidden layers may have is said in
+`shapes`.
 """
 
 from __future__ import annotations
@@ -36,7 +37,8 @@ class Layer(NamedTuple):
     Attributes:
         fan_in: its inputs.
         fan_out: its neurons.
-        offset: where its weight (out, in) begins among its subject's parameters; its bias (out,) comes next.
+        offset: where its weight (out, in) begins among its subject's parameters; its bias (out,)
+            comes next.
         activation: code of the activation behind it, `IDENTITY` for none.
         module: its place in `nn.Sequential`, which names its parameters: 0, 2, 4, ...
     """
@@ -59,7 +61,8 @@ class Networks(NamedTuple):
     Attributes:
         layers: int64 `(all layers, 5)`, a `Layer` in each row, subject after subject.
         starts: int64 `(S + 1,)`, each subject's rows of `layers`.
-        parameters: float32 `(all parameters,)`, each layer's weight (out, in) and bias (out,) in turn.
+        parameters: float32 `(all parameters,)`, each layer's weight (out, in) and bias (out,) in
+            turn.
         offsets: int64 `(S + 1,)`, each subject's part of `parameters`.
     """
 
@@ -163,6 +166,16 @@ class Architecture:
         return self.widths[0]
 
     @property
+    def widths_text(self) -> str:
+        """Its hidden widths in words: one number where all are the same, else all in order.
+
+        >>> Architecture(5, (9, 9), "relu").widths_text, Architecture(5, (9, 4), "relu").widths_text
+        ('9', '9, 4')
+        """
+        same = len(set(self.widths)) == 1
+        return ", ".join(map(str, self.widths[:1] if same else self.widths))
+
+    @property
     def table(self) -> NDArray[np.int64]:
         """Its layers as the kernels read them: int64 `(layers, 5)`, shared, not to be changed."""
         return _table_of(self)
@@ -203,7 +216,7 @@ class Architecture:
 
 
 def recorded_architecture(record: Mapping[str, Any], config: Config) -> Architecture:
-    """The architecture of a row of a dataset's `subjects`, which was made with this configuration."""
+    """The architecture of a row of `subjects`, of a dataset with this configuration."""
     widths = hidden_widths(
         config.architecture.shape, record["num_layers"], record["neurons_per_layer"]
     )
@@ -237,7 +250,10 @@ def layer_names(count: int) -> list[tuple[str, str]]:
 
 
 def layer_widths(weights: Weights) -> tuple[int, ...]:
-    """Neurons of each Linear layer, the logit's last, of weights and biases by name in their order."""
+    """Neurons of each Linear layer, the logit's last.
+
+    Of weights and biases by name, in their order.
+    """
     biases = list(weights.values())[1::2]
     return tuple(len(bias) for bias in biases)
 
@@ -258,7 +274,7 @@ def split_parameters(
 def split_neurons(
     values: NDArray[np.float32], layers: Sequence[Layer]
 ) -> list[NDArray[np.float32]]:
-    """Each layer's rows of values `(neurons, columns)` that begin with the first layer's neurons."""
+    """Each layer's rows of values `(neurons, columns)`; the first layer's neurons come first."""
     ends = np.cumsum([layer.fan_out for layer in layers])
     return np.split(values, ends[:-1])
 

@@ -19,11 +19,13 @@ class SubjectData:
     """Training and validation sequences of S subjects.
 
     Attributes:
-        tokens: uint8 `(S, rows, L)`, the training rows before the validation rows, positives first on each side.
+        tokens: uint8 `(S, rows, L)`, the training rows before the validation rows, positives first
+            on each side.
         labels: float32 `(rows,)`, the true labels, the same for all subjects.
         corrupted: float32 `(S, training rows)`, the labels of the degraded stage.
         training_rows: how many rows train.
-        target_rows: int64 `(S,)`, rows at the head of `tokens` that were drawn from the target pattern.
+        target_rows: int64 `(S,)`, rows at the head of `tokens` that were drawn from the target
+            pattern.
         candidates: int64 `(S,)`, labels that corruption could have changed.
     """
 
@@ -68,8 +70,9 @@ def draw_data(config: Config, space: SpaceArrays, specs: Specs) -> SubjectData:
             if on
         ]
         raise ConfigurationError(
-            f"patterns.per_subject lets {', '.join(names)} be selected together, which leaves too few other sequences as "
-            f"negatives; lower patterns.per_subject.max or enlarge patterns.vocab_size or patterns.sequence_length."
+            f"patterns.per_subject lets {', '.join(names)} be selected together, which leaves too "
+            "few other sequences as negatives; lower patterns.per_subject.max or enlarge "
+            "patterns.vocab_size or patterns.sequence_length."
         )
     labels = np.repeat(
         [1, 0, 1, 0], [training[0], training[1], validation[0], validation[1]]

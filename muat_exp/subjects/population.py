@@ -29,7 +29,7 @@ class Population:
 
     @property
     def parameters(self) -> NDArray[np.float32]:
-        """All subjects' weights (out, in) and biases (out,), layer by layer: float32 `(offsets[-1],)`."""
+        """All subjects' weights (out, in) and biases (out,): float32 `(offsets[-1],)`."""
         return self.networks.parameters
 
     @property

@@ -1,4 +1,7 @@
-"""Weights as they are stored: quantised, then rounded to a floating-point type, and held in float32 all the same."""
+"""Weights as they are stored: quantised, then rounded to a floating-point type.
+
+They are held in float32 all the same.
+"""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,8 +14,9 @@ SCHEMES = {"int8": INT8, "int4": INT4, "ternary": TERNARY, "binary": BINARY}  # 
 
 
 def rounded(values: NDArray[np.float32], precision: str) -> NDArray[np.float32]:
-    """Float32 values rounded to the nearest number of a type, ties to even; beyond its range infinite.
+    """Float32 values rounded to the nearest number of a type.
 
+    Ties go to even; what is beyond the type's range becomes infinite.
     >>> rounded(np.array([1.01], np.float32), "bfloat16").tolist()
     [1.0078125]
     """
@@ -29,8 +33,8 @@ def rounded(values: NDArray[np.float32], precision: str) -> NDArray[np.float32]:
 def _rounded_to_bfloat16(values: NDArray[np.float32]) -> NDArray[np.float32]:
     """The upper half of the bits, rounded to nearest, ties to even; what is not finite stays.
 
-    Half a unit less one bit is added to the bits, and one more where the last bit that stays is 1: a tie then carries
-    over only to an even number.
+    Half a unit less one bit is added to the bits, and one more where the last bit that stays is 1:
+    a tie then carries over only to an even number.
     """
     bits = values.view(np.uint32)
     odd = (bits >> np.uint32(16)) & np.uint32(1)
@@ -39,7 +43,7 @@ def _rounded_to_bfloat16(values: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def as_stored(population: Population, architecture: ArchitectureConfig) -> Population:
-    """The subjects with the weights that a dataset holds of them, quantised and rounded as configured.
+    """The subjects with the weights that a dataset holds of them.
 
     Quantised weights are float multiples of their scales, rounded in turn; biases are rounded only.
     """

@@ -1,4 +1,4 @@
-"""Families of shapes, and their limits: how the widths of hidden layers follow from the drawn depth and width.
+"""Families of shapes, and their limits: which widths the hidden layers have.
 
 Imports nothing heavy, as the configuration reads it. To add a family: a rule in `_WIDTH_RULES`.
 """
@@ -17,9 +17,11 @@ def _uniform_width(index: Any, depth: Any, width: Any) -> Any:
 
 
 def _pyramid_width(index: Any, depth: Any, width: Any) -> Any:
-    """Widths shrink linearly from the drawn one to `MINIMUM_WIDTH`; a single layer has the drawn one.
+    """Widths shrink linearly from the drawn one to `MINIMUM_WIDTH`.
 
-    Rounded to the nearest whole number, halves up: floor((2 a + b) / 2 b) is the fraction a / b so rounded.
+    A single layer has the drawn width.
+    Rounded to the nearest whole number, halves up: floor((2 a + b) / 2 b) is the fraction a / b so
+    rounded.
     """
     steps = depth - 1 + (depth == 1)  # from the first layer to the last; 1 where they are the same
     above = (width - MINIMUM_WIDTH) * (steps - index)

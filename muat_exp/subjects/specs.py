@@ -18,10 +18,12 @@ class Specs:
 
     Attributes:
         indices: int64 `(S,)`, the subjects' numbers: all their randomness follows from these.
-        targets: int64 `(S,)`, the pattern whose labels are corrupted, as an index into `patterns.enabled`.
+        targets: int64 `(S,)`, the pattern whose labels are corrupted, as an index into
+            `patterns.enabled`.
         selected: bool `(S, P)`, all patterns that the subject learns to call positive.
         depths: int64 `(S,)`, hidden layers.
-        widths: int64 `(S,)`, drawn widths, those of the first hidden layers; see `architecture` for the others.
+        widths: int64 `(S,)`, drawn widths, those of the first hidden layers; see `architecture` for
+            the others.
         activations: int64 `(S,)`, codes of the hidden layers' activations.
         rates: float32 `(S,)`, learning rates.
     """
@@ -46,7 +48,8 @@ def _draw_integers(fractions: NDArray[np.float64], low: int, high: int) -> NDArr
 def draw_specs(config: Config, indices: NDArray[np.int64]) -> Specs:
     """The specifications of the subjects with these numbers.
 
-    Every subject has a row of fractions of its own: one column for each number that is drawn, and one for each pattern.
+    Every subject has a row of fractions of its own: one column for each number that is drawn, and
+    one for each pattern.
     """
     architecture = config.architecture
     depths = architecture.num_layers
@@ -70,7 +73,10 @@ def draw_specs(config: Config, indices: NDArray[np.int64]) -> Specs:
 def _draw_targets(
     config: Config, indices: NDArray[np.int64], fractions: NDArray[np.float64]
 ) -> NDArray[np.int64]:
-    """Target patterns, int64 `(S,)`: in turn by the subjects' numbers where they are balanced, else drawn."""
+    """Target patterns, int64 `(S,)`.
+
+    In turn by the subjects' numbers where they are balanced, else drawn.
+    """
     patterns = len(config.patterns.enabled)
     if config.dataset.balance:
         return indices % patterns

@@ -1,4 +1,4 @@
-"""Checks of some examples: everything that can be drawn or measured again is, and compared with what is stored."""
+"""Checks of some examples: all that can be drawn or measured again is compared."""
 
 import hashlib
 from dataclasses import dataclass, field
@@ -50,7 +50,10 @@ class Checked:
 
 
 def batch_size(config: Config) -> int:
-    """Examples that are checked at a time: fewer of large networks, or of long data, so that memory stays flat."""
+    """Examples that are checked at a time.
+
+    Fewer of large networks, or of long data, so that memory stays flat.
+    """
     shape = config.architecture
     patterns = config.patterns
     depth = shape.num_layers.max
@@ -89,7 +92,10 @@ def _scalars(subjects: pa.Table) -> pa.Table:
 
 
 def check_networks(config: Config, subjects: pa.Table, faults: Faults) -> bool:
-    """Whether the networks can be run and measured: their arrays fit what was drawn for them, their numbers are sound."""
+    """Whether the networks can be run and measured.
+
+    Their arrays fit what was drawn for them, and their numbers are sound.
+    """
     if not _check_shapes(config, subjects, faults):
         return False
     ids = subjects["example_id"].to_numpy()
@@ -113,7 +119,10 @@ def check_networks(config: Config, subjects: pa.Table, faults: Faults) -> bool:
 def _check_storage(
     config: Config, ids: NDArray[np.int64], population: Population, name: str, faults: Faults
 ) -> None:
-    """Weights are numbers of the configured precision, and as few levels a neuron as the quantization has."""
+    """Weights are numbers of the configured precision.
+
+    And of as few levels per neuron as the quantization has.
+    """
     architecture = config.architecture
     values = population.parameters
     stray = rounded(values, architecture.precision) != values
@@ -133,7 +142,10 @@ def _check_storage(
 
 
 def _check_shapes(config: Config, subjects: pa.Table, faults: Faults) -> bool:
-    """What was drawn for each subject is what is stored of it; False where its arrays don't fit, so that it can't be run."""
+    """What was drawn for each subject is what is stored of it.
+
+    False where its arrays don't fit, so that it can't be run.
+    """
     ids = subjects["example_id"].to_numpy()
     if (ids < 0).any():
         faults.add("ids", "an example_id is negative.")
@@ -289,7 +301,10 @@ def _check_data(
     subjects: pa.Table,
     faults: Faults,
 ) -> None:
-    """Labels are true by predicate, training and validation share no sequence, as many labels are corrupted as stored."""
+    """Labels are true by predicate, and the sides share no sequence.
+
+    As many labels are corrupted as are stored.
+    """
     patterns = context.config.patterns.build()
     count = len(ids)
     rows = data.tokens.reshape(-1, data.tokens.shape[2])
@@ -317,7 +332,10 @@ def _check_data(
 def _check_prompts(
     renderer: Renderer, subjects: pa.Table, prompts: pa.Table, faults: Faults
 ) -> dict[str, list[int]]:
-    """Prompts, metadata and JSON columns are a rendering of the arrays; returns the texts' tokens by context."""
+    """Prompts, metadata and JSON columns are a rendering of the arrays.
+
+    Returns the tokens of the texts by kind of prompt.
+    """
     fresh, tokens = renderer.table(subjects)
     ids = subjects["example_id"].to_numpy()
     for name in fresh.column_names:

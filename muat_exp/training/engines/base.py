@@ -56,7 +56,7 @@ class Problem:
 def stage_problem(
     config: Config, specs: Specs, data: SubjectData, population: Population, stage: int
 ) -> Problem:
-    """The problem of one stage: corrupted labels first, then clean ones at the clean stage's learning rate."""
+    """The problem of one stage: 0 with corrupted labels, 1 with clean ones."""
     settings = (config.training.degraded, config.training.clean)[stage]
     clean = np.broadcast_to(data.labels[: data.training_rows], data.corrupted.shape)
     return Problem(
@@ -81,10 +81,13 @@ def input_scaling(config: Config) -> Scaling:
 
 
 class Engine(Protocol):
-    """Trains the subjects of a problem in place; both metrics are float64 `(S,)`, valid for the subjects asked for."""
+    """Trains the subjects of a problem in place.
+
+    Both metrics are float64 `(S,)`, valid for the subjects asked for.
+    """
 
     def train_epoch(self, which: Indices, epoch: int) -> Metrics:
-        """One epoch of the given subjects: mean loss and accuracy on this stage's training labels."""
+        """One epoch of some subjects: mean loss and accuracy on this stage's training labels."""
 
     def evaluate(self, which: Indices) -> Metrics:
         """Loss and accuracy of the given subjects on their validation rows."""

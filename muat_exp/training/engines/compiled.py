@@ -66,7 +66,10 @@ class CompiledEngine:
 
 
 def folded(problem: Problem) -> Population:
-    """The subjects with the input scaling absorbed by their first layers: they take raw token indices."""
+    """The subjects with the input scaling absorbed by their first layers.
+
+    They take raw token indices.
+    """
     subjects = problem.population
     result = np.empty_like(subjects.parameters)
     kernels.fold(subjects.networks, problem.scaling, result)
@@ -74,6 +77,9 @@ def folded(problem: Problem) -> Population:
 
 
 def evaluate_stored(problem: Problem, population: Population, workers: Executor) -> Metrics:
-    """Validation loss and accuracy of folded subjects, on raw token inputs: what is stored is what is measured."""
+    """Validation loss and accuracy of folded subjects, on raw token inputs.
+
+    What is stored is what is measured.
+    """
     raw = replace(problem, population=population, scaling=RAW)
     return CompiledEngine(raw, workers).evaluate(np.arange(len(population)))

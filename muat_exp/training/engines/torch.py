@@ -16,7 +16,10 @@ from muat_exp.training.engines.base import Metrics, Problem
 
 
 class TorchEngine:
-    """The plain reference: one `nn.Sequential` and one `torch.optim.Adam` per subject, autograd, the same batches."""
+    """The plain reference: one `nn.Sequential` and one `torch.optim.Adam` per subject.
+
+    Gradients by autograd, the same batches as the kernels'.
+    """
 
     def __init__(
         self, problem: Problem, workers: ThreadExecutor | None = None, dtype: str = "float32"
@@ -41,7 +44,10 @@ class TorchEngine:
         return torch.from_numpy((tokens.astype(np.float32) - shift) * scale).to(self.dtype)
 
     def forward(self, s: int, x: Any, state: NDArray[np.uint64]) -> Any:
-        """Logits `(batch, 1)` of one subject in training, with the dropout masks that the kernels draw from this state."""
+        """Logits `(batch, 1)` of one subject in training.
+
+        With the dropout masks that the kernels draw from this state.
+        """
         import torch
 
         if not self.problem.dropout:
