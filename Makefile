@@ -2,6 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INPUTS := pyproject.toml constraints.txt
+COMPILE := $(BIN)/python -c 'from muat_exp.generation.pipeline import ensure_compiled; ensure_compiled(print)'
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-dev demo test lint docs bench examples clean
@@ -45,8 +46,10 @@ $(BIN)/python:
 
 $(VENV)/.setup: $(INPUTS) | $(BIN)/python
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[datasets,hub,tokenizer]'
+	$(COMPILE)
 	@touch $@
 
 $(VENV)/.setup-dev: $(INPUTS) | $(BIN)/python
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
+	$(COMPILE)
 	@touch $@ $(VENV)/.setup

@@ -1,8 +1,9 @@
-"""Which files of a folder are ours: what muat_exp did not make there is neither replaced nor removed.
+"""Which files of a folder are ours: what we did not make is neither replaced nor removed.
 
-Every folder that we write into gets a list, `.muat_exp`, of the names that we may write in it. A name is claimed before
-the work begins: it is refused where something bears it that is not on the list. So the next run in a folder, or the one
-that goes on after a kill, knows what is its own, and anything else stays as it is.
+Every folder that we write into gets a list, `.muat_exp`, of the names that we may write in it. A
+name is claimed before the work begins: it is refused where something bears it that is not on the
+list. So the next run in a folder, or the one that goes on after a kill, knows what is its own, and
+anything else stays as it is.
 """
 
 import os
@@ -37,7 +38,7 @@ def write_output(path: Path, content: bytes) -> None:
 
 
 def claim(folder: Path, files: Iterable[str] = (), folders: Iterable[str] = ()) -> None:
-    """Notes that we may write these files and folders in a folder, which is made where it is missing.
+    """Notes that we may write these names in a folder, which is made where it is missing.
 
     Raises:
         RunFolderError: one of them is there and not ours; nothing was claimed or made.
@@ -57,7 +58,8 @@ def check_claim(folder: Path, files: Iterable[str] = (), folders: Iterable[str] 
     """Refuses what `claim` would refuse; changes nothing.
 
     Raises:
-        RunFolderError: something bears one of the names that we did not make, or something else than we made.
+        RunFolderError: something bears one of the names that we did not make, or something else
+            than we made.
     """
     listed = _listed(folder)
     for name in files:
@@ -88,7 +90,7 @@ def _listed(folder: Path) -> list[str]:
 
 
 def _require_listed(path: Path, listed: list[str]) -> None:
-    """Raises `RunFolderError` where something is at a path that was not claimed; links are not followed."""
+    """Raises where a file, a folder or a link is at a path that was not claimed."""
     if os.path.lexists(path) and path.name not in listed:
         raise RunFolderError(f"{path} is there already, and muat_exp did not make it; {_ADVICE}")
 

@@ -64,7 +64,7 @@ def sha256(content: bytes) -> str:
 
 
 def short_sha256(content: bytes) -> str:
-    """The first 16 hexadecimal digits of a SHA-256: enough to tell configurations and datasets apart.
+    """The first 16 hexadecimal digits of a SHA-256: enough to tell configurations apart.
 
     >>> short_sha256(b"")
     'e3b0c44298fc1c14'

@@ -1,4 +1,4 @@
-"""What a person sees of a run: a live display or plain lines while it works, a short table at the end."""
+"""What a person sees of a run: a display while it works, a short table at the end."""
 
 import sys
 import time
@@ -27,7 +27,7 @@ class Reporter(Protocol):
 
 
 def _progress_text(accepted: int, target: int, attempts: int, seconds: float) -> str:
-    """Attempts a second, acceptance, and time left, as far as they are known."""
+    """Attempts per second, acceptance, and time left, as far as they are known."""
     if not attempts or not seconds:
         return ""
     text = f"{attempts / seconds:.0f} attempts/s, acceptance {accepted / attempts:.0%}"
@@ -47,7 +47,7 @@ class Silent:
 
 
 class _Lines:
-    """Plain lines, at most one a second, for outputs that are not a terminal."""
+    """Plain lines, at most one per second, for outputs that are not a terminal."""
 
     def __init__(self, target: int) -> None:
         self.target = target
@@ -122,7 +122,8 @@ def print_summary(summary: Mapping[str, Any], dataset: str) -> None:
     before = f", after {compiling:.0f} of compiling" if compiling > 1 else ""
     table.add_row(
         "seconds",
-        f"{summary['seconds']['total']:.1f} ({summary['attempts_per_second']:.0f} attempts/s){before}",
+        f"{summary['seconds']['total']:.1f} "
+        f"({summary['attempts_per_second']:.0f} attempts/s){before}",
     )
     console = Console(soft_wrap=True)
     console.print(table)
@@ -140,6 +141,7 @@ def print_brief(summary: Mapping[str, Any]) -> None:
     improvement = summary["accuracy"]["improvement"]
     gained = "" if improvement is None else f", improvement {improvement:.3f}"
     print(
-        f"  accepted {summary['accepted']} of {summary['attempts']} attempts{gained}, {summary['seconds']['total']:.1f} s",
+        f"  accepted {summary['accepted']} of {summary['attempts']} attempts{gained}, "
+        f"{summary['seconds']['total']:.1f} s",
         flush=True,
     )

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def heavy_imports() -> Iterator[None]:
-    """A block of imports without garbage collection, which takes a quarter of their time and finds nothing.
+    """A block of imports without garbage collection, which would take a quarter of their time.
 
     What was imported is never looked at by the collector again.
     """

@@ -41,7 +41,7 @@ def small_config(**changes: object) -> Config:
 
 @pytest.fixture(scope="session", autouse=True)
 def kernels() -> None:
-    """Compiled kernels: one of pytest's processes compiles them, the others wait for it and read its cache."""
+    """Compiled kernels: one of pytest's processes compiles them, the others wait for it."""
     ensure_compiled(lambda text: None)
 
 

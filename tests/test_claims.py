@@ -1,4 +1,4 @@
-"""What muat_exp did not make is neither replaced nor removed; it is refused before any work, and named."""
+"""What we did not make is neither replaced nor removed: it is refused before any work."""
 
 import json
 import shutil

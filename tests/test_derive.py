@@ -1,4 +1,4 @@
-"""Datasets made from the networks of others: nothing is trained again, and what is stored is what was measured."""
+"""Datasets made from the networks of others: nothing is trained, what is stored was measured."""
 
 import shutil
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Runs on real disks that are full or read-only: small file systems in a mount namespace of their own."""
+"""Runs on real disks that are full or read-only: file systems in a mount namespace of their own."""
 
 import os
 import subprocess
@@ -28,11 +28,18 @@ def namespace(tmp_path):
     if not may_mount(tmp_path):
         pytest.skip("file systems can't be mounted here")
 
+    run = command(*SMALL, "logger=none", "hydra.run.dir=disk/out")
+
     def script(*lines, **variables):
         return subprocess.run(
-            [*NAMESPACE, "\n".join(lines), *command(*SMALL, "logger=none", "hydra.run.dir=disk/out")],
-            cwd=tmp_path, env=os.environ | variables, capture_output=True, text=True, timeout=120, check=False,
-        )  # fmt: skip
+            [*NAMESPACE, "\n".join(lines), *run],
+            cwd=tmp_path,
+            env=os.environ | variables,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
 
     (tmp_path / "disk").mkdir()
     return script

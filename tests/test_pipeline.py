@@ -1,4 +1,4 @@
-"""A whole run: what it writes, that it reads back, and that nothing but the configuration decides the data."""
+"""A whole run: what it writes, and that nothing but the configuration decides the data."""
 
 import csv
 import json

@@ -1,4 +1,4 @@
-"""A run that is killed, damaged or refused: nothing finished is lost and the same bytes come out."""
+"""A run that is killed, damaged or refused: nothing is lost and the same bytes come out."""
 
 import errno
 import os
@@ -28,8 +28,9 @@ KILLED = """
     from muat_exp.config.groups import DatasetConfig
     from muat_exp.generation.pipeline import generate
 
-    config, folder = small_config(dataset=DatasetConfig(num_examples=140), cohort_size=24), Path(sys.argv[1])
-    generate(config, folder / "whole")  # compiles or loads the kernels, so that the children begin at once
+    config = small_config(dataset=DatasetConfig(num_examples=140), cohort_size=24)
+    folder = Path(sys.argv[1])
+    generate(config, folder / "whole")  # loads the kernels, so that the children begin at once
     begin = time.perf_counter()
     generate(config, folder / "timed")
     seconds, chance, killed, finished = time.perf_counter() - begin, random.Random(0), 0, 0

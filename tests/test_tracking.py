@@ -1,4 +1,4 @@
-"""What W&B, TensorBoard and metrics.csv hold after a run; read back by their own tools, with no network and no secrets."""
+"""What W&B, TensorBoard and metrics.csv hold after a run, read back by their own tools."""
 
 import csv
 import json
@@ -14,11 +14,12 @@ import pytest
 from conftest import small_config
 from test_cli import call
 
-from muat_exp.config.groups import LoggerConfig
+from muat_exp.config.groups import _LOGGERS, LoggerConfig
 from muat_exp.errors import ConfigurationError, TrackingError
 from muat_exp.generation.pipeline import generate
 from muat_exp.generation.run_folder import RunFolder
 from muat_exp.tracking import wandb_results
+from muat_exp.tracking.choice import _TRACKERS
 from muat_exp.tracking.metrics_file import MetricsFile
 from muat_exp.tracking.weights_and_biases import require_login
 
@@ -272,6 +273,10 @@ def test_a_module_logs_a_real_metric_after_a_run_of_the_command_line(tmp_path):
         check=False,
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_every_logger_that_may_be_configured_has_its_trackers():
+    assert set(_TRACKERS) == set(_LOGGERS)
 
 
 def test_tensorboard_holds_the_same_curves(tmp_path):

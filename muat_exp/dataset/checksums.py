@@ -1,4 +1,4 @@
-"""Checksums of a dataset's files: written last, compared before a folder is called sound or published."""
+"""Checksums of a dataset's files: written last, compared before it is called sound or published."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -52,7 +52,7 @@ def read_checksums(path: Path) -> dict[str, str]:
 
 
 def differences(folder: Path, with_new: bool = True) -> Iterator[str]:
-    """A sentence for every file that is missing, new, or not what it was when the checksums were written."""
+    """A sentence for every file that is missing, new, or not what it was."""
     if not (folder / CHECKSUMS).is_file():
         yield f"{CHECKSUMS} is missing: files can't be checked."
         return

@@ -1,7 +1,7 @@
-"""Puts a dataset in its place: written into a folder beside it, then renamed, and only over one of our own.
+"""Puts a dataset in its place: written beside it, then renamed, and only over one of our own.
 
-A dataset's mark is the first line of its `config.yaml`. It is written first, so that whatever a killed process leaves bears
-it, and nothing is ever removed that does not.
+A dataset's mark is the first line of its `config.yaml`. It is written first, so that whatever a
+killed process leaves bears it, and nothing is ever removed that does not.
 """
 
 import os
@@ -24,7 +24,7 @@ _SHARD = re.compile(rf"(prompts|subjects)/({'|'.join(SPLITS)})-\d{{5}}-of-\d{{5}
 
 
 def dataset_names(final: Path) -> list[str]:
-    """The names that a dataset takes in its folder: its own, and those of its older and its next version."""
+    """The names that a dataset takes in its folder: its own, and its next and older versions'."""
     return [final.name, _staged_path(final).name, _old_path(final).name]
 
 
@@ -64,7 +64,8 @@ def replace_folder(staged: Path, final: Path) -> None:
     """Puts a finished folder in the place of an older one, and keeps what others put into that.
 
     Raises:
-        RunFolderError: what is there is not ours, or a file of somebody else is where a new one is to go.
+        RunFolderError: what is there is not ours, or a file of somebody else is where a new one is
+            to go.
     """
     old = _old_path(final)
     _require_ours(final, _first_line((staged / _MARKED).read_text("utf-8")))
@@ -85,7 +86,7 @@ def flush_folder(folder: Path) -> None:
 
 
 def _discard(old: Path, final: Path) -> None:
-    """Removes a dataset that was replaced; what others put into it goes to the same place in the one that replaced it."""
+    """Removes a dataset that was replaced; what others put into it moves to the new one."""
     for path in list(_foreign(old)):
         target = final / path.relative_to(old)
         if os.path.lexists(target):
@@ -96,7 +97,7 @@ def _discard(old: Path, final: Path) -> None:
 
 
 def _remove_marked(folder: Path) -> None:
-    """Removes a folder of ours, its mark last, so that what a kill leaves of it is still known as ours."""
+    """Removes a folder of ours, its mark last, so that what a kill leaves is still ours."""
     for path in list(folder.iterdir()):
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)

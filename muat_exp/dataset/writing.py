@@ -1,4 +1,4 @@
-"""Writes the dataset: records, ordered by example, rendered and sharded into Parquet, a set of files for each split."""
+"""Writes a dataset's Parquet files: records, ordered by example, rendered, sharded, by split."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -33,7 +33,7 @@ _DICTIONARIES = ["target_pattern", "selected_patterns.list.element", "activation
 
 
 class ShardWriter:
-    """Writes two Parquet files of the same examples, `prompts` and `subjects`, each from a background thread."""
+    """Writes two Parquet files of the same examples, `prompts` and `subjects`, from threads."""
 
     def __init__(
         self, pool: ThreadPoolExecutor, folder: Path, name: str, schemas: dict[str, pa.Schema]
@@ -42,7 +42,8 @@ class ShardWriter:
         self.pending: list[Future[None]] = []
         self.taken: dict[str, list[pa.Table]] = {part: [] for part in schemas}
         self.writers = {
-            # Dictionaries of weights or of whole prompts cost four times the writing and half of the space again.
+            # Dictionaries of weights or of whole prompts cost four times the writing and half of
+            # the space again.
             part: pq.ParquetWriter(
                 folder / part / name,
                 schema,
@@ -61,7 +62,10 @@ class ShardWriter:
             self.flush()
 
     def flush(self) -> None:
-        """Queues a row group of each; no more than that is under way, so memory stays flat and a failure stops the run."""
+        """Queues a row group of each.
+
+        No more than that is under way, so memory stays flat, and a failure stops the run.
+        """
         self.wait()
         groups = {part: pa.concat_tables(tables) for part, tables in self.taken.items() if tables}
         self.taken = {part: [] for part in self.taken}

@@ -63,7 +63,7 @@ class ThreadExecutor:
     def stream(
         self, function: Callable[[_Item], _Output], items: Iterable[_Item]
     ) -> Iterator[_Output]:
-        """Results in the items' order; only a few items are under way at a time, so memory stays flat."""
+        """Results in the items' order; few items are under way at a time, so memory stays flat."""
         pending: deque[Future[_Output]] = deque()
         for item in items:
             pending.append(self._pool.submit(function, item))

@@ -1,4 +1,4 @@
-"""What follows on training, as Lightning callbacks at the end of the clean stage: the judge, then the signatures."""
+"""What follows on training, as callbacks at the end of the clean stage: judge, then signatures."""
 
 import numpy as np
 import pytorch_lightning as pl
@@ -47,7 +47,7 @@ class Judge(pl.Callback):
         self.degraded = degraded
         self.executor = executor
 
-    def on_fit_end(self, trainer: pl.Trainer, cohort: LitCohort) -> None:  # type: ignore[override]
+    def on_fit_end(self, trainer: pl.Trainer, cohort: LitCohort) -> None:
         """Compares the stages, and tests who improved."""
         recipe = self.context.config.training
         clean = cohort.result
@@ -74,7 +74,9 @@ class Judge(pl.Callback):
 
 
 class SignatureExtraction(pl.Callback):
-    """Extracts the activation signatures of the accepted subjects; it must stand behind the `Judge`.
+    """Extracts the activation signatures of the accepted subjects.
+
+    It must stand behind the `Judge`.
 
     Attributes:
         signatures, offsets: as `profiling.profile` returns them.
@@ -91,7 +93,7 @@ class SignatureExtraction(pl.Callback):
         self.degraded = degraded
         self.executor = executor
 
-    def on_fit_end(self, trainer: pl.Trainer, cohort: LitCohort) -> None:  # type: ignore[override]
+    def on_fit_end(self, trainer: pl.Trainer, cohort: LitCohort) -> None:
         """Runs the probe set through the stored networks."""
         accepted = cohort.accepted
         shown = accepted if self.context.config.dataset.needs_degraded_signature else accepted[:0]

@@ -1,4 +1,7 @@
-"""A cohort: a block of attempts trained together, a pure function of (configuration, seed, attempt numbers)."""
+"""A cohort: attempts that are trained together.
+
+What becomes of it is a pure function of the configuration, the seed and the attempts' numbers.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,11 +31,15 @@ class CohortResult:
         data: their sequences.
         degraded, improved: folded weights of both stages.
         degraded_accuracy, improved_accuracy: float64 `(S,)`, validation accuracies.
-        test_accuracy: float64 `(S, 2)`, balanced accuracy on fresh sequences, degraded and improved; NaN if untested.
-        responses: float64 `(S, P)`, share of each pattern's members called positive; NaN if not accepted.
+        test_accuracy: float64 `(S, 2)`, balanced accuracy on fresh sequences, degraded and
+            improved; NaN if untested.
+        responses: float64 `(S, P)`, share of each pattern's members called positive; NaN if not
+            accepted.
         switch_epoch, clean_epoch: int64 `(S,)`, the epochs that the weights are from.
-        signatures, signature_offsets: of the accepted subjects, as `signature.profile` returns them.
-        degraded_signatures: the same of their degraded weights; empty where nothing that is written shows them.
+        signatures, signature_offsets: of the accepted subjects, as `profiling.profile` returns
+            them.
+        degraded_signatures: the same of their degraded weights; empty where nothing that is written
+            shows them.
         degraded_history, clean_history: float32 `(S, epochs, 4)`, see `training.History`.
     """
 

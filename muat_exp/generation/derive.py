@@ -1,4 +1,7 @@
-"""A dataset from the stored networks of another: other signatures, other prompts, coarser weights. Nothing is trained again."""
+"""A dataset from the stored networks of another: other signatures or prompts, coarser weights.
+
+Nothing is trained again.
+"""
 
 import os
 from collections.abc import Collection, Mapping
@@ -69,14 +72,16 @@ def derived_config(stored: Config, composed: Config, given: Collection[str]) -> 
         given: the keys that were named there.
 
     Raises:
-        ConfigurationError: a key was named that decides what is trained, or weights would become finer than they are.
+        ConfigurationError: a key was named that decides what is trained, or weights would become
+            finer than they are.
     """
     allowed = _CHANGEABLE[composed.task]
     for key in given:
         known = any(key == name or key.startswith(f"{name}.") for name in (*allowed, *_FREE))
         require(
             known,
-            f"task={composed.task} trains nothing, so it can't change '{key}'; it can change {', '.join(allowed)}.",
+            f"task={composed.task} trains nothing, so it can't change '{key}'; "
+            f"it can change {', '.join(allowed)}.",
         )
     tokenizer = (
         stored.dataset.tokenizer if stored.dataset.tokenizer in (LLAMA3, NONE) else NONE
@@ -106,7 +111,10 @@ def _named_values(group: Any, name: str, given: Collection[str]) -> dict[str, An
 def _derived_signature(
     stored: SignatureConfig, composed: SignatureConfig, given: Collection[str]
 ) -> SignatureConfig:
-    """Methods of a named group, or as they were; then the named keys; the same probes where none of their keys is named."""
+    """The methods of a named group, or as they were; then the keys that were named.
+
+    The probes stay the same where none of their keys is named.
+    """
     named = _named_values(composed, "signature", given)
     if "probe_set" in named:
         named |= {"probe_set_sha256": composed.probe_set_sha256, "probes": composed.probes}
@@ -160,7 +168,8 @@ class _Remeasured:
             example = records["example_id"][int(np.argmax(wild))]
             precision = self.task.config.architecture.precision
             raise DatasetError(
-                f"{self.source.folder}: example {example}: {name} has a number that {precision} can't hold."
+                f"{self.source.folder}: example {example}: "
+                f"{name} has a number that {precision} can't hold."
             )
         return result
 
@@ -205,7 +214,8 @@ def derive(
         The new dataset's folder, `target`.
 
     Raises:
-        ConfigurationError: see `derived_config`; or `training_metrics` are asked for and were not kept.
+        ConfigurationError: see `derived_config`; or `training_metrics` are asked for and were not
+            kept.
         DatasetError: `source` holds no readable dataset.
         RunFolderError: `target` exists, or its place is taken by something else.
     """
@@ -220,7 +230,8 @@ def derive(
     kept = not config.dataset.needs_history or stored.config.dataset.needs_history
     require(
         kept,
-        "dataset.columns asks for training_metrics, which this dataset did not keep; they need a run of their own.",
+        "dataset.columns asks for training_metrics, which this dataset did not keep; "
+        "they need a run of their own.",
     )
     claim_dataset(target, config)
     ensure_compiled(reporter.note)
@@ -249,9 +260,10 @@ def derive(
 def _derived_summary(
     summary: Mapping[str, Any], config: Config, means: Means, written: Written, task: str
 ) -> dict[str, Any]:
-    """The counts of the first dataset's run, with the accuracies of the weights as they are stored here."""
+    """The counts of the first dataset's run, and the accuracies of the weights that are here."""
     origin = (
-        f"Made by `task={task}` from the networks of a dataset with the config_signature `{summary['config_signature']}`; "
+        f"Made by `task={task}` from the networks of a dataset with the config_signature "
+        f"`{summary['config_signature']}`; "
         "attempts and rejections are those of its run."
     )
     origin = f"{origin} {summary['origin']}".strip()

@@ -1,7 +1,8 @@
-"""The manifest of a run: which cohorts were planned, which are finished, and the checksums of their files.
+"""The manifest of a run: which cohorts were planned, which are finished, and their checksums.
 
-One line an event, appended and flushed to the disk: a CRC-32 of the rest of the line, then a JSON object. What follows a
-torn or damaged line is passed over: those cohorts are planned and made again, with the same result.
+One line an event, appended and flushed to the disk: a CRC-32 of the rest of the line, then a JSON
+object. What follows a torn or damaged line is passed over: those cohorts are planned and made
+again, with the same result.
 """
 
 import os

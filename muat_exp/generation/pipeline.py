@@ -202,7 +202,10 @@ def tracking(config: Config, folder: Path) -> Iterator[list[Tracker]]:
 
 
 def _build_context(config: Config, run: RunFolder) -> RunContext:
-    """What all cohorts share; a probe set that was given is kept, so that the run can go on without its file."""
+    """What all cohorts share.
+
+    A probe set that was given is kept, so that the run can go on without its file.
+    """
     context = RunContext.build(config)
     if context.probes.given:
         write_atomically(run.path / "probe_set.json", context.probes.given)
@@ -272,7 +275,10 @@ def _record(work: _Work, ledger: Ledger, table: pa.Table) -> None:
 
 
 def _next_attempts(work: _Work, quotas: Quotas, number: int) -> NDArray[np.int64]:
-    """Attempt numbers of a cohort, as an earlier run planned it or planned here; empty when nothing more is wanted."""
+    """Attempt numbers of a cohort, as an earlier run planned it or planned here.
+
+    Empty when nothing more is wanted.
+    """
     manifest = work.folder.manifest
     if number >= len(manifest.plans):
         counts = quotas.plan(work.context.config.cohort_size)
@@ -283,7 +289,7 @@ def _next_attempts(work: _Work, quotas: Quotas, number: int) -> NDArray[np.int64
 
 
 def _make_cohort(work: _Work, number: int, indices: NDArray[np.int64]) -> tuple[pa.Table, int]:
-    """A cohort's table and the attempts trained for it: none where an intact file of it is there."""
+    """A cohort's table and the attempts trained for it: none where its intact file is there."""
     run = work.folder
     finished = run.finished_cohort(number)
     if finished is not None:

@@ -10,8 +10,10 @@ from muat_exp.config.groups import Config
 from muat_exp.errors import ShortfallError
 
 _EXPECTED = 0.8  # acceptance assumed before anything is known
-_SPARE = 1.1  # attempts planned above what the acceptance so far asks for, so that the last cohorts are few
-_SMALLEST = 512  # attempts a cohort, where so many are wanted: below, Lightning costs more than the training
+# Attempts planned beyond what the acceptance so far asks for, so that the last cohorts are few.
+_SPARE = 1.1
+# Attempts per cohort where so many are wanted: below, Lightning costs more than the training.
+_SMALLEST = 512
 
 
 @dataclass
@@ -101,12 +103,16 @@ class Quotas:
         return sum(queue.attempts - queue.needed for queue in self.queues)
 
     def plan(self, size: int) -> NDArray[np.int64]:
-        """How many attempts of each queue the next cohort should make, int64 `(queues,)`; zeros when nothing is wanted.
+        """How many attempts of each queue the next cohort should make, int64 `(queues,)`.
 
-        At most `size` in all, and half of what is wanted, so that cohorts shrink and those under way together end together.
+        Zeros when nothing is wanted.
+
+        At most `size` in all, and half of what is wanted, so that cohorts shrink and those under
+        way together end together.
 
         Raises:
-            ShortfallError: a pattern could not fill its quota and `dataset.on_shortfall` is "error".
+            ShortfallError: a pattern could not fill its quota and `dataset.on_shortfall` is
+                "error".
         """
         self.check_shortfall()
         wanted = np.array([queue.wanted for queue in self.queues])
@@ -122,7 +128,7 @@ class Quotas:
         )
 
     def record(self, indices: NDArray[np.int64], accepted: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """Takes note of a cohort's outcomes; bool `(S,)`, which of the attempts were still needed."""
+        """Takes note of a cohort's outcomes; which attempts were still needed, bool `(S,)`."""
         return np.array(
             [
                 self.queues[i % self.stride].record(int(i), bool(a))
@@ -138,8 +144,8 @@ class Quotas:
 
 
 _ADVICE = (
-    ". Finished work is kept: run the same command with the same hydra.run.dir and dataset.on_shortfall=accept to finish "
-    "with fewer, or raise dataset.max_attempts_per_example."
+    ". Finished work is kept: run the same command with the same hydra.run.dir and "
+    "dataset.on_shortfall=accept to finish with fewer, or raise dataset.max_attempts_per_example."
 )
 
 
@@ -148,8 +154,8 @@ def describe(queues: list[_Queue]) -> Iterator[str]:
     for queue in queues:
         share = len(queue.taken) / max(1, queue.needed)
         yield (
-            f"{queue.name} filled {len(queue.taken)} of its {queue.quota} examples in {queue.needed} attempts "
-            f"(acceptance {share:.1%})"
+            f"{queue.name} filled {len(queue.taken)} of its {queue.quota} examples "
+            f"in {queue.needed} attempts (acceptance {share:.1%})"
         )
 
 

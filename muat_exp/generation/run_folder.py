@@ -47,8 +47,8 @@ class RunFolder:
         """Creates or continues a run's folder and holds its lock.
 
         Raises:
-            RunFolderError: another run is at work there, it holds another configuration or files of somebody else that
-                a run would replace, or it can't be written.
+            RunFolderError: another run is at work there, it holds another configuration or files of
+                somebody else that a run would replace, or it can't be written.
         """
         _check_folder(path, config)  # nothing is made in a folder that is refused
         with _locked(path):
@@ -106,14 +106,16 @@ class RunFolder:
         self.manifest.finish(number, path)
 
     def finished_cohort(self, number: int) -> pa.Table | None:
-        """A finished cohort's attempts; None where it is missing, unfinished, or not as it was written."""
+        """A finished cohort's attempts; None where it is missing or not as it was written."""
         path = self.cohort_path(number)
         return read_cohort(path) if self.manifest.vouches_for(number, path) else None
 
 
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    """Holds the lock of a run's folder, which is made where it is missing; the lock of a killed process is free.
+    """Holds the lock of a run's folder, which is made where it is missing.
+
+    The lock of a killed process is free.
 
     Raises:
         RunFolderError: another run holds it, or it can't be made.
@@ -134,7 +136,7 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 def _check_folder(path: Path, config: Config) -> None:
-    """Raises `RunFolderError` where a run with this configuration may not work in a folder; changes nothing."""
+    """Raises `RunFolderError` where a run with this configuration may not work; changes nothing."""
     if not _is_lock(path / _LOCK):
         check_claim(path, files=[_LOCK])
     check_claim(path, *_run_names(config))
@@ -162,7 +164,7 @@ def _is_lock(path: Path) -> bool:
 
 
 def _run_names(config: Config) -> tuple[list[str], list[str]]:
-    """Names of the files and of the folders that a run with this configuration writes; the lock left out."""
+    """Names of the files and of the folders that a run with this configuration writes."""
     files, folders = tracker_outputs(config)
     return (
         ["config.json", "summary.json", "probe_set.json", *files],
@@ -176,7 +178,7 @@ def _unwritable(path: Path, error: OSError) -> RunFolderError:
 
 
 def run_digest(config: Config) -> str:
-    """Hash of all that decides what a finished run leaves behind, its logs included: 16 hexadecimal digits."""
+    """Hash of all that decides what a finished run leaves behind, its logs included."""
     values = {
         key: value
         for key, value in config.to_dict().items()
@@ -186,7 +188,10 @@ def run_digest(config: Config) -> str:
 
 
 def is_finished(path: Path, config: Config) -> bool:
-    """Whether a run's folder holds all that this configuration asks for, undamaged; what was put beside it is no damage."""
+    """Whether a run's folder holds all that this configuration asks for, undamaged.
+
+    What others put beside it is no damage.
+    """
     if not (path / "summary.json").is_file() or not (path / "dataset" / CHECKSUMS).is_file():
         return False
     run = RunFolder(path)
@@ -224,7 +229,8 @@ def stored_config(folder: Path) -> dict[str, Any]:
         content = None
     if not isinstance(content, dict) or not isinstance(content.get("config"), dict):
         raise RunFolderError(
-            f"{folder} holds no run that can be continued: its config.json is damaged, or of another program."
+            f"{folder} holds no run that can be continued: "
+            "its config.json is damaged, or of another program."
         )
     return content["config"]  # type: ignore[no-any-return]
 

@@ -23,7 +23,8 @@ class Source:
         folder: the dataset.
         config: what it was made with.
         files: its `subjects` files.
-        groups: int64 `(groups, 4)`: each row group's file, number in it, first row in the file, and rows.
+        groups: int64 `(groups, 4)`: each row group's file, number in it, first row in the file, and
+            rows.
         locations: all examples, ordered by number; their rows are counted within their file.
     """
 
@@ -82,7 +83,10 @@ class Source:
 
 
 def _row_groups(number: int, path: Path) -> NDArray[np.int64]:
-    """Each row group of a file, int64 `(groups, 4)`: the file's number, the group's, its first row, its rows."""
+    """Each row group of a file, int64 `(groups, 4)`.
+
+    Columns: the file's number, the group's, its first row, its rows.
+    """
     metadata = open_parquet(path).metadata
     rows = np.array(
         [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)], np.int64
@@ -93,7 +97,7 @@ def _row_groups(number: int, path: Path) -> NDArray[np.int64]:
 
 
 def examples(number: int, path: Path, patterns: Sequence[str]) -> NDArray[np.int64]:
-    """Each example of a file, int64 `(rows, 4)`: its number, the file's, its row, its target pattern."""
+    """Each example of a file, int64 `(rows, 4)`: its number, the file's, its row, its target."""
     table = open_parquet(path).read(columns=["example_id", "target_pattern"])
     targets = [patterns.index(name) for name in table["target_pattern"].to_pylist()]
     count = table.num_rows

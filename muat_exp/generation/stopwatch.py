@@ -27,7 +27,7 @@ class Stopwatch:
             self.seconds[name] = self.seconds.get(name, 0.0) + spent
 
     def restart(self) -> None:
-        """Counts the total from here on: what is done once for all runs is none of this one's time."""
+        """Counts the total from here on: what is done once for all runs is not this one's time."""
         self._start = time.perf_counter()
 
     @property

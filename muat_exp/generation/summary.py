@@ -58,7 +58,7 @@ def _pattern_row(name: str, ledger: Ledger, means: Means) -> dict[str, Any]:
 
 
 def performance(config: Config, watch: Stopwatch, trained: int, accepted: int) -> dict[str, Any]:
-    """Seconds, rates and memory of this process: what differs between two runs of one configuration.
+    """Seconds, rates and memory: what differs between two runs of one configuration.
 
     Args:
         config: for the number of workers.

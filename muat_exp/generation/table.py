@@ -34,14 +34,17 @@ def read_cohort(path: Path) -> pa.Table:
 
 
 def _attempt_schema(config: Config) -> pa.Schema:
-    """Columns of a cohort's file: the outcome of every attempt, and its record; rejected ones hold no arrays."""
+    """Columns of a cohort's file: the outcome of every attempt, and its record.
+
+    Those of rejected attempts hold no arrays.
+    """
     return pa.schema([("outcome", pa.string()), *subject_schema(config)])
 
 
 def measured_columns(
     config: Config, degraded: Population, improved: Population, measured: Measured
 ) -> dict[str, pa.Array]:
-    """The columns that follow from the weights of S subjects: what they are, and what was measured of them."""
+    """The columns that follow from the weights of S subjects: these, and what was measured."""
     counts = np.diff(improved.offsets)
     lengths = np.diff(measured.signature_offsets)
     shares = [pa.array(column.astype(np.float32)) for column in measured.responses.T]

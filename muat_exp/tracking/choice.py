@@ -21,7 +21,7 @@ def build_trackers(config: Config, folder: Path) -> list[Tracker]:
     """The trackers of a run in this folder.
 
     Raises:
-        ConfigurationError: W&B is to be online and nobody is logged in, or a package is not installed.
+        ConfigurationError: W&B is to be online and nobody is logged in, or a package is missing.
     """
     return [tracker(config, folder) for tracker in _TRACKERS[config.logger.name]]
 

@@ -1,4 +1,4 @@
-"""Training curves: recorded by Lightning with each cohort, kept in its file, and summed up for the whole run."""
+"""Training curves: recorded with each cohort, kept in its file, summed up for the whole run."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -17,13 +17,15 @@ def attach_curves(table: pa.Table, rows: list[Row]) -> pa.Table:
 
 def attached_curves(table: pa.Table) -> list[Row]:
     """The curves that came with a table."""
-    return orjson.loads((table.schema.metadata or {}).get(_KEY, b"[]"))  # type: ignore[no-any-return]
+    rows: list[Row] = orjson.loads((table.schema.metadata or {}).get(_KEY, b"[]"))
+    return rows
 
 
 class MeanCurves:
     """The curves of a whole run from those of its cohorts, in flat memory.
 
-    Counts add up; means are weighted by the subjects in training, and so are quantiles, which is an approximation.
+    Counts add up; means are weighted by the subjects in training, and so are quantiles, which is an
+    approximation.
 
     >>> curves = MeanCurves()
     >>> curves.add([{"stage": "clean", "epoch": 1, "training": 3.0, "train_loss_mean": 1.0}])
@@ -45,11 +47,11 @@ class MeanCurves:
                     sums[key] = sums.get(key, 0.0) + weight * value
 
     def rows(self) -> list[Row]:
-        """A row a stage and epoch."""
-        return [
-            {"stage": stage, "epoch": epoch, "training": sums["training"]}
-            | {key: value / sums["training"] for key, value in sums.items() if key != "training"}
-            for (stage, epoch), sums in sorted(
-                self.sums.items(), key=lambda item: (item[0][0] == "clean", item[0][1])
-            )
-        ]
+        """A row per stage and epoch, the degraded stage first."""
+        ordered = sorted(self.sums.items(), key=lambda item: (item[0][0] == "clean", item[0][1]))
+        rows = []
+        for (stage, epoch), sums in ordered:
+            training = sums["training"]
+            means = {key: value / training for key, value in sums.items() if key != "training"}
+            rows.append({"stage": stage, "epoch": epoch, "training": training} | means)
+        return rows

@@ -103,10 +103,12 @@ def _build_report(entity: str, project: str) -> Any:
     import wandb_workspaces.reports.v2 as wr
 
     explained = {
-        "Training": "Mean and middle 80 % of the subjects in training, by epoch, first on corrupted, then on clean labels.",
+        "Training": "Mean and middle 80 % of the subjects in training, by epoch, "
+        "first on corrupted, then on clean labels.",
         "Acceptance": "Which attempts became examples, and why the others did not.",
-        "Corruption sweep": "What the share of corrupted labels does to the networks; each point is a run.",
-        "Throughput": "Attempts and accepted subjects a second, over the whole pipeline.",
+        "Corruption sweep": "What the share of corrupted labels does to the networks; "
+        "each point is a run.",
+        "Throughput": "Attempts and accepted subjects per second, over the whole pipeline.",
     }
     blocks: list[Any] = [
         wr.P("Populations of small networks whose behaviour is known, made by muat_exp.")

@@ -8,7 +8,10 @@ from muat_exp.tracking.curves import Row
 
 
 class Curves(Logger):
-    """Keeps the curves of one cohort: a row a stage and epoch, so that they are stored and resumed with its subjects.
+    """Keeps the curves of one cohort, a row per stage and epoch.
+
+    So they are stored and resumed with its subjects, and told to the trackers in the order of
+    cohorts.
 
     Attributes:
         rows: `stage`, `epoch` and the values logged for it.

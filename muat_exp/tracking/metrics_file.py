@@ -11,7 +11,7 @@ _NAME = "metrics.csv"
 
 
 class MetricsFile(Tracker):
-    """A run's `metrics.csv`: a row a cohort, stage and epoch."""
+    """A run's `metrics.csv`: a row per cohort, stage and epoch."""
 
     files = (_NAME,)
 

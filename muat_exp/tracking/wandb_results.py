@@ -34,7 +34,7 @@ def results(summary: dict[str, Any]) -> dict[str, Any]:
 
 
 def charts(dataset: Path, config: Config, summary: dict[str, Any]) -> dict[str, Any]:
-    """Bars of acceptance and rejections; of a dataset with examples also what `_subject_charts` shows."""
+    """Bars of acceptance and rejections; where there are examples, also `_subject_charts`."""
     shares = [
         [name, row["accepted"] / max(1, row["attempts"])]
         for name, row in summary["patterns"].items()
@@ -111,8 +111,8 @@ def _signatures(subjects: pa.Table, config: Config) -> list[NDArray[np.float32]]
 def _signature_plane(signatures: list[NDArray[np.float32]]) -> NDArray[np.float64]:
     """Signatures `(neurons, columns)` in the plane, `(n, 2)`.
 
-    Subjects differ in their number of neurons; mean and deviation over neurons, by column, have one length for all. The
-    plane holds the principal components of those.
+    Subjects differ in their number of neurons; mean and deviation over neurons, by column, have one
+    length for all. The plane holds the principal components of those.
     """
     pooled = np.array(
         [np.concatenate([each.mean(axis=0), each.std(axis=0)]) for each in signatures], float

@@ -1,6 +1,7 @@
-"""Weights & Biases: one run a job, offline unless asked otherwise, all of it inside the run's folder.
+"""Weights & Biases: one run per job, offline unless asked otherwise, all inside the run's folder.
 
-A thread does the work: importing W&B and starting its service take a second, in which the kernels train.
+A thread does the work: importing W&B and starting its service take a second, in which the kernels
+train.
 """
 
 import netrc
@@ -28,8 +29,9 @@ _FOLDERS = ("CACHE", "DATA", "CONFIG", "ARTIFACT")
 class WandbTracker(Tracker):
     """One W&B run for one run's folder.
 
-    Curves are logged when the run is finished, against `<stage>/epoch`, for all subjects together; what goes on meanwhile
-    against `progress/attempts`, cohort by cohort. What W&B refuses is told by `close`, so that it costs no dataset.
+    Curves are logged when the run is finished, against `<stage>/epoch`, for all subjects together;
+    what goes on meanwhile against `progress/attempts`, cohort by cohort. What W&B refuses is told
+    by `close`, so that it costs no dataset.
     """
 
     folders = ("wandb",)
@@ -108,7 +110,7 @@ class WandbTracker(Tracker):
 
 
 def log_sweep(folder: Path, config: Config, keys: list[str], rows: list[dict[str, Any]]) -> None:
-    """A W&B run of its own for a gathered sweep, in the group of its jobs: its table, and the plots in its folder.
+    """A W&B run of its own for a gathered sweep, in the group of its jobs: its table and plots.
 
     Raises:
         TrackingError: something could not be logged.
@@ -167,7 +169,7 @@ def _not_logged(error: BaseException) -> TrackingError:
 
 @contextmanager
 def _contained(folder: Path) -> Iterator[None]:
-    """A process in which W&B writes into `folder` alone, is silent, and reports no errors to its makers.
+    """A block in which W&B writes into `folder` alone, is silent, and reports to nobody.
 
     W&B also puts itself in the place of `sys.exit` and `sys.excepthook`; both are put back.
     """

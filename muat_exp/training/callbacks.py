@@ -1,7 +1,7 @@
 """The rules of the stages, each a Lightning callback.
 
-At the end of a fit, the stage's rule says which weights count, then `StoredWeights` measures them. Callbacks of others may
-follow and read `LitCohort.result`: Lightning calls them in their order.
+At the end of a fit, the stage's rule says which weights count, then `StoredWeights` measures them.
+Callbacks of others may follow and read `LitCohort.result`: Lightning calls them in their order.
 """
 
 import numpy as np
@@ -23,7 +23,7 @@ _METRICS = ("train_loss", "train_accuracy", "validation_loss", "validation_accur
 class DivergenceGuard(pl.Callback):
     """Stops subjects whose loss blew up."""
 
-    def on_validation_end(self, trainer: pl.Trainer, cohort: LitCohort) -> None:  # type: ignore[override]
+    def on_validation_end(self, trainer: pl.Trainer, cohort: LitCohort) -> None:
         """Looks at both losses of the epoch."""
         sound = (np.abs(cohort.train_loss) < _BOUND) & (np.abs(cohort.validation_loss) < _BOUND)
         blown = cohort.active & ~sound
@@ -32,7 +32,9 @@ class DivergenceGuard(pl.Callback):
 
 
 class BestWeights(pl.Callback):
-    """A rule: each subject's best weights count, by validation accuracy or loss, the earliest on a tie.
+    """A rule: each subject's best weights count, by validation accuracy or loss.
+
+    The earliest ones on a tie.
 
     Attributes:
         kept: the best weights so far.
@@ -46,7 +48,7 @@ class BestWeights(pl.Callback):
         self.score = np.full(len(population), -np.inf)
         self.epoch = np.zeros(len(population), np.int64)
 
-    def on_validation_end(self, trainer: pl.Trainer, cohort: LitCohort) -> None:  # type: ignore[override]
+    def on_validation_end(self, trainer: pl.Trainer, cohort: LitCohort) -> None:
         """Copies the weights of subjects with a new best score."""
         score = (
             cohort.validation_accuracy if self.monitor == "accuracy" else -cohort.validation_loss
@@ -56,7 +58,7 @@ class BestWeights(pl.Callback):
         self.epoch[better] = trainer.current_epoch + 1
         self.kept.copy_subjects(cohort.problem.population.parameters, np.flatnonzero(better))
 
-    def on_fit_end(self, trainer: pl.Trainer, cohort: LitCohort) -> None:  # type: ignore[override]
+    def on_fit_end(self, trainer: pl.Trainer, cohort: LitCohort) -> None:
         """Puts the best weights in the place of the last ones; who has any has passed."""
         cohort.problem.population.parameters[:] = self.kept.parameters
         cohort.epoch = self.epoch
@@ -71,7 +73,7 @@ class EarlyStop(pl.Callback):
         self.best = np.full(subjects, np.inf)
         self.waited = np.zeros(subjects, np.int64)
 
-    def on_validation_end(self, trainer: pl.Trainer, cohort: LitCohort) -> None:  # type: ignore[override]
+    def on_validation_end(self, trainer: pl.Trainer, cohort: LitCohort) -> None:
         """Counts epochs without a new best."""
         better = cohort.active & (cohort.validation_loss < self.best)
         self.best[better] = cohort.validation_loss[better]
@@ -80,7 +82,7 @@ class EarlyStop(pl.Callback):
 
 
 class StageSwitch(pl.Callback):
-    """A rule: a subject stops as soon as its validation loss is `threshold` below that of its first epoch.
+    """A rule: a subject stops when its validation loss is `threshold` below its first one.
 
     Attributes:
         first: float64 `(S,)`, validation loss of the first epoch.
@@ -94,7 +96,7 @@ class StageSwitch(pl.Callback):
         self.switched = np.zeros(subjects, bool)
         self.epoch = np.zeros(subjects, np.int64)
 
-    def on_validation_end(self, trainer: pl.Trainer, cohort: LitCohort) -> None:  # type: ignore[override]
+    def on_validation_end(self, trainer: pl.Trainer, cohort: LitCohort) -> None:
         """Compares with the first epoch."""
         if trainer.current_epoch == 0:
             self.first = cohort.validation_loss.copy()
@@ -104,19 +106,19 @@ class StageSwitch(pl.Callback):
         self.epoch[learned] = trainer.current_epoch + 1
         cohort.stop(learned)
 
-    def on_fit_end(self, trainer: pl.Trainer, cohort: LitCohort) -> None:  # type: ignore[override]
+    def on_fit_end(self, trainer: pl.Trainer, cohort: LitCohort) -> None:
         """The last weights of a subject are those that it switched with."""
         cohort.epoch = self.epoch
         cohort.passed = self.switched
 
 
 class MetricsLogging(pl.Callback):
-    """Logs, per epoch, how many subjects trained, and mean and quantiles of their losses and accuracies.
+    """Logs an epoch's number of subjects in training, and statistics of their metrics.
 
     It must stand before the callbacks that stop subjects.
     """
 
-    def on_validation_end(self, trainer: pl.Trainer, cohort: LitCohort) -> None:  # type: ignore[override]
+    def on_validation_end(self, trainer: pl.Trainer, cohort: LitCohort) -> None:
         """One row to every logger."""
         row = {f"{cohort.stage_name}/{name}": value for name, value in _statistics(cohort).items()}
         for logger in trainer.loggers:
@@ -133,7 +135,7 @@ class History(pl.Callback):
         self.epochs: list[NDArray[np.float32]] = []
         self.subjects = subjects
 
-    def on_validation_end(self, trainer: pl.Trainer, cohort: LitCohort) -> None:  # type: ignore[override]
+    def on_validation_end(self, trainer: pl.Trainer, cohort: LitCohort) -> None:
         """Keeps one epoch; what did not train is NaN."""
         values = np.stack([getattr(cohort, name) for name in _METRICS], axis=1)  # (S, 4)
         trained = np.where(cohort.active[:, None], values, np.nan)
@@ -160,7 +162,7 @@ class StoredWeights(pl.Callback):
         self.history = history
         self.executor = executor
 
-    def on_fit_end(self, trainer: pl.Trainer, cohort: LitCohort) -> None:  # type: ignore[override]
+    def on_fit_end(self, trainer: pl.Trainer, cohort: LitCohort) -> None:
         """Folds, rounds and evaluates them."""
         problem = cohort.problem
         stored = as_stored(folded(problem), self.architecture)

@@ -1,6 +1,7 @@
-"""Trains a cohort of subjects in Lightning: one module around all of them, one `Trainer.fit` per stage.
+"""Trains a cohort in Lightning: one module around all subjects, one `Trainer.fit` per stage.
 
-One training step is one epoch of every subject still in training; callbacks hold the rules of the stages.
+One training step is one epoch of every subject still in training; callbacks hold the rules of the
+stages.
 """
 
 from __future__ import annotations
@@ -93,7 +94,9 @@ def train_clean(
     loggers: Sequence[Logger],
     more: Sequence[pl.Callback] = (),
 ) -> StageResult:
-    """The second stage, on clean labels, from the degraded weights with a fresh Adam; keeps the best accuracy.
+    """The second stage, on clean labels, from the degraded weights with a fresh Adam.
+
+    The weights with the best accuracy are kept.
 
     Takes what `train_degraded` takes, and what it returned as `degraded`.
     """
@@ -138,7 +141,7 @@ def fit(
 def _stage_callbacks(
     config: Config, rules: list[pl.Callback], subjects: int, executor: Executor
 ) -> list[pl.Callback]:
-    """The callbacks of a stage in their order: those that look on, those that stop subjects, those that end the stage."""
+    """A stage's callbacks: those that look on, those that stop subjects, and its end."""
     history = History(subjects)
     watching = [MetricsLogging(), history] if config.dataset.needs_history else [MetricsLogging()]
     stored = StoredWeights(config.architecture, history, executor)
