@@ -25,6 +25,19 @@ _WAYS = {
 _GREY = "#888888"
 _COLOURS = {"robust": "#0072B2", "published": "#D55E00"}  # blue and orange
 _BAR = 0.38  # height of a bar; two of them, one per recipe, stand at each part
+_SENTENCES = {
+    "start_up": (
+        "--help answers in {help_seconds:.2f} s; experiment=smoke takes {smoke_seconds:.1f} s"
+    ),
+    "tracking": (
+        "W&B offline costs {cost:+.1%} of a default run "
+        "(median of {pairs} pairs: {wandb_seconds:.2f} s with, {csv_seconds:.2f} s without)"
+    ),
+    "sweep": (
+        "a sweep of {jobs} tiny jobs spends {outside_per_job:.2f} s per job outside its work, "
+        "which takes {work_per_job:.2f} s"
+    ),
+}
 _STYLE: Any = {
     "svg.hashsalt": "muat_exp",
     "svg.fonttype": "none",
@@ -48,22 +61,9 @@ def show(results: Results, before: Results) -> None:
 
 def _sentences(results: Results) -> Iterator[str]:
     """What a table would be too much for."""
-    (start,) = results["start_up"]
-    yield (
-        f"--help answers in {start['help_seconds']:.2f} s; "
-        f"experiment=smoke takes {start['smoke_seconds']:.1f} s"
-    )
-    (tracked,) = results["tracking"]
-    yield (
-        f"W&B offline costs {tracked['cost']:+.1%} of a default run "
-        f"(median of {tracked['pairs']} pairs: {tracked['wandb_seconds']:.2f} s with, "
-        f"{tracked['csv_seconds']:.2f} s without)"
-    )
-    (swept,) = results["sweep"]
-    yield (
-        f"a sweep of {swept['jobs']} tiny jobs spends {swept['outside_per_job']:.2f} s per job "
-        f"outside its work, which takes {swept['work_per_job']:.2f} s"
-    )
+    for case, sentence in _SENTENCES.items():
+        (row,) = results[case]
+        yield sentence.format(**row)
 
 
 def _options_of(row: Row) -> tuple[object, ...]:

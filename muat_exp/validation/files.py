@@ -17,6 +17,9 @@ from muat_exp.prompts.rendering import prompt_schema
 from muat_exp.validation.examples import batch_size
 from muat_exp.validation.faults import Faults
 
+_Files = dict[str, pq.ParquetFile]  # the files of one shard, by configuration
+_Pair = tuple[pa.Table, pa.Table]  # the same rows of `subjects` and of `prompts`
+
 
 class Batch(NamedTuple):
     """Some examples of one split: the same rows of both configurations."""
@@ -68,26 +71,28 @@ def _own_shard(name: str) -> Shard | None:
 
 def batches(folder: Path, config: Config, faults: Faults) -> Iterator[Batch]:
     """The examples of a dataset, some at a time; a file that can't be read is a fault."""
-    schemas = {"subjects": subject_schema(config), "prompts": prompt_schema(config)}
-    size = batch_size(config)
     for path in shards(folder, "subjects"):
         shard = _own_shard(path.name)
         if shard is None or not (folder / "prompts" / path.name).is_file():
             continue
         try:
-            files = {part: open_parquet(folder / part / path.name) for part in schemas}
-            if _have_schemas(files, schemas, path.name, faults):
-                for subjects, prompts in _paired(files, path.name, size, faults):
-                    yield Batch(shard.split, subjects, prompts)
+            for subjects, prompts in _paired_tables(folder, path.name, config, faults):
+                yield Batch(shard.split, subjects, prompts)
         except DatasetError as error:
             faults.add("files", str(error))
         except (OSError, pa.ArrowException) as error:
             faults.add("files", f"{path.name} can't be read: {error}.")
 
 
-def _have_schemas(
-    files: dict[str, pq.ParquetFile], schemas: dict[str, pa.Schema], name: str, faults: Faults
-) -> bool:
+def _paired_tables(folder: Path, name: str, config: Config, faults: Faults) -> Iterator[_Pair]:
+    """Tables of the same rows of both files of a shard, if these have the right columns."""
+    schemas = {"subjects": subject_schema(config), "prompts": prompt_schema(config)}
+    files = {part: open_parquet(folder / part / name) for part in schemas}
+    if _have_schemas(files, schemas, name, faults):
+        yield from _paired(files, name, batch_size(config), faults)
+
+
+def _have_schemas(files: _Files, schemas: dict[str, pa.Schema], name: str, faults: Faults) -> bool:
     """Whether the files of both configurations have the columns that the configuration gives."""
     sound = True
     for part, schema in schemas.items():
@@ -98,24 +103,22 @@ def _have_schemas(
     return sound
 
 
-def _paired(
-    files: dict[str, pq.ParquetFile], name: str, size: int, faults: Faults
-) -> Iterator[tuple[pa.Table, pa.Table]]:
+def _paired(files: _Files, name: str, size: int, faults: Faults) -> Iterator[_Pair]:
     """Tables of the same rows of both files, as far as they have no gaps."""
-    subjects = files["subjects"]
-    prompts = files["prompts"]
-    rows = subjects.metadata.num_rows
-    other_rows = prompts.metadata.num_rows
-    if rows != other_rows:
-        faults.add("schema", f"{name}: subjects has {rows} rows, prompts {other_rows}.")
+    rows = {part: file.metadata.num_rows for part, file in files.items()}
+    if rows["subjects"] != rows["prompts"]:
+        sentence = f"subjects has {rows['subjects']} rows, prompts {rows['prompts']}."
+        faults.add("schema", f"{name}: {sentence}")
         return
-    for pair in zip(subjects.iter_batches(size), prompts.iter_batches(size), strict=True):
+    subjects = files["subjects"].iter_batches(size)
+    prompts = files["prompts"].iter_batches(size)
+    for pair in zip(subjects, prompts, strict=True):
         gaps = [column for batch in pair for column in _columns_with_nulls(batch)]
         for column in gaps:
             faults.add("schema", f"{name}: {column} has a null.")
         if not gaps:
-            first, second = pair
-            yield pa.Table.from_batches([first]), pa.Table.from_batches([second])
+            first, second = (pa.Table.from_batches([batch]) for batch in pair)
+            yield first, second
 
 
 def _columns_with_nulls(batch: pa.RecordBatch) -> list[str]:
