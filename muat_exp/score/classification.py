@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -179,21 +179,23 @@ class _Answers:
         """Precision, recall and F1 of every pattern."""
         true = membership(self.right, self.patterns)
         said = membership(self.given, self.patterns)
-        hits = (true & said).sum(axis=0).tolist()
-        support = true.sum(axis=0).tolist()
-        named = said.sum(axis=0).tolist()
-        counts = zip(hits, support, named, strict=True)
-        scores = [_pattern_score(*each) for each in counts]
-        return dict(zip(self.patterns, scores, strict=True))
+        counts = np.stack([true & said, true, said]).sum(axis=1)  # (3, P): hits, support, answers
+        return {
+            name: _pattern_score(*column)
+            for name, column in zip(self.patterns, counts.T.tolist(), strict=True)
+        }
 
     def confusions(self) -> tuple[_Confusion, ...]:
         """The most frequent pairs of a true and a wrong answer, missing ones left out."""
-        pairs: Counter[tuple[str, str]] = Counter()
-        for true, answer, answered in zip(self.right, self.given, self.answered, strict=True):
-            if answered and true != answer:
-                pairs[self.shown(true), self.shown(answer)] += 1
+        pairs = Counter(self.wrong_pairs())
         ordered = sorted(pairs.items(), key=lambda item: (-item[1], item[0]))
         return tuple(_Confusion(*pair, count) for pair, count in ordered[:_MAX_CONFUSIONS])
+
+    def wrong_pairs(self) -> Iterator[tuple[str, str]]:
+        """The true and the given answer, as texts, of each example that was answered wrongly."""
+        for true, answer, answered in zip(self.right, self.given, self.answered, strict=True):
+            if answered and true != answer:
+                yield self.shown(true), self.shown(answer)
 
     def shown(self, answer: _Answer) -> str:
         """An answer as text, its names in the order of the patterns."""

@@ -18,7 +18,7 @@ from muat_exp.validation.tally import Tally
 _TOKEN_SECTION = re.compile(r"\n## Token counts\n.*?(?=\n## )", re.DOTALL)
 _TOLERANCE = 1e-9  # of means, which may be summed in another order
 _MAX_SHOWN = 120  # characters of a line of the card
-# What reading a summary from anywhere raises where it has not the form that a run gives it.
+# What reading a summary from anywhere raises where it lacks the form that a run gives it.
 _MALFORMED = (KeyError, TypeError, ValueError, AttributeError)
 
 

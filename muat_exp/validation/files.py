@@ -17,6 +17,7 @@ from muat_exp.prompts.rendering import prompt_schema
 from muat_exp.validation.examples import batch_size
 from muat_exp.validation.faults import Faults
 
+_SHARD_FORM = "<split>-<number>-of-<shards>.parquet"
 _Files = dict[str, pq.ParquetFile]  # the files of one shard, by configuration
 _Pair = tuple[pa.Table, pa.Table]  # the same rows of `subjects` and of `prompts`
 
@@ -54,8 +55,7 @@ def _check_shards(names: Iterable[str], faults: Faults) -> None:
         if shard:
             numbers[shard.split, shard.total].add(shard.number)
         else:
-            wanted = "<split>-<number>-of-<shards>.parquet"
-            faults.add("files", f"{name} is no name of a shard, {wanted}.")
+            faults.add("files", f"{name} is no name of a shard, {_SHARD_FORM}.")
     for (split, total), found in numbers.items():
         if found != set(range(total)):
             faults.add("files", f"{split} has {len(found)} of {total} shards.")
@@ -103,22 +103,27 @@ def _have_schemas(files: _Files, schemas: dict[str, pa.Schema], name: str, fault
     return sound
 
 
+def _have_same_rows(files: _Files, name: str, faults: Faults) -> bool:
+    """Whether the files of both configurations have as many rows."""
+    subjects = files["subjects"].metadata.num_rows
+    prompts = files["prompts"].metadata.num_rows
+    if subjects != prompts:
+        faults.add("schema", f"{name}: subjects has {subjects} rows, prompts {prompts}.")
+    return subjects == prompts
+
+
 def _paired(files: _Files, name: str, size: int, faults: Faults) -> Iterator[_Pair]:
     """Tables of the same rows of both files, as far as they have no gaps."""
-    rows = {part: file.metadata.num_rows for part, file in files.items()}
-    if rows["subjects"] != rows["prompts"]:
-        sentence = f"subjects has {rows['subjects']} rows, prompts {rows['prompts']}."
-        faults.add("schema", f"{name}: {sentence}")
+    if not _have_same_rows(files, name, faults):
         return
     subjects = files["subjects"].iter_batches(size)
     prompts = files["prompts"].iter_batches(size)
-    for pair in zip(subjects, prompts, strict=True):
-        gaps = [column for batch in pair for column in _columns_with_nulls(batch)]
+    for first, second in zip(subjects, prompts, strict=True):
+        gaps = [*_columns_with_nulls(first), *_columns_with_nulls(second)]
         for column in gaps:
             faults.add("schema", f"{name}: {column} has a null.")
         if not gaps:
-            first, second = (pa.Table.from_batches([batch]) for batch in pair)
-            yield first, second
+            yield pa.Table.from_batches([first]), pa.Table.from_batches([second])
 
 
 def _columns_with_nulls(batch: pa.RecordBatch) -> list[str]:

@@ -160,8 +160,9 @@ def _check_accuracies(metadata: dict[str, Any]) -> list[str]:
 
 def _as_share(value: object) -> float | None:
     """A JSON value as a number from 0 to 1; None where it is none."""
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return float(value) if is_number and 0 <= value <= 1 else None  # type: ignore[operator,arg-type]
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if 0 <= value <= 1 else None
 
 
 def _check_patterns(metadata: dict[str, Any], completion: str) -> list[str]:
