@@ -64,17 +64,23 @@ def _run_case(case: str, options: dict[str, Any]) -> dict[str, Any]:
 def _run_all(quick: bool, path: Path, figure: Path) -> None:
     """Runs all cases, shows them beside the last results, and keeps them."""
     before: Results = orjson.loads(path.read_bytes()) if path.exists() else {}
+    results = _results(quick)
+    show(results, before)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(orjson.dumps(results, option=orjson.OPT_INDENT_2))
+    plot(results, figure)
+    print(f"written to {path} and {figure}")
+
+
+def _results(quick: bool) -> Results:
+    """The rows of all cases; tells which one is at work."""
     results: Results = {}
     console = Console(stderr=True)
     for case, options in plan(quick):
         shown = " ".join(f"{key}={value}" for key, value in options.items())
         console.print(f"{case} {shown}", style="dim")
         results.setdefault(case, []).append(_run_case(case, options))
-    show(results, before)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(orjson.dumps(results, option=orjson.OPT_INDENT_2))
-    plot(results, figure)
-    print(f"written to {path} and {figure}")
+    return results
 
 
 def _parser() -> argparse.ArgumentParser:

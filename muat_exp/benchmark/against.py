@@ -6,9 +6,9 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from statistics import median
 from typing import NamedTuple
 
-import numpy as np
 import orjson
 from rich.console import Console
 from rich.table import Table
@@ -61,8 +61,17 @@ def _run_pairs(other: Path, recipe: str, pairs: int, attempts: int) -> Iterator[
 
 def _timed_run(checkout: Path, recipe: str, attempts: int) -> dict[str, float]:
     """Seconds by part of a run of one checkout."""
+    result = orjson.loads(_run_script(checkout, recipe, str(attempts)))
+    expected = str(checkout.resolve() / "muat_exp")
+    if result["package"] != expected:
+        raise SystemExit(f"The run of {checkout} took {result['package']} instead of {expected}.")
+    return {part: result[part] for part in _PARTS}
+
+
+def _run_script(checkout: Path, *arguments: str) -> str:
+    """The last line that the script of a timed run prints."""
     # -P keeps the folder of the script, which is one of this checkout, off Python's path.
-    command = [sys.executable, "-P", str(_TIMED_RUN), recipe, str(attempts)]
+    command = [sys.executable, "-P", str(_TIMED_RUN), *arguments]
     environment = os.environ | {"PYTHONPATH": str(checkout.resolve())}
     with tempfile.TemporaryDirectory() as folder:
         done = subprocess.run(
@@ -70,11 +79,7 @@ def _timed_run(checkout: Path, recipe: str, attempts: int) -> dict[str, float]:
         )
     if done.returncode:
         raise SystemExit(f"The run of {checkout} failed:\n{done.stderr[-_MAX_ERROR:]}")
-    result = orjson.loads(done.stdout.splitlines()[-1])
-    expected = str(checkout.resolve() / "muat_exp")
-    if result["package"] != expected:
-        raise SystemExit(f"The run of {checkout} took {result['package']} instead of {expected}.")
-    return {part: result[part] for part in _PARTS}
+    return done.stdout.splitlines()[-1]
 
 
 def _table(recipe: str, attempts: int, pairs: Sequence[Pair]) -> Table:
@@ -83,9 +88,9 @@ def _table(recipe: str, attempts: int, pairs: Sequence[Pair]) -> Table:
     columns = ("here, s", "there, s", "ratio: median", "min", "max")
     table = terminal_table(title, ["part"], columns)
     for part in _PARTS:
-        here = float(np.median([pair.here[part] for pair in pairs]))
-        there = float(np.median([pair.there[part] for pair in pairs]))
+        here = median(pair.here[part] for pair in pairs)
+        there = median(pair.there[part] for pair in pairs)
         ratios = [pair.ratio(part) for pair in pairs]
-        figures = (float(np.median(ratios)), min(ratios), max(ratios))
+        figures = (median(ratios), min(ratios), max(ratios))
         table.add_row(part, number(here, 2), number(there, 2), *map(number, figures))
     return table

@@ -9,8 +9,10 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -136,14 +138,9 @@ def _training(recipe: str, architecture: str, workers: int) -> Row:
     specs = draw_specs(config, np.arange(_COHORT))
     data = draw_data(config, space, specs)
     work = _Work(empty_population(config, specs))
-    training = work.counted(work.step_operations, data.training_rows)
-    validation = work.counted(work.forward_operations, len(data.labels) - data.training_rows)
     with worker_threads(workers) as threads:
         train_degraded(config, few, draw_data(config, space, few), threads, [])
-        with (
-            replaced(f"{_ENGINE}.train_epoch", training),
-            replaced(f"{_ENGINE}.evaluate", validation),
-        ):
+        with work.counting(data.training_rows, len(data.labels) - data.training_rows):
             begin = time.perf_counter()
             degraded = train_degraded(config, specs, data, threads, [])
             train_clean(config, specs, data, degraded, threads, [])
@@ -179,19 +176,24 @@ class _Work:
         self.step_operations = 6.0 * products - 2.0 * population.input_products
         self.done = 0.0
 
-    def counted(
-        self, operations: NDArray[np.floating], rows: int
-    ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-        """Makes of an engine's method one that counts: each subject has so many per row."""
+    @contextmanager
+    def counting(self, training_rows: int, validation_rows: int) -> Iterator[None]:
+        """Counts what the compiled engine does while a block runs, on data of so many rows."""
+        train = partial(self._counted, self.step_operations * training_rows)
+        evaluate = partial(self._counted, self.forward_operations * validation_rows)
+        with replaced(f"{_ENGINE}.train_epoch", train), replaced(f"{_ENGINE}.evaluate", evaluate):
+            yield
 
-        def count(method: Callable[..., Any]) -> Callable[..., Any]:
-            def counting(engine: object, which: NDArray[np.int64], *more: object) -> object:
-                self.done += float(operations[which].sum()) * rows
-                return method(engine, which, *more)
+    def _counted(
+        self, operations: NDArray[np.floating], method: Callable[..., Any]
+    ) -> Callable[..., Any]:
+        """The engine's method, counting so many operations per subject and call."""
 
-            return counting
+        def counted(engine: object, which: NDArray[np.int64], *more: object) -> object:
+            self.done += float(operations[which].sum())
+            return method(engine, which, *more)
 
-        return count
+        return counted
 
 
 def _matmul_peak() -> float:
@@ -249,15 +251,8 @@ def _tracking(pairs: int) -> Row:
 
     The median of their ratios is what W&B costs.
     """
-    seconds: dict[str, list[float]] = {"wandb": [], "csv": []}
-    with tempfile.TemporaryDirectory() as folder:
-        _command_seconds("experiment=smoke", f"hydra.run.dir={folder}/warm")
-        for pair in range(pairs):
-            # Neither is always the first of its pair.
-            for logger in sorted(seconds, reverse=bool(pair % 2)):
-                run = f"hydra.run.dir={folder}/{pair}-{logger}"
-                seconds[logger].append(_command_seconds(f"logger={logger}", run))
-    ratios = np.array(seconds["wandb"]) / np.array(seconds["csv"])
+    seconds = _logged_seconds(("csv", "wandb"), pairs)
+    ratios = seconds["wandb"] / seconds["csv"]
     return {
         "pairs": pairs,
         "cost": float(np.median(ratios)) - 1,
@@ -265,6 +260,19 @@ def _tracking(pairs: int) -> Row:
         "wandb_seconds": float(np.median(seconds["wandb"])),
         "csv_seconds": float(np.median(seconds["csv"])),
     }
+
+
+def _logged_seconds(loggers: Sequence[str], rounds: int) -> dict[str, NDArray[np.float64]]:
+    """Seconds `(rounds,)` of a default run by logger; who begins changes from round to round."""
+    seconds: dict[str, list[float]] = {logger: [] for logger in loggers}
+    with tempfile.TemporaryDirectory() as folder:
+        _command_seconds("experiment=smoke", f"hydra.run.dir={folder}/warm")
+        for index in range(rounds):
+            order = loggers if index % 2 == 0 else loggers[::-1]
+            for logger in order:
+                run = f"hydra.run.dir={folder}/{index}-{logger}"
+                seconds[logger].append(_command_seconds(f"logger={logger}", run))
+    return {logger: np.array(values) for logger, values in seconds.items()}
 
 
 def _sweep(jobs: int) -> Row:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 _Rows = tuple["torch.Tensor", "torch.Tensor"]  # float32 (rows, L) and (rows,): inputs and labels
 _Loader: TypeAlias = "DataLoader[tuple[torch.Tensor, ...]]"  # of inputs and labels
 _Loaders: TypeAlias = "tuple[_Loader, _Loader]"  # of training and of validation data
+_Sides = tuple[NDArray[np.uint8], NDArray[np.uint8]]  # positive and negative sequences (rows, L)
 _State = dict[str, "torch.Tensor"]
 _Stage: TypeAlias = "Callable[[nn.Module, _Loaders, float, int, _Rules], _State]"
 _Inputs = Callable[[NDArray[np.uint8]], "torch.Tensor"]  # tokens as the network reads them
@@ -245,10 +246,7 @@ def _describe_one(
     None where the test gate rejects it.
     """
     sides = _test_sides(task, specs, data)
-    scores = []
-    for state in states:
-        module.load_state_dict(state)
-        scores.append(_balanced_accuracy(module, sides, inputs))
+    scores = [_balanced_accuracy(module, state, sides, inputs) for state in states]
     if scores[1] < task.config.training.min_test_accuracy:
         return None
     (module(inputs(task.responses)) > 0).float().mean()
@@ -258,9 +256,7 @@ def _describe_one(
     return json.dumps(content, indent=2)
 
 
-def _test_sides(
-    task: RunContext, specs: Specs, data: SubjectData
-) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+def _test_sides(task: RunContext, specs: Specs, data: SubjectData) -> _Sides:
     """Fresh sequences that the subject should call positive, and others."""
     from muat_exp.kernels import random
     from muat_exp.kernels.data import draw_tests
@@ -274,10 +270,9 @@ def _test_sides(
     return positives, negatives
 
 
-def _balanced_accuracy(
-    module: nn.Module, sides: tuple[NDArray[np.uint8], NDArray[np.uint8]], inputs: _Inputs
-) -> float:
-    """The mean of the shares that are called right on both sides."""
+def _balanced_accuracy(module: nn.Module, state: _State, sides: _Sides, inputs: _Inputs) -> float:
+    """The mean of the shares that are called right on both sides, with these weights."""
+    module.load_state_dict(state)
     positives, negatives = sides
     called_positive = float((module(inputs(positives)) > 0).float().mean())
     called_negative = float((module(inputs(negatives)) <= 0).float().mean())

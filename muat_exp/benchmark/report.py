@@ -25,6 +25,20 @@ _WAYS = {
 _GREY = "#888888"
 _COLOURS = {"robust": "#0072B2", "published": "#D55E00"}  # blue and orange
 _BAR = 0.38  # height of a bar; two of them, one per recipe, stand at each part
+_OFFSETS = {"robust": _BAR / 2, "published": -_BAR / 2}  # of a recipe's bar from the middle
+_SENTENCES = {
+    "start_up": (
+        "--help answers in {help_seconds:.2f} s; experiment=smoke takes {smoke_seconds:.1f} s"
+    ),
+    "tracking": (
+        "W&B offline costs {cost:+.1%} of a default run "
+        "(median of {pairs} pairs: {wandb_seconds:.2f} s with, {csv_seconds:.2f} s without)"
+    ),
+    "sweep": (
+        "a sweep of {jobs} tiny jobs spends {outside_per_job:.2f} s per job outside its work, "
+        "which takes {work_per_job:.2f} s"
+    ),
+}
 _STYLE: Any = {
     "svg.hashsalt": "muat_exp",
     "svg.fonttype": "none",
@@ -48,22 +62,9 @@ def show(results: Results, before: Results) -> None:
 
 def _sentences(results: Results) -> Iterator[str]:
     """What a table would be too much for."""
-    (start,) = results["start_up"]
-    yield (
-        f"--help answers in {start['help_seconds']:.2f} s; "
-        f"experiment=smoke takes {start['smoke_seconds']:.1f} s"
-    )
-    (tracked,) = results["tracking"]
-    yield (
-        f"W&B offline costs {tracked['cost']:+.1%} of a default run "
-        f"(median of {tracked['pairs']} pairs: {tracked['wandb_seconds']:.2f} s with, "
-        f"{tracked['csv_seconds']:.2f} s without)"
-    )
-    (swept,) = results["sweep"]
-    yield (
-        f"a sweep of {swept['jobs']} tiny jobs spends {swept['outside_per_job']:.2f} s per job "
-        f"outside its work, which takes {swept['work_per_job']:.2f} s"
-    )
+    for case, sentence in _SENTENCES.items():
+        (row,) = results[case]
+        yield sentence.format(**row)
 
 
 def _options_of(row: Row) -> tuple[object, ...]:
@@ -82,11 +83,10 @@ def _change(case: str, row: Row, before: Results) -> str:
 
 def _whole_pipeline(results: Results, before: Results) -> Table:
     """Medium architecture beside the loops, as ratios to the plain one."""
-    plain = {row["recipe"]: row for row in results["loop"] if row["way"] == "plain"}
     rows = []
     for case, row in _medium_rows(results):
         speed = row["attempts_per_second"]
-        ratio = speed / plain[row["recipe"]]["attempts_per_second"]
+        ratio = speed / _plain_speed(results, row["recipe"])
         memory = number(row["peak_memory_mib"], 0)
         figures = (f"{speed:.1f}", f"{ratio:.1f}x", memory, _change(case, row, before))
         rows.append((row["recipe"], _way(row), *figures))
@@ -94,6 +94,16 @@ def _whole_pipeline(results: Results, before: Results) -> Table:
     title = "Whole pipeline, from data to Parquet: medium architecture"
     columns = ("attempts/s", "ratio", "peak MiB", "change")
     return _filled(terminal_table(title, ["recipe", "way"], columns), rows)
+
+
+def _plain_speed(results: Results, recipe: str) -> float:
+    """Attempts per second of the plain loop."""
+    speeds = [
+        row["attempts_per_second"]
+        for row in results["loop"]
+        if row["way"] == "plain" and row["recipe"] == recipe
+    ]
+    return float(speeds[0])
 
 
 def _medium_rows(results: Results) -> Iterator[tuple[str, Row]]:
@@ -202,10 +212,9 @@ def _plot_phases(axes: Axes, rows: Sequence[Row]) -> None:
     """Bars of the CPU shares, the largest on top."""
     profiles = {row["recipe"]: row["shares"] for row in rows}
     parts = sorted(profiles["robust"], key=profiles["robust"].get)
-    offsets = {"robust": _BAR / 2, "published": -_BAR / 2}
     for recipe, colour in _COLOURS.items():
         percents = [100 * profiles[recipe][part] for part in parts]
-        heights = [row + offsets[recipe] for row in range(len(parts))]
+        heights = [row + _OFFSETS[recipe] for row in range(len(parts))]
         axes.barh(heights, percents, _BAR, color=colour, label=recipe)
     axes.set_yticks(range(len(parts)), parts)
     axes.set_xlabel("share of CPU time, %")
@@ -245,15 +254,21 @@ def _plot_growth(axes: Axes, rows: Sequence[Row]) -> None:
     """Seconds against examples, and peak memory on a second axis."""
     examples = [row["examples"] for row in rows]
     seconds = [row["seconds"] for row in rows]
-    gibibytes = [row["peak_memory_mib"] / 1024 for row in rows]
-    blue, orange = _COLOURS.values()
+    blue = _COLOURS["robust"]
     axes.plot(examples, seconds, "o-", color=blue)
     axes.set_xlabel("examples")
     axes.set_ylabel("seconds", color=blue)
     axes.set_ylim(0)
-    memory = axes.twinx()
-    memory.spines["right"].set_visible(True)
-    memory.plot(examples, gibibytes, "s--", color=orange)
-    memory.set_ylabel("peak memory, GiB", color=orange)
-    memory.set_ylim(0, 2)
     axes.set_title("Time and memory", loc="left")
+    _plot_memory(axes.twinx(), rows)
+
+
+def _plot_memory(axes: Axes, rows: Sequence[Row]) -> None:
+    """Peak memory against examples, on axes whose scale is on the right."""
+    examples = [row["examples"] for row in rows]
+    gibibytes = [row["peak_memory_mib"] / 1024 for row in rows]
+    orange = _COLOURS["published"]
+    axes.spines["right"].set_visible(True)
+    axes.plot(examples, gibibytes, "s--", color=orange)
+    axes.set_ylabel("peak memory, GiB", color=orange)
+    axes.set_ylim(0, 2)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -152,10 +152,9 @@ class _Answers:
     def summary(self) -> Summary:
         """Exact match and macro F1."""
         count = len(self.right)
+        exact = self.exact_matches()
         missing = int((~self.answered).sum())
         unread = sum(answer is None for answer in self.given)
-        pairs = zip(self.right, self.given, strict=True)
-        exact = sum(answer is not None and answer == true for true, answer in pairs)
         return Summary(
             examples=count,
             missing=missing,
@@ -164,6 +163,11 @@ class _Answers:
             exact_match_interval=wilson(exact, count),
             macro_f1=self.macro_f1(),
         )
+
+    def exact_matches(self) -> int:
+        """Answers that name just the true patterns."""
+        pairs = zip(self.right, self.given, strict=True)
+        return sum(answer is not None and answer == true for true, answer in pairs)
 
     def macro_f1(self) -> float:
         """Mean F1 of the patterns that occur in the truth or in an answer; 0 where none does."""
@@ -175,21 +179,23 @@ class _Answers:
         """Precision, recall and F1 of every pattern."""
         true = membership(self.right, self.patterns)
         said = membership(self.given, self.patterns)
-        hits = (true & said).sum(axis=0).tolist()
-        support = true.sum(axis=0).tolist()
-        named = said.sum(axis=0).tolist()
-        counts = zip(hits, support, named, strict=True)
-        scores = [_pattern_score(*each) for each in counts]
-        return dict(zip(self.patterns, scores, strict=True))
+        counts = np.stack([true & said, true, said]).sum(axis=1)  # (3, P): hits, support, answers
+        return {
+            name: _pattern_score(*column)
+            for name, column in zip(self.patterns, counts.T.tolist(), strict=True)
+        }
 
     def confusions(self) -> tuple[_Confusion, ...]:
         """The most frequent pairs of a true and a wrong answer, missing ones left out."""
-        pairs: Counter[tuple[str, str]] = Counter()
-        for true, answer, answered in zip(self.right, self.given, self.answered, strict=True):
-            if answered and true != answer:
-                pairs[self.shown(true), self.shown(answer)] += 1
+        pairs = Counter(self.wrong_pairs())
         ordered = sorted(pairs.items(), key=lambda item: (-item[1], item[0]))
         return tuple(_Confusion(*pair, count) for pair, count in ordered[:_MAX_CONFUSIONS])
+
+    def wrong_pairs(self) -> Iterator[tuple[str, str]]:
+        """The true and the given answer, as texts, of each example that was answered wrongly."""
+        for true, answer, answered in zip(self.right, self.given, self.answered, strict=True):
+            if answered and true != answer:
+                yield self.shown(true), self.shown(answer)
 
     def shown(self, answer: _Answer) -> str:
         """An answer as text, its names in the order of the patterns."""
@@ -220,19 +226,30 @@ def _by_split(answers: _Answers, splits: Sequence[str]) -> dict[str, Summary]:
 
 def _baselines(right: Sequence[_Answer], patterns: Sequence[str]) -> dict[str, Summary]:
     """What answers without any interpreting score."""
-    count = len(right)
-    answered = np.ones(count, np.bool_)
-    in_order = sorted(right, key=lambda answer: sorted(answer or ()))  # ties: the first by name
-    most_common, _ = Counter(in_order).most_common(1)[0]
-    majority = _Answers(right, [most_common] * count, answered, patterns)
-    truth = _Answers(right, right, answered, patterns)
+    answered = np.ones(len(right), np.bool_)
+    most_common = [_most_common(right)] * len(right)
+    return {
+        "majority": _Answers(right, most_common, answered, patterns).summary(),
+        "uniform": _uniform(right, len(patterns)),
+        "truth": _Answers(right, right, answered, patterns).summary(),
+    }
+
+
+def _most_common(answers: Sequence[_Answer]) -> _Answer:
+    """The most common answer, of several the first by name."""
+    in_order = sorted(answers, key=lambda answer: sorted(answer or ()))
+    answer, _ = Counter(in_order).most_common(1)[0]
+    return answer
+
+
+def _uniform(right: Sequence[_Answer], patterns: int) -> Summary:
+    """What one of so many patterns scores on average, named at random."""
     single = sum(len(answer or ()) == 1 for answer in right)
-    uniform = Summary(
-        examples=count,
+    return Summary(
+        examples=len(right),
         missing=0,
         unparseable=0,
-        exact_match=single / count / len(patterns),
+        exact_match=single / len(right) / patterns,
         exact_match_interval=None,
         macro_f1=None,
     )
-    return {"majority": majority.summary(), "uniform": uniform, "truth": truth.summary()}

@@ -14,6 +14,7 @@ from muat_exp.score.behaviour import BATCH, Behaviour, Bench
 from muat_exp.score.intervals import Interval, student, wilson
 
 Weights = NDArray[np.float32]
+_Rows = NDArray[np.bool_]  # which of the N examples are meant
 _MISSING, _UNPARSEABLE, _MEASURED = range(3)  # what became of an example's answer
 
 
@@ -90,40 +91,48 @@ class _Measured:
         """The summary of all examples."""
         return self.summary(np.ones(len(self.status), np.bool_))
 
-    def summary(self, rows: NDArray[np.bool_]) -> Summary:
+    def summary(self, rows: _Rows) -> Summary:
         """The summary of some examples, `rows` `(N,)`."""
-        status = self.status[rows]
         before = self.degraded.accuracy[rows]
         after = self.answered.accuracy[rows]
         gain = after - before
-        mean_gain = float(gain.mean())
-        possible = float((self.improved.accuracy[rows] - before).mean())
         better = int((gain > 0).sum())
         return Summary(
             examples=len(gain),
-            missing=int((status == _MISSING).sum()),
-            unparseable=int((status == _UNPARSEABLE).sum()),
+            missing=self._count(_MISSING, rows),
+            unparseable=self._count(_UNPARSEABLE, rows),
             before=float(before.mean()),
             after=float(after.mean()),
-            gain=mean_gain,
+            gain=float(gain.mean()),
             gain_interval=student(gain),
             improved=better / len(gain),
             improved_interval=wilson(better, len(gain)),
-            recovered=mean_gain / possible if possible else None,
-            changed_from_degraded=_mean(self.answered.change(self.degraded)[rows]),
-            changed_from_improved=_mean(self.answered.change(self.improved)[rows]),
+            recovered=self._recovered(rows),
+            changed_from_degraded=self._change(self.degraded, rows),
+            changed_from_improved=self._change(self.improved, rows),
         )
+
+    def _count(self, status: int, rows: _Rows) -> int:
+        """Examples whose answer became this."""
+        return int((self.status[rows] == status).sum())
+
+    def _recovered(self, rows: _Rows) -> float | None:
+        """The mean gain as a share of the true improvement; None where that is 0."""
+        before = self.degraded.accuracy[rows]
+        gain = float((self.answered.accuracy[rows] - before).mean())
+        possible = float((self.improved.accuracy[rows] - before).mean())
+        return gain / possible if possible else None
+
+    def _change(self, other: Behaviour, rows: _Rows) -> float | None:
+        """Mean difference to another behaviour, of the examples where there is one."""
+        values = self.answered.change(other)[rows]
+        there = values[~np.isnan(values)]
+        return float(there.mean()) if len(there) else None
 
     def by_label(self, labels: Sequence[str], names: Iterable[str]) -> dict[str, Summary]:
         """The summaries of the examples with each of some labels; `labels` are those of all."""
         label_of_row = np.array(labels, object)
         return {name: self.summary(label_of_row == name) for name in names}
-
-
-def _mean(values: NDArray[np.float64]) -> float | None:
-    """The mean of the values that are numbers; None where there are none."""
-    there = values[~np.isnan(values)]
-    return float(there.mean()) if len(there) else None
 
 
 def score_modification(
@@ -173,17 +182,27 @@ def _measure_answers(
     status = np.full(len(rows), _MISSING)
     answered = degraded.copy()
     for batch in _batched(answers, BATCH):
-        networks = {}
-        for example, completion in batch:
-            row = rows[example]
-            networks[row] = read_network(completion, bench.shapes(row))
-        sound = {row: weights for row, weights in networks.items() if weights is not None}
-        status[list(networks)] = _UNPARSEABLE
-        status[list(sound)] = _MEASURED
+        given = [rows[example] for example, _ in batch]
+        sound = _read_networks(bench, rows, batch)
+        measured = np.array(list(sound), np.int64)
+        status[given] = _UNPARSEABLE
+        status[measured] = _MEASURED
         if sound:
-            measured_rows = np.array(list(sound), np.int64)
-            answered.put(measured_rows, bench.measure(measured_rows, list(sound.values())))
+            answered.put(measured, bench.measure(measured, list(sound.values())))
     return status, answered
+
+
+def _read_networks(
+    bench: Bench, rows: Mapping[str, int], answers: Iterable[tuple[str, str]]
+) -> dict[int, Weights]:
+    """Flat weights by the subject's row, of the answers that hold such as can be measured."""
+    networks = {}
+    for example, completion in answers:
+        row = rows[example]
+        weights = read_network(completion, bench.shapes(row))
+        if weights is not None:
+            networks[row] = weights
+    return networks
 
 
 def _batched(answers: Iterable[tuple[str, str]], size: int) -> Iterator[list[tuple[str, str]]]:
@@ -202,11 +221,8 @@ def read_network(completion: str, shapes: Mapping[str, tuple[int, ...]]) -> Weig
         weights = parse_weights(completion)
     except PromptError:
         return None
-    found = {name: values.shape for name, values in weights.items()}
-    if found != shapes:
+    if {name: values.shape for name, values in weights.items()} != shapes:
         return None
     arrays = list(weights.values())
     layers = zip(arrays[0::2], arrays[1::2], strict=True)  # each layer's weight and bias
-    if not bounded(layers):
-        return None
-    return np.concatenate([values.ravel() for values in arrays])
+    return np.concatenate([values.ravel() for values in arrays]) if bounded(layers) else None

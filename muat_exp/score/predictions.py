@@ -85,7 +85,7 @@ def survey(path: Path) -> Survey:
     if not rows:
         raise PredictionsError(f"{path} holds no predictions.")
     default = _default_kind(rows, with_weights)
-    rows = [row if row.kind else row._replace(kind=default) for row in rows]
+    rows = [row._replace(kind=row.kind or default) for row in rows]
     names = {row.example_id: row.completion for row in rows if row.kind == CLASSIFICATION}
     return Survey(path, default, _locations(path, rows), names)
 

@@ -1,6 +1,7 @@
 """What a person sees of a score: tables in the terminal."""
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
 
 from rich.console import Console
 from rich.table import Table
@@ -9,6 +10,9 @@ from muat_exp.score import classification, modification
 from muat_exp.score.intervals import Interval
 from muat_exp.score.judge import Score
 from muat_exp.tables import number, terminal_table
+
+_Summary = TypeVar("_Summary", classification.Summary, modification.Summary)
+_Rows = Sequence[tuple[str, Callable[[_Summary], str]]]  # what stands before each, and its cells
 
 # What stands above each column, and whose summary it shows: the answers' own ("") or a baseline's.
 _CLASSIFICATION_COLUMNS = {
@@ -19,14 +23,14 @@ _CLASSIFICATION_COLUMNS = {
 }
 _MODIFICATION_COLUMNS = {"predictions": "", "copied": "copy", "truth": "truth"}
 
-# The rows of the first table of each kind: what stands before them, and their cells.
-_CLASSIFICATION_ROWS: Sequence[tuple[str, Callable[[classification.Summary], str]]] = (
+# The rows of the first table of each kind.
+_CLASSIFICATION_ROWS: _Rows[classification.Summary] = (
     ("exact match", lambda summary: _figure(summary.exact_match)),
     ("  95 % interval", lambda summary: between(summary.exact_match_interval)),
     ("macro F1", lambda summary: _figure(summary.macro_f1)),
     ("examples", lambda summary: str(summary.examples)),
 )
-_MODIFICATION_ROWS: Sequence[tuple[str, Callable[[modification.Summary], str]]] = (
+_MODIFICATION_ROWS: _Rows[modification.Summary] = (
     ("balanced accuracy before", lambda summary: _figure(summary.before)),
     ("balanced accuracy after", lambda summary: _figure(summary.after)),
     ("mean gain", lambda summary: _figure(summary.gain)),
@@ -79,15 +83,24 @@ def _classification_tables(score: classification.ClassificationScore) -> list[Ta
     return tables
 
 
-def _classification_overview(score: classification.ClassificationScore) -> Table:
-    """Overall figures beside the baselines."""
-    summaries = {"": score.overall, **score.baselines}
-    shown = [summaries[name] for name in _CLASSIFICATION_COLUMNS.values()]
-    table = terminal_table("Classification", [""], list(_CLASSIFICATION_COLUMNS))
-    for label, cell in _CLASSIFICATION_ROWS:
+def _overview(
+    title: str, columns: Mapping[str, str], rows: _Rows[_Summary], all_of: Mapping[str, _Summary]
+) -> Table:
+    """Overall figures beside the baselines; `all_of` holds the summaries by whose they are."""
+    shown = [all_of[name] for name in columns.values()]
+    table = terminal_table(title, [""], list(columns))
+    for label, cell in rows:
         table.add_row(label, *map(cell, shown))
-    table.add_row("missing (wrong)", str(score.overall.missing))
-    table.add_row("unparseable (wrong)", str(score.overall.unparseable))
+    return table
+
+
+def _classification_overview(score: classification.ClassificationScore) -> Table:
+    """Overall figures beside the baselines, and what was not answered."""
+    overall = score.overall
+    summaries = {"": overall, **score.baselines}
+    table = _overview("Classification", _CLASSIFICATION_COLUMNS, _CLASSIFICATION_ROWS, summaries)
+    table.add_row("missing (wrong)", str(overall.missing))
+    table.add_row("unparseable (wrong)", str(overall.unparseable))
     return table
 
 
@@ -137,15 +150,13 @@ def _modification_tables(score: modification.ModificationScore) -> list[Table]:
 
 
 def _modification_overview(score: modification.ModificationScore) -> Table:
-    """Overall figures beside the baselines."""
-    summaries = {"": score.overall, **score.baselines}
-    shown = [summaries[name] for name in _MODIFICATION_COLUMNS.values()]
+    """Overall figures beside the baselines, and what was not answered."""
+    overall = score.overall
+    summaries = {"": overall, **score.baselines}
     title = f"Modification, tested on {score.sequences} sequences"
-    table = terminal_table(title, [""], list(_MODIFICATION_COLUMNS))
-    for label, cell in _MODIFICATION_ROWS:
-        table.add_row(label, *map(cell, shown))
-    table.add_row("missing (no change)", str(score.overall.missing))
-    table.add_row("unparseable (no change)", str(score.overall.unparseable))
+    table = _overview(title, _MODIFICATION_COLUMNS, _MODIFICATION_ROWS, summaries)
+    table.add_row("missing (no change)", str(overall.missing))
+    table.add_row("unparseable (no change)", str(overall.unparseable))
     return table
 
 

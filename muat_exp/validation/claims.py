@@ -18,7 +18,7 @@ from muat_exp.validation.tally import Tally
 _TOKEN_SECTION = re.compile(r"\n## Token counts\n.*?(?=\n## )", re.DOTALL)
 _TOLERANCE = 1e-9  # of means, which may be summed in another order
 _MAX_SHOWN = 120  # characters of a line of the card
-# What reading a summary from anywhere raises where it has not the form that a run gives it.
+# What reading a summary from anywhere raises where it lacks the form that a run gives it.
 _MALFORMED = (KeyError, TypeError, ValueError, AttributeError)
 
 
@@ -89,16 +89,16 @@ def _wrong_sums(tally: Tally, summary: dict[str, Any]) -> Iterator[str]:
     for name, row in {"all": summary, **patterns}.items():
         if row["attempts"] != row["accepted"] + sum(row["rejected"].values()):
             yield f"summary.json: the attempts of {name} are not its accepted and rejected ones."
-    if summary["attempts"] != sum(row["attempts"] for row in patterns.values()):
-        yield _wrong_sum("attempts")
-    for reason, count in summary["rejected"].items():
-        if count != sum(row["rejected"][reason] for row in patterns.values()):
-            yield _wrong_sum(reason)
+    total = _counts(summary)
+    counts = [_counts(row) for row in patterns.values()]
+    for key, count in total.items():
+        if count != sum(row[key] for row in counts):
+            yield f"summary.json: {key} of all is not the sum over the patterns."
 
 
-def _wrong_sum(key: str) -> str:
-    """The sentence about a count whose sum is wrong."""
-    return f"summary.json: {key} of all is not the sum over the patterns."
+def _counts(row: dict[str, Any]) -> dict[str, Any]:
+    """Attempts, and rejections by reason."""
+    return {"attempts": row["attempts"], **row["rejected"]}
 
 
 def _broken_rules(tally: Tally, summary: dict[str, Any]) -> Iterator[str]:
@@ -108,12 +108,17 @@ def _broken_rules(tally: Tally, summary: dict[str, Any]) -> Iterator[str]:
     short = tally.count < asked
     if tally.count > asked or (short and dataset.on_shortfall == "error"):
         yield f"there are {tally.count} examples; the configuration asks for {asked}."
-    counts = [tally.patterns[name] for name in tally.config.patterns.enabled]
-    if dataset.balance and not short and max(counts) - min(counts) > 1:
+    if dataset.balance and not short and not _is_balanced(tally):
         yield f"the patterns are not balanced: {dict(tally.patterns)}."
     derived = summary["origin"]  # its networks were accepted by another configuration
     if not derived and not tally.meets_thresholds:
         yield "an example has less improvement or test accuracy than the configuration accepts."
+
+
+def _is_balanced(tally: Tally) -> bool:
+    """Whether all patterns have as many examples, to one."""
+    counts = [tally.patterns[name] for name in tally.config.patterns.enabled]
+    return max(counts) - min(counts) <= 1
 
 
 def _check_card(
@@ -123,9 +128,7 @@ def _check_card(
 
     Token counts are compared where this machine can count them as well.
     """
-    tokens = tally.tokens if renderer.counter else {}
-    tokenizer = renderer.counter.name if renderer.counter else ""
-    written = Written(tally.splits, tokens, tokenizer, shards_digest(folder))
+    written = _as_written(folder, tally, renderer)
     try:
         expected = render_card(tally.config, summary, written, summary["origin"])
     except _MALFORMED:
@@ -134,12 +137,25 @@ def _check_card(
         return
     path = folder / "README.md"
     card = path.read_text("utf-8", "replace") if path.is_file() else ""
-    counted = bool(tokens) and all(each.count == tally.count for each in tokens.values())
-    if not counted or NOT_COUNTED in card:
+    if not _counts_all(written, tally) or NOT_COUNTED in card:
         card = _TOKEN_SECTION.sub("", card)
         expected = _TOKEN_SECTION.sub("", expected)
     for sentence in _card_differences(card, expected):
         faults.add("card", sentence)
+
+
+def _as_written(folder: Path, tally: Tally, renderer: Renderer) -> Written:
+    """What the writer of the dataset knew of it, found again."""
+    counter = renderer.counter
+    tokens = tally.tokens if counter else {}
+    name = counter.name if counter else ""
+    return Written(tally.splits, tokens, name, shards_digest(folder))
+
+
+def _counts_all(written: Written, tally: Tally) -> bool:
+    """Whether the tokens of every example were counted, for every task."""
+    counts = [statistics.count for statistics in written.tokens.values()]
+    return bool(counts) and set(counts) == {tally.count}
 
 
 def _card_differences(card: str, expected: str) -> list[str]:

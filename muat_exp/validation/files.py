@@ -17,6 +17,10 @@ from muat_exp.prompts.rendering import prompt_schema
 from muat_exp.validation.examples import batch_size
 from muat_exp.validation.faults import Faults
 
+_SHARD_FORM = "<split>-<number>-of-<shards>.parquet"
+_Files = dict[str, pq.ParquetFile]  # the files of one shard, by configuration
+_Pair = tuple[pa.Table, pa.Table]  # the same rows of `subjects` and of `prompts`
+
 
 class Batch(NamedTuple):
     """Some examples of one split: the same rows of both configurations."""
@@ -51,8 +55,7 @@ def _check_shards(names: Iterable[str], faults: Faults) -> None:
         if shard:
             numbers[shard.split, shard.total].add(shard.number)
         else:
-            wanted = "<split>-<number>-of-<shards>.parquet"
-            faults.add("files", f"{name} is no name of a shard, {wanted}.")
+            faults.add("files", f"{name} is no name of a shard, {_SHARD_FORM}.")
     for (split, total), found in numbers.items():
         if found != set(range(total)):
             faults.add("files", f"{split} has {len(found)} of {total} shards.")
@@ -68,26 +71,28 @@ def _own_shard(name: str) -> Shard | None:
 
 def batches(folder: Path, config: Config, faults: Faults) -> Iterator[Batch]:
     """The examples of a dataset, some at a time; a file that can't be read is a fault."""
-    schemas = {"subjects": subject_schema(config), "prompts": prompt_schema(config)}
-    size = batch_size(config)
     for path in shards(folder, "subjects"):
         shard = _own_shard(path.name)
         if shard is None or not (folder / "prompts" / path.name).is_file():
             continue
         try:
-            files = {part: open_parquet(folder / part / path.name) for part in schemas}
-            if _have_schemas(files, schemas, path.name, faults):
-                for subjects, prompts in _paired(files, path.name, size, faults):
-                    yield Batch(shard.split, subjects, prompts)
+            for subjects, prompts in _paired_tables(folder, path.name, config, faults):
+                yield Batch(shard.split, subjects, prompts)
         except DatasetError as error:
             faults.add("files", str(error))
         except (OSError, pa.ArrowException) as error:
             faults.add("files", f"{path.name} can't be read: {error}.")
 
 
-def _have_schemas(
-    files: dict[str, pq.ParquetFile], schemas: dict[str, pa.Schema], name: str, faults: Faults
-) -> bool:
+def _paired_tables(folder: Path, name: str, config: Config, faults: Faults) -> Iterator[_Pair]:
+    """Tables of the same rows of both files of a shard, if these have the right columns."""
+    schemas = {"subjects": subject_schema(config), "prompts": prompt_schema(config)}
+    files = {part: open_parquet(folder / part / name) for part in schemas}
+    if _have_schemas(files, schemas, name, faults):
+        yield from _paired(files, name, batch_size(config), faults)
+
+
+def _have_schemas(files: _Files, schemas: dict[str, pa.Schema], name: str, faults: Faults) -> bool:
     """Whether the files of both configurations have the columns that the configuration gives."""
     sound = True
     for part, schema in schemas.items():
@@ -98,23 +103,26 @@ def _have_schemas(
     return sound
 
 
-def _paired(
-    files: dict[str, pq.ParquetFile], name: str, size: int, faults: Faults
-) -> Iterator[tuple[pa.Table, pa.Table]]:
+def _have_same_rows(files: _Files, name: str, faults: Faults) -> bool:
+    """Whether the files of both configurations have as many rows."""
+    subjects = files["subjects"].metadata.num_rows
+    prompts = files["prompts"].metadata.num_rows
+    if subjects != prompts:
+        faults.add("schema", f"{name}: subjects has {subjects} rows, prompts {prompts}.")
+    return subjects == prompts
+
+
+def _paired(files: _Files, name: str, size: int, faults: Faults) -> Iterator[_Pair]:
     """Tables of the same rows of both files, as far as they have no gaps."""
-    subjects = files["subjects"]
-    prompts = files["prompts"]
-    rows = subjects.metadata.num_rows
-    other_rows = prompts.metadata.num_rows
-    if rows != other_rows:
-        faults.add("schema", f"{name}: subjects has {rows} rows, prompts {other_rows}.")
+    if not _have_same_rows(files, name, faults):
         return
-    for pair in zip(subjects.iter_batches(size), prompts.iter_batches(size), strict=True):
-        gaps = [column for batch in pair for column in _columns_with_nulls(batch)]
+    subjects = files["subjects"].iter_batches(size)
+    prompts = files["prompts"].iter_batches(size)
+    for first, second in zip(subjects, prompts, strict=True):
+        gaps = [*_columns_with_nulls(first), *_columns_with_nulls(second)]
         for column in gaps:
             faults.add("schema", f"{name}: {column} has a null.")
         if not gaps:
-            first, second = pair
             yield pa.Table.from_batches([first]), pa.Table.from_batches([second])
 
 

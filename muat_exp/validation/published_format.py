@@ -72,8 +72,8 @@ def check_published_format(folder: Path, workers: ThreadExecutor, faults: Faults
     Ids and weights are unique, metadata agree with themselves and with the completion, and weights
     are readable and fit each other.
     """
-    example_by_digest: dict[bytes, object] = {}
     ids: set[object] = set()
+    example_by_digest: dict[bytes, object] = {}
     for rows in workers.stream(_check_rows, _batches(folder)):
         for example, digest, sentences in rows:
             for sentence in sentences:
@@ -102,15 +102,18 @@ def _check_row(row: dict[str, Any]) -> _CheckedRow:
     texts = _FIELDS[1:]
     if not all(isinstance(row[name], str) for name in texts):
         return _CheckedRow(example, b"", [f"one of {', '.join(texts)} is no text."])
-    faults = []
-    weights: _Weights = {}
-    try:
-        weights = parse_weights(row["classification_prompt"])
-    except PromptError as error:
-        faults.append(f"the weights can't be read from its prompt: {error}")
+    weights, faults = _read_weights(row["classification_prompt"])
     faults += _check_text(row)
     faults += _check_metadata(row, weights)
     return _CheckedRow(example, _digest(weights), faults)
+
+
+def _read_weights(prompt: str) -> tuple[_Weights, list[str]]:
+    """The weights in a prompt, or none and why."""
+    try:
+        return parse_weights(prompt), []
+    except PromptError as error:
+        return {}, [f"the weights can't be read from its prompt: {error}"]
 
 
 def _digest(weights: _Weights) -> bytes:
@@ -158,8 +161,9 @@ def _check_accuracies(metadata: dict[str, Any]) -> list[str]:
 
 def _as_share(value: object) -> float | None:
     """A JSON value as a number from 0 to 1; None where it is none."""
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return float(value) if is_number and 0 <= value <= 1 else None  # type: ignore[operator,arg-type]
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if 0 <= value <= 1 else None
 
 
 def _check_patterns(metadata: dict[str, Any], completion: str) -> list[str]:

@@ -57,9 +57,8 @@ class Tally:
         records = checked.records
         numbers = records["example_id"].to_pylist()
         targets = records["target_pattern"].to_pylist()
-        for number, digest in zip(numbers, checked.digests, strict=True):
+        for number, target, digest in zip(numbers, targets, checked.digests, strict=True):
             self._check_weights(number, digest, faults)
-        for number, target in zip(numbers, targets, strict=True):
             self._examples.append((number, split, target))
         self.means.add(records)
         self.meets_thresholds &= self._accepts(records)

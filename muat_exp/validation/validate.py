@@ -1,8 +1,8 @@
 """Checks a dataset as a sceptic would: its files, each example, and what is said of them all."""
 
-from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -24,6 +24,9 @@ from muat_exp.validation.faults import Faults
 from muat_exp.validation.files import Batch, batches, check_files
 from muat_exp.validation.published_format import check_published_format
 from muat_exp.validation.tally import Tally
+
+# Kinds of faults with which the splits are not checked: they follow from the examples, all of them.
+_BEFORE_SPLITS = {"ids", "files", "schema", "specification"}
 
 
 def count_examples(folder: Path) -> int:
@@ -62,19 +65,20 @@ def _check_own_format(
     ensure_compiled(reporter.note)
     task = _build_task(folder, config, faults)
     renderer = Renderer(_config_for_rendering(config))
+    check = partial(_check_batch, task, renderer)
     tally = Tally(config)
-
-    def check(batch: Batch) -> tuple[str, Checked]:
-        return batch.split, check_examples(task, renderer, batch.subjects, batch.prompts)
-
-    results: Iterable[tuple[str, Checked]] = workers.stream(check, batches(folder, config, faults))
-    for split, checked in results:
+    for split, checked in workers.stream(check, batches(folder, config, faults)):
         tally.add(split, checked, faults)
         reporter.update(tally.count, 0, 0.0)
     tally.check_ids(faults)
-    if not faults.found.keys() & {"ids", "files", "schema", "specification"}:
-        tally.check_splits(faults)  # they follow from the examples, all of which were read
+    if not faults.found.keys() & _BEFORE_SPLITS:
+        tally.check_splits(faults)
     check_claims(folder, tally, renderer, faults)
+
+
+def _check_batch(task: Task, renderer: Renderer, batch: Batch) -> tuple[str, Checked]:
+    """The split of some examples, and what was found of them."""
+    return batch.split, check_examples(task, renderer, batch.subjects, batch.prompts)
 
 
 def _config_for_rendering(config: Config) -> Config:
