@@ -145,6 +145,19 @@ def test_resume_takes_the_configuration_from_the_folder(copied):
     assert "holds no run" in missing.stderr
 
 
+def test_two_folders_for_one_run_are_refused(copied):
+    done = call(copied, "resume=out", "hydra.run.dir=other")
+    assert done.returncode == 2
+    assert "resume=out continues the run in that folder; leave out hydra.run.dir." in done.stderr
+
+
+def test_another_signature_has_to_fit_the_datasets_patterns_alone(copied):
+    arguments = ["task=signature", "dataset=out/dataset", "signature.probes=5"]
+    done = call(copied, *arguments, "hydra.run.dir=made")
+    assert done.returncode == 0, done.stderr
+    assert pq.read_table(copied / "made/dataset/subjects").num_rows == 6
+
+
 def test_a_pattern_that_cannot_fill_its_quota_is_named(tmp_path):
     never = [
         *SMALL,

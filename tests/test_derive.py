@@ -13,6 +13,7 @@ from test_validate import change
 import muat_exp
 from muat_exp.app.compose import load_config
 from muat_exp.config.groups import PROMPT_TASKS
+from muat_exp.dataset.hub import dataset_folder
 from muat_exp.dataset.reading import read_config
 from muat_exp.errors import ConfigurationError, DatasetError, RunFolderError
 from muat_exp.generation.derive import derive, derived_config
@@ -37,7 +38,8 @@ def make(run, tmp_path, workers):
     def made(*overrides, source=run.dataset, folder="made"):
         given = [override.partition("=")[0] for override in overrides[1:]]
         config = load_config([*overrides, f"dataset_dir={source}"])
-        return derive(source, config, given, tmp_path / folder / "dataset", workers, Silent())
+        found = dataset_folder(str(source))
+        return derive(found, config, given, tmp_path / folder / "dataset", workers, Silent())
 
     return made
 

@@ -138,13 +138,16 @@ def test_a_failed_job_is_named_and_does_not_end_the_others(tmp_path):
 
 def test_a_sweep_is_gathered_where_tracebacks_are_asked_for(tmp_path):
     environment = os.environ | {"HYDRA_FULL_ERROR": "1"}
-    arguments = ["-m", "corruption.rate=7,8", "logger=none", "hydra.sweep.dir=out"]
+    arguments = ["-m", "corruption.rate=7,8", "logger=none", "hydra.sweep.dir=Zürich"]
     done = call(tmp_path, *arguments, env=environment)
     assert done.returncode == 2
     assert "Traceback" in done.stderr
     assert "job 1 failed: corruption.rate is 8.0; it must be between 0 and 1." in done.stderr
-    unfinished = json.loads((tmp_path / "out/sweep.json").read_bytes())["unfinished"]
+    unfinished = json.loads((tmp_path / "Zürich/sweep.json").read_bytes())["unfinished"]
     assert [job["status"] for job in unfinished] == ["failed", "failed"]
+    again = call(tmp_path, "task=gather", "sweep_dir=Zürich")
+    assert again.returncode == 0
+    assert "job 1 (corruption.rate=8) failed" in again.stdout
 
 
 @pytest.mark.parametrize("launcher", ["joblib", "submitit_local", "ray"])

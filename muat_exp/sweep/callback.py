@@ -134,9 +134,11 @@ def contradicts(folder: Path, there: Job, here: Job) -> str:
     if not path.is_file():
         return ""
     stored = dict(flatten(stored_config(folder)))
-    for key in filter(determines_data, there.values.keys() | here.values.keys()):
-        before = there.values.get(key)
-        now = here.values.get(key)
+    given_there = there.values
+    given_here = here.values
+    for key in filter(determines_data, given_there.keys() | given_here.keys()):
+        before = given_there.get(key)
+        now = given_here.get(key)
         if key in stored and (now is None or yaml.safe_load(now) != stored[key]):
             return f"{key}={stored[key]}"
         if key not in stored and before and now and before != now:  # a group's option
@@ -146,6 +148,9 @@ def contradicts(folder: Path, there: Job, here: Job) -> str:
 
 def _planned_jobs(config: DictConfig) -> list[list[str]]:
     """Overrides of every job that Hydra's basic sweeper will run."""
-    swept = [f"{key}={value}" for key, value in (config.hydra.sweeper.params or {}).items()]
-    overrides = OverridesParser.create().parse_overrides([*swept, *config.hydra.overrides.task])
-    return BasicSweeper.split_arguments(overrides, None)[0]
+    params = config.hydra.sweeper.params or {}
+    swept = [f"{key}={value}" for key, value in params.items()]
+    named = list(config.hydra.overrides.task)
+    overrides = OverridesParser.create().parse_overrides(swept + named)
+    (jobs,) = BasicSweeper.split_arguments(overrides, max_batch_size=None)
+    return jobs

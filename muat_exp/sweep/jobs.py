@@ -48,8 +48,11 @@ class Job:
         >>> Job(0, ("corruption.rate=0.05",)).values
         {'corruption.rate': '0.05'}
         """
-        parts = (override.partition("=") for override in self.overrides)
-        return {key.lstrip("+~"): value for key, _, value in parts}
+        values = {}
+        for override in self.overrides:
+            key, _, value = override.partition("=")
+            values[key.lstrip("+~")] = value
+        return values
 
     def label(self, keys: Sequence[str]) -> str:
         """What was set of these keys, to be read.
@@ -58,7 +61,10 @@ class Job:
         'corruption.rate=0.05608'
         """
         values = self.values
-        parts = [f"{key}={shown(number_or_text(values[key]))}" for key in keys if key in values]
+        parts = []
+        for key in keys:
+            if key in values:
+                parts.append(f"{key}={shown(number_or_text(values[key]))}")
         return ", ".join(parts)
 
     def write(self, folder: Path) -> None:
@@ -177,12 +183,14 @@ def number_or_text(text: str) -> float | int | str:
 
 
 def shown(value: Any) -> str:
-    """A swept value as a label.
+    """A swept value as a label: a number with four digits.
 
     >>> shown(0.005607672376602178), shown("pca_5")
     ('0.005608', 'pca_5')
     """
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return str(value)
 
 
 def failed(number: int, overrides: Sequence[str], error: BaseException) -> Job:

@@ -46,23 +46,29 @@ class _Axis:
         ranks = {value: rank for rank, value in enumerate(values)}
         self.positions = {value: value for value in values} if self.numeric else ranks
         ordered = sorted(sweep.rows, key=lambda row: self.positions[row[self.key]])
-        self.series: dict[str, list[Row]] = {}
-        for row in ordered:
-            name = ", ".join(shown(row[key]) for key in self.others)
-            self.series.setdefault(name, []).append(row)
+        self.series = self._split(ordered)
         too_many = len(self.series) > len(_COLOURS)
         self.connected = self.numeric and not too_many
         if too_many:  # a search: points of one colour
             self.series = {"": ordered}
 
+    def _split(self, rows: Sequence[Row]) -> dict[str, list[Row]]:
+        """Rows by the values of the other swept keys."""
+        series: dict[str, list[Row]] = {}
+        for row in rows:
+            name = ", ".join(shown(row[key]) for key in self.others)
+            series.setdefault(name, []).append(row)
+        return series
+
     def places(self, name: str) -> NDArray[np.float64]:
         """Horizontal places of the rows of one series; equal points stand side by side."""
-        positions = [self.positions[row[self.key]] for row in self.series[name]]
-        width = max(self.positions.values()) - min(self.positions.values())
+        rows = self.series[name]
+        positions = np.array([self.positions[row[self.key]] for row in rows], np.float64)
+        ends = self.positions.values()
+        width = (max(ends) - min(ends)) or 1
         rank = list(self.series).index(name)
         middle = (len(self.series) - 1) / 2
-        shift = _ASIDE * (width or 1) * (rank - middle)
-        return np.array(positions, np.float64) + shift
+        return positions + _ASIDE * width * (rank - middle)
 
     def label(self, axes: Any) -> None:
         """Names the axis, its values and the series."""
@@ -88,7 +94,8 @@ def short(key: str) -> str:
 
 def _values_of(rows: Sequence[Row], key: str) -> NDArray[np.float64]:
     """One column as floats, None as NaN."""
-    return np.array([np.nan if row[key] is None else row[key] for row in rows], np.float64)
+    values = [row[key] for row in rows]
+    return np.array(values, np.float64)  # None becomes NaN
 
 
 def _draw(axis: _Axis, axes: Any, key: str, faint: bool = False) -> None:

@@ -20,7 +20,9 @@ _STATES = {
 
 def _half(row: Row, name: str) -> str:
     """Half of the width of an interval."""
-    return number((row[f"{name}_high"] - row[f"{name}_low"]) / 2)
+    low = row[f"{name}_low"]
+    high = row[f"{name}_high"]
+    return number((high - low) / 2)
 
 
 def _cells(row: Row, keys: list[str]) -> list[str]:
@@ -52,10 +54,11 @@ _LEGEND = (
 def markdown(sweep: Sweep) -> str:
     """The table of the finished jobs as Markdown."""
     columns = ["job", *sweep.keys, *_COLUMNS]
-    rule = ["---:"] * len(columns)
-    lines = [columns, rule, *(_cells(row, sweep.keys) for row in sweep.rows)]
-    table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-    return f"{table}\n\n{_LEGEND}.\n"
+    lines = [columns, ["---:"] * len(columns)]
+    for row in sweep.rows:
+        lines.append(_cells(row, sweep.keys))
+    table = "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    return f"{table}\n{_LEGEND}.\n"
 
 
 def print_sweep(sweep: Sweep) -> None:

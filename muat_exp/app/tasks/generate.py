@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from muat_exp.app.request import Request, TaskKeys
 from muat_exp.app.resuming import continued
+from muat_exp.config.checks import require
 from muat_exp.config.groups import Config
 from muat_exp.config.keys import key
 from muat_exp.startup import heavy_imports
@@ -28,8 +29,11 @@ class Keys(TaskKeys):
 
 def run(request: Request[Keys]) -> float:
     """Makes a dataset in the run's folder; returns its objective."""
+    config = request.config
     resumed = request.keys.resume
-    return make_dataset(request.config, Path(resumed) if resumed else request.folder)
+    same = not resumed or Path(resumed).resolve() == request.folder.resolve()
+    require(same, f"resume={resumed} continues the run in that folder; leave out hydra.run.dir.")
+    return make_dataset(config, request.folder)
 
 
 def make_dataset(config: Config, folder: Path, brief: bool = False) -> float:
