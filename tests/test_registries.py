@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 import muat_exp
-from muat_exp.app.messages import conf_folder
+from muat_exp.config.files import conf_folder
 from muat_exp.config.groups import Config
 from muat_exp.kernels import compiled, profiles, rules
 from muat_exp.sequences.alphabet import ALPHABET, LENGTHS, VOCAB_SIZES

@@ -76,7 +76,7 @@ def _check_own_format(
     check_claims(folder, tally, renderer, faults)
 
 
-def _check_batch(task: Task, renderer: Renderer, batch: Batch) -> tuple[str, Checked]:
+def _check_batch(task: RunContext, renderer: Renderer, batch: Batch) -> tuple[str, Checked]:
     """The split of some examples, and what was found of them."""
     return batch.split, check_examples(task, renderer, batch.subjects, batch.prompts)
 
