@@ -312,6 +312,7 @@ def test_a_run_may_go_to_any_folder_and_inputs_stay_where_they_were_typed(tmp_pa
     made = call(tmp_path, "task=probes", "signature.probes=30", "hydra.run.dir=выход")
     assert made.returncode == 0, made.stderr
     assert {path.name for path in (tmp_path / "выход").iterdir()} == {
+        ".muat_exp",
         "probe_set.json",
         "benchmark_set.json",
     }

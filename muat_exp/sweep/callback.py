@@ -14,6 +14,7 @@ from hydra.core.override_parser.types import Quote, QuotedString
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, read_write
 
+from muat_exp.claims import LIST
 from muat_exp.config.identity import determines_data
 from muat_exp.config.reading import flatten
 from muat_exp.errors import RunFolderError
@@ -22,7 +23,7 @@ from muat_exp.sweep.jobs import PLAN, Job, claim_sweep, job_folder, read_plan, w
 from muat_exp.sweep.launchers import limit_jobs
 
 _SWEPT_TASK = "generate"  # what has jobs to gather
-_OF_THE_MULTIRUN = {PLAN, "multirun.yaml"}  # files that are there before the first job begins
+_OF_THE_MULTIRUN = {PLAN, LIST, "multirun.yaml"}  # files that are there before the first job begins
 
 
 @dataclass(frozen=True)
