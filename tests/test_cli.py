@@ -69,6 +69,7 @@ def test_a_run_writes_what_it_says(finished):
         "metrics.csv",
         "config.json",
     }
+    assert not (folder / "out/.hydra").exists()
     assert pq.read_table(folder / "out/dataset/prompts").num_rows == 6
 
 
@@ -327,11 +328,45 @@ def test_a_run_may_go_to_any_folder_and_inputs_stay_where_they_were_typed(tmp_pa
     assert "is sound" in checked.stdout
 
 
-def test_a_sweep_that_is_refused_leaves_no_folder(tmp_path):
+@pytest.mark.parametrize("folder", [[], ["hydra.sweep.dir=some/where"]])
+def test_a_sweep_that_is_refused_leaves_no_folder(tmp_path, folder):
     for arguments in (["corruption.rat=0,1"], ["training=robust,publishd"]):
-        done = call(tmp_path, "+sweep=smoke", *arguments)
+        done = call(tmp_path, "+sweep=smoke", *arguments, *folder)
         assert done.returncode == 2
         assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["corruption.rate=2"], 2),
+        (["corruption.rate=2", "hydra.run.dir=some/where"], 2),
+        (["corruption.rate=2", "hydra.run.dir=here", "hydra.job.chdir=true"], 2),
+        (["signature.probe_set=nowhere.json"], 2),
+        (["task=probes", "seed=-1"], 2),
+        (["task=score", "dataset=nowhere", "predictions=answers.jsonl"], 1),
+        (["task=signature", "dataset=nowhere"], 1),
+    ],
+)
+def test_a_command_that_is_refused_leaves_nothing(tmp_path, arguments, code):
+    done = call(tmp_path, *arguments)
+    assert done.returncode == code, done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_score_that_is_refused_leaves_nothing(copied):
+    before = sorted(copied.rglob("*"))
+    judged = ["task=score", "dataset=out/dataset", "predictions=absent.jsonl"]
+    for folder in ([], ["hydra.run.dir=."], ["hydra.run.dir=new/folder"]):
+        assert call(copied, *judged, *folder).returncode == 1
+        assert sorted(copied.rglob("*")) == before
+
+
+def test_a_refused_command_leaves_a_folder_that_was_there(tmp_path):
+    (tmp_path / "empty").mkdir()
+    done = call(tmp_path, "corruption.rate=2", "hydra.run.dir=empty")
+    assert done.returncode == 2
+    assert [path.name for path in tmp_path.rglob("*")] == ["empty"]
 
 
 def test_a_run_folder_that_is_a_file_is_a_sentence(tmp_path):

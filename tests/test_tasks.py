@@ -31,12 +31,6 @@ def test_the_keys_of_a_task_are_no_keys_of_a_run(name):
     assert not set(own_keys(name)) & {item.name for item in fields(Config)}
 
 
-@pytest.mark.parametrize("name", task_names())
-def test_only_a_run_keeps_what_hydra_writes(name):
-    writes = stated(name).get("hydra", {}).get("output_subdir", ".hydra")
-    assert writes == (".hydra" if name == "generate" else None)
-
-
 @pytest.mark.parametrize("name", tasks_with("dataset_dir"))
 def test_tasks_on_a_dataset_need_one(name):
     assert issubclass(task_module(name).Keys, DatasetKeys)

@@ -14,6 +14,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
+from muat_exp.app.callback import RUN_FOLDERS
 from muat_exp.app.compose import VERSION_BASE, read_request
 from muat_exp.app.help import FLAGS, help_text
 from muat_exp.app.messages import sentences
@@ -22,7 +23,7 @@ from muat_exp.app.sweep_job import TRACEBACKS, run_job, show_sweep
 from muat_exp.app.tasks import task_module
 from muat_exp.config.files import conf_folder
 from muat_exp.errors import ConfigurationError, MuatError, RunFolderError, SweepError
-from muat_exp.sweep.callback import STARTED
+from muat_exp.sweep.callback import BEGINNINGS, STARTED
 
 _FULL_ERROR = "HYDRA_FULL_ERROR"
 _FAILURES: list[MuatError] = []  # of this process's single job
@@ -82,21 +83,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if any(flag in given for flag in FLAGS):
         print(help_text())
         return 0
-    _FAILURES.clear()
-    STARTED.clear()
+    code = _exit_code(given)
+    if code:
+        for folder in RUN_FOLDERS:
+            folder.restore()
+    return code
+
+
+def _exit_code(arguments: Sequence[str]) -> int:
+    """Runs a command; every error that a user can act on becomes a sentence and an exit code."""
     try:
-        sys.argv[1:] = hydra_overrides(given)
-        with _errors_reach_us(), sentences():
-            job()
-        return report(_FAILURES) or (show_sweep(STARTED[0].folder) if STARTED else 0)
+        return _run(arguments)
     except KeyboardInterrupt:
-        if STARTED:
-            again = f"run the same command with hydra.sweep.dir={STARTED[0].folder} to continue."
+        for sweep in STARTED:
+            again = f"run the same command with hydra.sweep.dir={sweep.path} to continue."
             print(f"\ninterrupted: {again}", file=sys.stderr)
         return 130
     except MuatError as error:
-        for started in STARTED:
-            started.abandon()
+        for sweep in STARTED:
+            sweep.restore(BEGINNINGS)
         return report([error])
     except RuntimeError as error:
         if "srun" not in str(error):
@@ -105,6 +110,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return report([SweepError(sentence)])
     except OSError as error:
         return report([_unwritable(error)])
+
+
+def _run(arguments: Sequence[str]) -> int:
+    """Has Hydra run the job or jobs, and gathers those of a sweep; returns the exit code."""
+    _FAILURES.clear()
+    RUN_FOLDERS.clear()
+    STARTED.clear()
+    sys.argv[1:] = hydra_overrides(arguments)
+    with _errors_reach_us(), sentences():
+        job()
+    if STARTED:
+        return show_sweep(STARTED[0].path)
+    return report(_FAILURES)
 
 
 @contextlib.contextmanager

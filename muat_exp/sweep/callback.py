@@ -1,8 +1,6 @@
 """Hydra's callback at the start of a multirun: its folder, and which jobs there will be."""
 
 import sys
-from contextlib import suppress
-from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import Any, NoReturn
@@ -19,38 +17,15 @@ from muat_exp.config.identity import determines_data
 from muat_exp.config.reading import flatten
 from muat_exp.errors import RunFolderError
 from muat_exp.generation.run_folder import stored_config
+from muat_exp.output_folder import OutputFolder, missing_folders
 from muat_exp.sweep.jobs import PLAN, Job, claim_sweep, job_folder, read_plan, write_plan
 from muat_exp.sweep.launchers import limit_jobs
 
 _SWEPT_TASK = "generate"  # what has jobs to gather
-_OF_THE_MULTIRUN = {PLAN, LIST, "multirun.yaml"}  # files that are there before the first job begins
+BEGINNINGS = (PLAN, LIST, "multirun.yaml")  # files that are there before the first job begins
 
 
-@dataclass(frozen=True)
-class Started:
-    """A multirun that this process began.
-
-    Attributes:
-        folder: its folder.
-        made: the folders that were made for it, its own first, then those above it; none where it
-            was named.
-    """
-
-    folder: Path
-    made: tuple[Path, ...] = ()
-
-    def abandon(self) -> None:
-        """Removes what was made for a multirun that was refused before its first job began."""
-        if not self.made or {path.name for path in self.folder.iterdir()} - _OF_THE_MULTIRUN:
-            return
-        for name in _OF_THE_MULTIRUN:
-            (self.folder / name).unlink(missing_ok=True)
-        with suppress(OSError):  # something else was put into it meanwhile
-            for folder in self.made:
-                folder.rmdir()
-
-
-STARTED: list[Started] = []
+STARTED: list[OutputFolder] = []  # of the multirun that this process began: one, or none
 
 
 class NoteMultirun(Callback):
@@ -71,7 +46,7 @@ class NoteMultirun(Callback):
             STARTED.append(started)
             limit_jobs(config)
             if config.hydra.runtime.choices["hydra/sweeper"] == "basic":
-                _begin_sweep(started.folder, _planned_jobs(config))
+                _begin_sweep(started.path, _planned_jobs(config))
         except OSError as error:
             place = config.hydra.sweep.dir
             _refuse(f"The sweep's folder {place} can't be written: {error.strerror}.", code=1)
@@ -83,20 +58,25 @@ def _refuse(sentence: str, code: int) -> NoReturn:
     raise SystemExit(code)
 
 
-def _claim(config: DictConfig) -> Started:
+def _claim(config: DictConfig) -> OutputFolder:
     """The folder of the multirun: the one that was named, or one that nobody else has."""
     hydra = config.hydra
+    wanted = Path(hydra.sweep.dir)
     named = any(override.startswith("hydra.sweep.dir=") for override in hydra.overrides.hydra)
     if named:
-        return Started(Path(hydra.sweep.dir))
-    wanted = Path(hydra.sweep.dir)
-    above = tuple(parent for parent in wanted.parents if not parent.exists())
+        return OutputFolder.before(wanted)
+    above = missing_folders(wanted.parent)
     folder = claim_folder(wanted)
+    _name_folder(hydra, folder)
+    return OutputFolder(folder, made=(folder, *above))
+
+
+def _name_folder(hydra: DictConfig, folder: Path) -> None:
+    """Sends the multirun and each of its jobs to a folder."""
+    quoted = QuotedString(str(folder), Quote.single).with_quotes()
     with read_write(hydra):
         hydra.sweep.dir = str(folder)
-        text = QuotedString(str(folder), Quote.single).with_quotes()
-        hydra.overrides.hydra.append(f"hydra.sweep.dir={text}")  # each job is composed with these
-    return Started(folder, (folder, *above))
+        hydra.overrides.hydra.append(f"hydra.sweep.dir={quoted}")  # each job is composed with these
 
 
 def claim_folder(folder: Path) -> Path:
