@@ -16,7 +16,7 @@ class NoteRun(Callback):
     """Notes what the folder of a run held before."""
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Called before Hydra makes the folder. (It turns what a callback raises into a warning.)"""
+        """Called before Hydra makes the folder; what a callback raises is a mere warning."""
         try:
             folder = config.hydra.run.dir
         except OmegaConfBaseException:  # Hydra meets the same error, and makes no folder

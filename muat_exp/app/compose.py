@@ -1,6 +1,7 @@
 """Configurations from the YAML files and overrides. Reads no dataset and no network."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -48,7 +49,8 @@ def load_config(overrides: Sequence[str] = ()) -> Config:
         f"load_config takes a list of overrides, such as [{overrides!r}].",
     )
     translated = hydra_overrides(overrides)
-    request = read_request(_compose(translated), given_keys(translated))
+    composed = _compose(translated)
+    request = read_request(composed, given_keys(translated))
     return request.config
 
 
@@ -57,20 +59,28 @@ def _compose(overrides: Sequence[str]) -> DictConfig:
 
     `hydra.compose` does the same on one global Hydra, which can't be initialised twice.
     """
-    with sentences(), _COMPOSING:
-        before = version.VersionBase.instance().version_base
-        version.setbase(VERSION_BASE)
-        try:
-            setup_globals()
-            loader = ConfigLoaderImpl(create_config_search_path(str(conf_folder())))
-            composed = loader.load_configuration(
-                "config", list(overrides), RunMode.RUN, from_shell=False
-            )
-        finally:
-            version.VersionBase.instance().version_base = before
+    with sentences(), _COMPOSING, _our_version_base():
+        setup_globals()
+        search_path = create_config_search_path(str(conf_folder()))
+        loader = ConfigLoaderImpl(search_path)
+        composed = loader.load_configuration(
+            "config", list(overrides), RunMode.RUN, from_shell=False
+        )
     with open_dict(composed):
         del composed["hydra"]
     return composed
+
+
+@contextmanager
+def _our_version_base() -> Iterator[None]:
+    """Has Hydra behave as the version that this package is written for; then as it did before."""
+    current = version.VersionBase.instance()
+    before = current.version_base
+    version.setbase(VERSION_BASE)
+    try:
+        yield
+    finally:
+        current.version_base = before
 
 
 def read_request(
@@ -90,14 +100,18 @@ def read_request(
     with sentences():
         values: Any = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
     task = values["task"]
-    own = own_keys(task)
-    configured = {name: value for name, value in values.items() if name not in own}
+    own = {name: values.pop(name) for name in own_keys(task)}
+    _require_known(values)
+    keys = read(own, task_module(task).Keys)
+    return Request(keys, values, tuple(given), folder)
+
+
+def _require_known(names: Iterable[str]) -> None:
+    """Raises `ConfigurationError` for a name that is neither a key nor a group of a run."""
     known = {name for name, _ in walk(Config)}
-    for name in configured:
+    for name in names:
         if name not in known:
             raise ConfigurationError(absent_key(name))
-    keys = read({name: values[name] for name in own}, task_module(task).Keys)
-    return Request(keys, configured, tuple(given), folder)
 
 
 def _run_folder(resumed: str, otherwise: str) -> str:

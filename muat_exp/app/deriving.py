@@ -19,18 +19,19 @@ def derive_dataset(request: Request[Any]) -> float:
     # A signature has to fit the patterns of the dataset, whatever the command line composes.
     patterns = asdict(read_config(source).patterns)
     config = request.config_with(patterns=patterns)
+    count = read_summary(source)["accepted"]
+    target = request.folder / "dataset"
     with heavy_imports():
         from muat_exp.executors.threads import worker_threads
         from muat_exp.generation.derive import derive
         from muat_exp.progress import print_location, reporter
 
-    target = request.folder / "dataset"
-    count = read_summary(source)["accepted"]
     with (
         worker_threads(config.threads) as workers,
         reporter(count, config.progress) as display,
     ):
         made = derive(source, config, request.changed, target, workers, display)
     splits = read_summary(made)["splits"]
-    print_location(os.path.relpath(made), next(iter(splits), "train"))
+    first_split = next(iter(splits), "train")
+    print_location(os.path.relpath(made), first_split)
     return 0.0

@@ -64,19 +64,25 @@ def _group_lines() -> Iterator[str]:
     """A line on each group."""
     for group in group_names():
         options = [name for name in option_names(group) if name != _BASE]
-        start = f"{group + ':':<13} "
-        yield textwrap.fill(
-            ", ".join(options), _WIDTH, initial_indent=start, subsequent_indent=" " * 14
-        )
+        yield _wrapped(f"{group}:", options, column=14)
 
 
 def _key_lines() -> Iterator[str]:
     """A line on each key outside of the groups, then one on the keys of each group."""
     for item in fields(Config):
         if is_dataclass(item.type):
-            names = ", ".join(inner.name for inner in fields(item.type))
-            start = f"{item.name + '.*':<18} "
-            yield textwrap.fill(names, _WIDTH, initial_indent=start, subsequent_indent=" " * 19)
+            names = [inner.name for inner in fields(item.type)]
+            yield _wrapped(f"{item.name}.*", names, column=19)
         elif item.name != "task":
-            default = str(item.default).lower()
-            yield f"{item.name + '=' + default:<18} {key_of(item).doc}"
+            default = f"{item.name}={item.default}".lower()
+            yield f"{default:<18} {key_of(item).doc}"
+
+
+def _wrapped(start: str, names: list[str], column: int) -> str:
+    """A list of names that begins in a column, below each other where it takes several lines."""
+    return textwrap.fill(
+        ", ".join(names),
+        _WIDTH,
+        initial_indent=start.ljust(column),
+        subsequent_indent=" " * column,
+    )

@@ -7,7 +7,7 @@ import sys
 import traceback
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -42,23 +42,25 @@ _REFUSED = (
 @hydra.main(config_path=str(conf_folder()), config_name="config", version_base=VERSION_BASE)
 def job(composed: DictConfig) -> float:
     """One Hydra job; returns what a sweeper may maximise, or NaN where it failed."""
-    settings = HydraConfig.get()
+    settings = cast("DictConfig", HydraConfig.get())  # its type is a dataclass in name only
     folder = Path(settings.runtime.output_dir)
-    # Hydra may have changed into the job's folder; relative paths are meant where they were typed.
-    moved = settings.job.chdir
-    stay = contextlib.chdir(settings.runtime.cwd) if moved else contextlib.nullcontext()
-    with stay:
+    with _where_it_was_typed(settings):
         if settings.mode == RunMode.MULTIRUN:
             return run_job(composed, settings, folder)
         return _single_job(composed, settings, folder)
 
 
-def _single_job(composed: DictConfig, settings: Any, folder: Path) -> float:
+def _where_it_was_typed(settings: DictConfig) -> contextlib.AbstractContextManager[None]:
+    """The folder where the command was given: Hydra may have changed into that of the job."""
+    if settings.job.chdir:
+        return contextlib.chdir(settings.runtime.cwd)
+    return contextlib.nullcontext()
+
+
+def _single_job(composed: DictConfig, settings: DictConfig, folder: Path) -> float:
     """The only job of this process; its failures are kept, for Hydra would report them its way."""
     try:
-        request = read_request(composed, given_keys(settings.overrides.task), folder)
-        result: float = task_module(request.keys.task).run(request)
-        return result
+        return _run_task(composed, settings, folder)
     except MuatError as error:
         _FAILURES.append(error)
         return float("nan")
@@ -71,6 +73,14 @@ def _single_job(composed: DictConfig, settings: Any, folder: Path) -> float:
             again = f"finished cohorts are kept; run the same command with hydra.run.dir={folder}"
         print(f"\ninterrupted: {again} to continue.", file=sys.stderr)
         raise
+
+
+def _run_task(composed: DictConfig, settings: DictConfig, folder: Path) -> float:
+    """Hands a checked request to its task."""
+    given = given_keys(settings.overrides.task)
+    request = read_request(composed, given, folder)
+    result: float = task_module(request.keys.task).run(request)
+    return result
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -128,7 +138,8 @@ def _run(arguments: Sequence[str]) -> int:
 @contextlib.contextmanager
 def _errors_reach_us() -> Iterator[None]:
     """Has Hydra raise errors rather than report them, as it does for who asks for tracebacks."""
-    before = {name: os.environ.get(name) for name in (_FULL_ERROR, TRACEBACKS)}
+    names = (_FULL_ERROR, TRACEBACKS)
+    before = {name: os.environ.get(name) for name in names}
     if _shows_tracebacks():
         os.environ[TRACEBACKS] = "1"  # for the jobs of a sweep, in processes of their own perhaps
     os.environ[_FULL_ERROR] = "1"
@@ -153,9 +164,10 @@ def _unwritable(error: OSError) -> RunFolderError:
     if error.errno == errno.ENOENT:
         return RunFolderError(f"{error.filename} is missing.")
     place = f" ({error.filename})" if error.filename else ""
-    reason = os.strerror(error.errno)
-    kept = " What was finished is kept." if error.errno in _FULL else ""
-    return RunFolderError(f"A file can't be written{place}: {reason}.{kept}")
+    sentence = f"A file can't be written{place}: {os.strerror(error.errno)}."
+    if error.errno in _FULL:
+        sentence += " What was finished is kept."
+    return RunFolderError(sentence)
 
 
 def report(failures: Sequence[MuatError]) -> int:

@@ -78,13 +78,14 @@ def _explain(error: Exception) -> str:
 
 def _missing_option(error: MissingConfigException) -> str:
     """The sentence for an option that a group lacks, or for a group that does not exist."""
-    group, _, option = (error.missing_cfg_file or "").rpartition("/")
+    missing = error.missing_cfg_file or ""
+    group, _, option = missing.rpartition("/")
     if (group, option) in _PLUGINS:
         extra = _PLUGINS[group, option]
-        missing = f"{group}={option} needs a plugin that is not installed"
-        return f"{missing}: pip install 'muat_exp[{extra}]'."
+        install = f"pip install 'muat_exp[{extra}]'"
+        return f"{group}={option} needs a plugin that is not installed: {install}."
     if group.startswith("dataset/"):
-        folder = f"{group.partition('/')[2]}/{option}"
+        folder = missing.removeprefix("dataset/")
         tasks = ", ".join(tasks_with("dataset_dir"))
         return f"dataset={folder} names a folder, which needs task={tasks}."
     options = sorted(error.options or ())
@@ -99,7 +100,7 @@ def _missing_option(error: MissingConfigException) -> str:
 
 def _composition(text: str) -> str:
     """The sentence for an override that does not fit what was composed."""
-    key = next(iter(re.findall(r"'([^']*)'", text)), "")
+    key = _first_quoted(text)
     if text.startswith(("Could not override", "Could not delete")):
         added = re.search(r"use \+(.*)", text)
         return absent_key(key, added.group(1) if added else "")
@@ -111,8 +112,15 @@ def _composition(text: str) -> str:
             f"key=[value1,value2], or one text with commas as \"key='value1,value2'\"."
         )
     if text.startswith("Error merging override"):
-        return _unfit(text.strip().removeprefix("Error merging override ").rstrip("."))
+        override = text.strip().removeprefix("Error merging override ")
+        return _unfit(override.rstrip("."))
     return f"{first_line(text)}."
+
+
+def _first_quoted(text: str) -> str:
+    """The first text in single quotes; empty where there is none."""
+    found = re.search(r"'([^']*)'", text)
+    return found.group(1) if found else ""
 
 
 def _unfit(override: str) -> str:
@@ -137,14 +145,24 @@ def absent_key(key: str, argument: str = "") -> str:
     if tasks:
         owners = " or ".join(tasks)
         return f"{argument or key} is for task={owners}; name that task, or leave out '{key}'."
-    head, dot, rest = key.partition(".")
     known = schema_keys(Config)
-    if not dot and not nearest(head, known):
+    if "." not in key and not nearest(key, known):
         return f"There is no configuration key or group '{key}'; {_advice(key)}"
-    group = nearest(head, group_names()).partition("'")[2].partition("'")[0]
-    if dot and group and head != group and f"{group}.{rest}" in known:
-        return f"Unknown configuration key '{key}'. Did you mean '{group}.{rest}'?"
+    meant = _with_nearest_group(key)
+    if meant != key and meant in known:
+        return f"Unknown configuration key '{key}'. Did you mean '{meant}'?"
     return unknown_key(key, Config)
+
+
+def _with_nearest_group(key: str) -> str:
+    """A dotted key with the group that is most like the one it names.
+
+    >>> _with_nearest_group("coruption.rate"), _with_nearest_group("seed")
+    ('corruption.rate', 'seed')
+    """
+    head, dot, rest = key.partition(".")
+    group = _first_quoted(nearest(head, group_names()))
+    return f"{group}.{rest}" if dot and group else key
 
 
 def _advice(key: str) -> str:
@@ -160,7 +178,7 @@ def _unresolved(error: OmegaConfBaseException) -> str:
     if isinstance(error, MissingMandatoryValue):
         return f"{place} is '???', which stands for a missing value; give it one."
     if isinstance(error, InterpolationKeyError):
-        missing = next(iter(re.findall(r"'([^']*)'", str(error))), "")
+        missing = _first_quoted(str(error))
         hint = nearest(missing, schema_keys(Config))
         return f"{place} refers to '${{{missing}}}', which the configuration does not have.{hint}"
     if isinstance(error, InterpolationResolutionError):

@@ -22,6 +22,8 @@ _DEFAULT_TASK = "generate"
 _HYDRA_FOLDERS = ("hydra.run.dir", "hydra.sweep.dir")
 _NULL_GROUPS = ("experiment", "sweep")  # in the list of defaults without an option: not to be added
 _DATASET = "dataset"  # the group's name, and what one writes for the dataset that a task works on
+_DATASET_FOLDER = "dataset_dir"  # the key of such a task
+_NOT_OURS = ("hydra.", "hydra/", "-")  # beginnings of what Hydra reads for itself
 
 
 def hydra_overrides(arguments: Sequence[str]) -> list[str]:
@@ -37,8 +39,7 @@ def hydra_overrides(arguments: Sequence[str]) -> list[str]:
     """
     task = _chosen_task(arguments)
     paths = set(_path_keys(task))
-    on_dataset = "dataset_dir" in paths
-    return [_translated(argument, paths, on_dataset) for argument in arguments]
+    return [_translated(argument, paths) for argument in arguments]
 
 
 def given_keys(overrides: Iterable[str]) -> tuple[str, ...]:
@@ -47,52 +48,63 @@ def given_keys(overrides: Iterable[str]) -> tuple[str, ...]:
     >>> given_keys(["+experiment=smoke", "corruption.rate=0.1", "hydra.run.dir=x", "--cfg"])
     ('experiment', 'corruption.rate')
     """
-    named = [override.partition("=")[0].lstrip("+~") for override in overrides]
-    return tuple(name for name in named if not name.startswith(("hydra.", "hydra/", "-")))
+    keys = [_split(override)[0] for override in overrides]
+    named = [key.lstrip("+~") for key in keys]
+    return tuple(name for name in named if not name.startswith(_NOT_OURS))
 
 
 def _chosen_task(arguments: Sequence[str]) -> str:
     """The task that the arguments name; the default one where there is no such task."""
-    named = [value for key, _, value in map(_parts, arguments) if key == "task"]
-    return named[-1] if named and named[-1] in task_names() else _DEFAULT_TASK
+    chosen = _DEFAULT_TASK
+    for argument in arguments:
+        key, _, value = _split(argument)
+        if key == "task":
+            chosen = value  # the last one counts
+    return chosen if chosen in task_names() else _DEFAULT_TASK
 
 
 def _path_keys(task: str) -> Iterable[str]:
     """The dotted keys that name a file or folder."""
     yield from _HYDRA_FOLDERS
     for schema in (Config, task_module(task).Keys):
-        yield from (name for name, item in walk(schema) if key_of(item).path)
+        for name, item in walk(schema):
+            if key_of(item).path:
+                yield name
 
 
-def _parts(argument: str) -> tuple[str, str, str]:
+def _split(argument: str) -> tuple[str, str, str]:
     """Key, equals sign and value."""
     return argument.partition("=")
 
 
-def _translated(argument: str, paths: set[str], on_dataset: bool) -> str:
-    """One argument in Hydra's grammar."""
-    key, equals, value = _parts(argument)
+def _translated(argument: str, paths: set[str]) -> str:
+    """One argument in Hydra's grammar; `paths` are the keys that name a file or folder."""
+    key, equals, value = _split(argument)
     if key.startswith("-") or not equals:
         return argument
-    if key.lstrip("+") in _NULL_GROUPS:
-        return f"{key.lstrip('+')}={value}"
-    if on_dataset and key == _DATASET:
-        key = "dataset_dir"
-    if key.lstrip("+") not in paths:
+    name = key.lstrip("+")
+    if name in _NULL_GROUPS:
+        return f"{name}={value}"
+    if key == _DATASET and _DATASET_FOLDER in paths:
+        return f"{_DATASET_FOLDER}={_path_value(value)}"
+    if name not in paths:
         return argument
-    require(key not in _HYDRA_FOLDERS or value != "", f"{key}= names no folder.")
+    names_folder = key not in _HYDRA_FOLDERS or value != ""
+    require(names_folder, f"{key}= names no folder.")
     return f"{key}={_path_value(value)}"
 
 
 def _path_value(value: str) -> str:
     """The value of a key that names a file or folder, in Hydra's grammar."""
-    read = _as_hydra_reads(value)
-    if read is not None and read.is_sweep_override():
-        return value
     text = value
-    if read is not None and isinstance(read._value, QuotedString):
-        text = read._value.text
-    return QuotedString(os.path.expanduser(text), Quote.single).with_quotes()
+    read = _as_hydra_reads(value)
+    if read is not None:
+        if read.is_sweep_override():
+            return value
+        if isinstance(read._value, QuotedString):
+            text = read._value.text
+    path = os.path.expanduser(text)
+    return QuotedString(path, Quote.single).with_quotes()
 
 
 def _as_hydra_reads(value: str) -> Override | None:

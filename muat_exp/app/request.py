@@ -90,17 +90,22 @@ class Request(Generic[OwnKeys]):
             ConfigurationError: a key is unknown, or a value is wrong or does not fit another one.
         """
         values = {**self.keys.configured(dict(self.values), self.given), **groups}
-        signature = values.get("signature")
-        if not isinstance(signature, dict):
-            return from_dict(values)
-        probes_given = signature.get("probe_set") or signature.get("probe_set_sha256")
-        return _config_with_probes(values) if probes_given else from_dict(values)
+        if _names_probes(values.get("signature")):
+            return _config_with_probes(values)
+        return from_dict(values)
 
     @property
     def changed(self) -> tuple[str, ...]:
         """The given keys that are not the task's own."""
         own = {"task", *(item.name for item in fields(self.keys))}
         return tuple(name for name in self.given if name not in own)
+
+
+def _names_probes(signature: object) -> bool:
+    """Whether the values of the group `signature` name the file of a probe set, or its digest."""
+    if not isinstance(signature, dict):
+        return False
+    return any(signature.get(name) for name in ("probe_set", "probe_set_sha256"))
 
 
 def _config_with_probes(values: Values) -> Config:
@@ -110,9 +115,9 @@ def _config_with_probes(values: Values) -> Config:
         ConfigurationError: the file is absent, no probe set, of other patterns, or not the one that
             a run began with.
     """
-    settings = dict(values["signature"])
-    path = str(settings.get("probe_set", ""))
-    begun = settings.get("probe_set_sha256", "")
+    signature = values["signature"]
+    path = str(signature.get("probe_set", ""))
+    begun = signature.get("probe_set_sha256", "")
     require(
         bool(path),
         "signature.probe_set_sha256 is filled in from the file that signature.probe_set names; "
@@ -121,13 +126,14 @@ def _config_with_probes(values: Values) -> Config:
     try:
         content = read_file(Path(path))
         probes = parse(content)
-        settings |= {"probes": len(probes.sequences), "probe_set_sha256": digest(content)}
-        config = from_dict({**values, "signature": settings})
+        found = {"probes": len(probes.sequences), "probe_set_sha256": digest(content)}
+        config = from_dict({**values, "signature": {**signature, **found}})
         probes.check(config.patterns)
     except ProbeSetError as error:
         raise ConfigurationError(f"signature.probe_set={path}: {error}") from error
+    unchanged = begun in ("", digest(content))
     require(
-        begun in ("", digest(content)),
+        unchanged,
         f"signature.probe_set={path}: the file is not what it was when the run began.",
     )
     return config

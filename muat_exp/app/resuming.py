@@ -43,15 +43,19 @@ def continued(folder: str, composed: dict[str, Any], given: Collection[str]) -> 
     if values["signature"]["probe_set"] and copy.is_file():
         values["signature"]["probe_set"] = str(copy)
     for key in given:
-        if key in _NOT_OF_THE_RUN:
-            continue
-        require(
-            not determines_data(key),
-            f"resume={folder} continues a run as it was configured; leave out '{key}', or start "
-            "another run.",
-        )
-        _copy_key(key, composed, values)
+        if key not in _NOT_OF_THE_RUN:
+            _require_free(key, folder)
+            _copy_key(key, composed, values)
     return values
+
+
+def _require_free(key: str, folder: str) -> None:
+    """Raises `ConfigurationError` for a key that determines the data of the run in a folder."""
+    require(
+        not determines_data(key),
+        f"resume={folder} continues a run as it was configured; leave out '{key}', or start "
+        "another run.",
+    )
 
 
 def _copy_key(key: str, source: dict[str, Any], target: dict[str, Any]) -> None:

@@ -5,14 +5,14 @@ import sys
 import traceback
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
 from muat_exp.app.compose import read_request
 from muat_exp.app.overrides import given_keys
 from muat_exp.config.checks import require
-from muat_exp.config.groups import Config
+from muat_exp.config.groups import Config, LoggerConfig
 from muat_exp.errors import MuatError
 from muat_exp.sweep.jobs import (
     FINISHED,
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 TRACEBACKS = "MUAT_EXP_TRACEBACKS"  # set to 1 in the environment: failures are shown with theirs
 
 
-def run_job(composed: DictConfig, settings: Any, folder: Path) -> float:
+def run_job(composed: DictConfig, settings: DictConfig, folder: Path) -> float:
     """One job of a sweep, skipped where it is finished.
 
     A failed job leaves its reason and does not end the others.
@@ -47,25 +47,47 @@ def run_job(composed: DictConfig, settings: Any, folder: Path) -> float:
     Returns:
         What a sweeper may maximise, see `sweep.jobs.objective`; NaN for a job that failed.
     """
-    number = int(settings.job.num)
-    overrides = tuple(settings.overrides.task)
+    job = Job(int(settings.job.num), tuple(settings.overrides.task), RUNNING)
     try:
-        return _make_or_skip(composed, settings, folder)
+        config = _job_config(composed, settings, job)
+        return _make_or_skip(job, config, folder)
     except Exception as error:
-        known = isinstance(error, MuatError | OSError)
-        if not known or os.environ.get(TRACEBACKS) == "1":
+        if _wants_traceback(error):
             traceback.print_exc()
-        failure = failed(number, overrides, error)
-        print(f"job {number} failed: {failure.error}", file=sys.stderr, flush=True)
+        failure = failed(job.number, job.overrides, error)
+        print(f"job {job.number} failed: {failure.error}", file=sys.stderr, flush=True)
         failure.write(folder)
         return float("nan")
 
 
-def _make_or_skip(composed: DictConfig, settings: Any, folder: Path) -> float:
+def _wants_traceback(error: Exception) -> bool:
+    """Whether an error is none of those that a user can act on, or tracebacks were asked for."""
+    actionable = isinstance(error, MuatError | OSError)
+    return not actionable or os.environ.get(TRACEBACKS) == "1"
+
+
+def _make_or_skip(job: Job, config: Config, folder: Path) -> float:
     """Makes the dataset of a job that is not finished yet; returns its objective."""
-    number = int(settings.job.num)
-    overrides = tuple(settings.overrides.task)
-    request = read_request(composed, given_keys(overrides), folder)
+    shown = " ".join(job.overrides)
+    if is_finished(folder, config):
+        print(f"job {job.number} is finished: {shown}", flush=True)
+        return objective(read_summary(folder))
+    job.write(folder)
+    print(f"job {job.number}: {shown}", flush=True)
+    from muat_exp.app.tasks.generate import make_dataset
+
+    value = make_dataset(config, folder, brief=True)
+    replace(job, status=FINISHED).write(folder)
+    return value
+
+
+def _job_config(composed: DictConfig, settings: DictConfig, job: Job) -> Config:
+    """The configuration of one job, as it is launched.
+
+    Raises:
+        ConfigurationError: it is wrong, or asks for what a sweep can't do.
+    """
+    request = read_request(composed, given_keys(job.overrides))
     task = request.keys.task
     require(
         task == "generate",
@@ -75,34 +97,22 @@ def _make_or_skip(composed: DictConfig, settings: Any, folder: Path) -> float:
         not request.keys.resume,
         "resume continues one run; a sweep is continued by hydra.sweep.dir=<its folder>.",
     )
-    config = _as_launched(request.config, settings, number)
-    if is_finished(folder, config):
-        print(f"job {number} is finished: {' '.join(overrides)}", flush=True)
-        return objective(read_summary(folder))
-    entry = Job(number, overrides, RUNNING)
-    entry.write(folder)
-    print(f"job {number}: {' '.join(overrides)}", flush=True)
-    from muat_exp.app.tasks.generate import make_dataset
-
-    value = make_dataset(config, folder, brief=True)
-    replace(entry, status=FINISHED).write(folder)
-    return value
-
-
-def _as_launched(config: Config, settings: Any, number: int) -> Config:
-    """The configuration of one job: its share of the processors, its name and group for W&B."""
-    folder = Path(settings.sweep.dir)
-    searched = list(settings.sweeper.params or {})  # a search has no plan
-    swept = swept_keys(read_plan(folder)) or searched
-    label = Job(number, tuple(settings.overrides.task)).label(swept)
-    logger = replace(
-        config.logger,
-        group=config.logger.group or "-".join(folder.parts[-2:]),
-        run_name=config.logger.run_name or label or f"job {number}",
-    )
+    config = replace(request.config, logger=_job_logger(request.config, settings, job))
     if config.workers == "auto":
-        config = replace(config, workers=launched_threads(settings, config.threads))
-    return replace(config, logger=logger)
+        threads = launched_threads(settings, config.threads)
+        config = replace(config, workers=threads)
+    return config
+
+
+def _job_logger(config: Config, settings: DictConfig, job: Job) -> LoggerConfig:
+    """The logger of one job: its group is named after the sweep, and itself by what was swept."""
+    sweep = Path(settings.sweep.dir)
+    searched = list(settings.sweeper.params or {})  # a search has no plan
+    swept = swept_keys(read_plan(sweep)) or searched
+    name = job.label(swept) or f"job {job.number}"
+    group = "-".join(sweep.parts[-2:])
+    logger = config.logger
+    return replace(logger, group=logger.group or group, run_name=logger.run_name or name)
 
 
 def show_sweep(folder: Path) -> int:
@@ -125,10 +135,11 @@ def _track_sweep(sweep: "Sweep") -> None:
     from muat_exp.generation.run_folder import load_run_config
     from muat_exp.sweep.files import flat_rows
 
-    config = load_run_config(sweep.folder / str(sweep.rows[0]["job"]))
+    first = str(sweep.rows[0]["job"])
+    config = load_run_config(sweep.folder / first)
     if config.logger.name != "wandb":
         return
     from muat_exp.tracking.weights_and_biases import log_sweep
 
-    plain = replace(config, logger=replace(config.logger, run_name="gathered"))
-    log_sweep(sweep.folder, plain, sweep.keys, flat_rows(sweep))
+    logger = replace(config.logger, run_name="gathered")
+    log_sweep(sweep.folder, replace(config, logger=logger), sweep.keys, flat_rows(sweep))

@@ -42,14 +42,19 @@ class NoteMultirun(Callback):
         if task != _SWEPT_TASK:
             _refuse(f"A multirun makes datasets; run task={task} by itself.", code=2)
         try:
-            started = _claim(config)
-            STARTED.append(started)
-            limit_jobs(config)
-            if config.hydra.runtime.choices["hydra/sweeper"] == "basic":
-                _begin_sweep(started.path, _planned_jobs(config))
+            _begin(config)
         except OSError as error:
             place = config.hydra.sweep.dir
             _refuse(f"The sweep's folder {place} can't be written: {error.strerror}.", code=1)
+
+
+def _begin(config: DictConfig) -> None:
+    """Claims the folder and bounds the launcher; writes a plan unless the sweeper searches."""
+    started = _claim(config)
+    STARTED.append(started)
+    limit_jobs(config)
+    if config.hydra.runtime.choices["hydra/sweeper"] == "basic":
+        _begin_sweep(started.path, _planned_jobs(config))
 
 
 def _refuse(sentence: str, code: int) -> NoReturn:
@@ -82,12 +87,13 @@ def _name_folder(hydra: DictConfig, folder: Path) -> None:
 def claim_folder(folder: Path) -> Path:
     """Makes a folder that no other process has; the second claim of a name becomes `<name>-2`."""
     for number in count(1):
-        name = folder.name + (f"-{number}" if number > 1 else "")
+        name = folder.name if number == 1 else f"{folder.name}-{number}"
+        claimed = folder.with_name(name)
         try:
-            folder.with_name(name).mkdir(parents=True)
+            claimed.mkdir(parents=True)
         except FileExistsError:
             continue
-        return folder.with_name(name)
+        return claimed
     raise AssertionError("numbers do not end")
 
 
@@ -97,12 +103,12 @@ def _begin_sweep(folder: Path, jobs: list[list[str]]) -> None:
         claim_sweep(folder)
     except RunFolderError as error:
         _refuse(str(error), code=1)
-    for job, overrides in zip(read_plan(folder), jobs, strict=False):
-        here = Job(job.number, tuple(overrides))
-        contradiction = contradicts(job_folder(folder, job), job, here)
+    for there, overrides in zip(read_plan(folder), jobs, strict=False):
+        here = Job(there.number, tuple(overrides))
+        contradiction = contradicts(job_folder(folder, there), there, here)
         if contradiction:
             _refuse(
-                f"{folder} holds another sweep: job {job.number} there has {contradiction}. "
+                f"{folder} holds another sweep: job {there.number} there has {contradiction}. "
                 "Choose another hydra.sweep.dir, or give the same command.",
                 code=1,
             )
@@ -119,10 +125,11 @@ def contradicts(folder: Path, there: Job, here: Job) -> str:
     given_here = here.values
     for key in filter(determines_data, given_there.keys() | given_here.keys()):
         before = given_there.get(key)
-        now = given_here.get(key)
-        if key in stored and (now is None or yaml.safe_load(now) != stored[key]):
-            return f"{key}={stored[key]}"
-        if key not in stored and before and now and before != now:  # a group's option
+        wanted = given_here.get(key)
+        if key in stored:
+            if wanted is None or yaml.safe_load(wanted) != stored[key]:
+                return f"{key}={stored[key]}"
+        elif before and wanted and before != wanted:  # a group's option
             return f"{key}={before}"
     return ""
 

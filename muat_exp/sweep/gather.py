@@ -1,10 +1,10 @@
 """Gathers a sweep: one row per job, with intervals and differences paired by subject."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -25,8 +25,13 @@ from muat_exp.sweep.jobs import (
 )
 
 _ACCURACIES = ("degraded_accuracy", "improved_accuracy", "test_accuracy")
-_IMPROVEMENT = ("improvement", "improvement_low", "improvement_high")
-_PAIRED = ("paired_difference", "paired_low", "paired_high")
+_COUNTS = ("attempts", "accepted", "acceptance")
+_UNPAIRED = {
+    "paired_difference": math.nan,
+    "paired_low": math.nan,
+    "paired_high": math.nan,
+    "paired_subjects": 0,
+}
 Row = dict[str, Any]
 
 
@@ -63,13 +68,21 @@ def trained_improvements(run: Path) -> dict[int, float]:
     """Improvement of every attempt that went through both stages, by attempt number."""
     improvements: dict[int, float] = {}
     for path in sorted((run / "cohorts").glob("cohort-*.arrow")):
-        table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
-        names = ("example_id", "outcome", "improvement")
-        columns = [table[name].to_pylist() for name in names]
-        for number, outcome, improvement in zip(*columns, strict=True):
-            if outcome in TRAINED:
-                improvements[number] = improvement
+        improvements |= _improvements_of(path)
     return improvements
+
+
+def _improvements_of(cohort: Path) -> dict[int, float]:
+    """Improvement of the attempts of one cohort's file that went through both stages."""
+    table = pa.ipc.open_file(pa.memory_map(str(cohort))).read_all()
+    numbers = table["example_id"].to_pylist()
+    outcomes = table["outcome"].to_pylist()
+    improvements = table["improvement"].to_pylist()
+    return {
+        number: improvement
+        for number, outcome, improvement in zip(numbers, outcomes, improvements, strict=True)
+        if outcome in TRAINED
+    }
 
 
 def _paired_difference(run: Path, reference: Path) -> Row:
@@ -78,46 +91,69 @@ def _paired_difference(run: Path, reference: Path) -> Row:
     there = trained_improvements(reference)
     both = sorted(here.keys() & there.keys())
     differences = np.array([here[number] - there[number] for number in both])
-    paired = dict(zip(_PAIRED, interval(differences), strict=True))
-    return {**paired, "paired_subjects": len(both)}
+    mean, low, high = interval(differences)
+    return {
+        "paired_difference": mean,
+        "paired_low": low,
+        "paired_high": high,
+        "paired_subjects": len(both),
+    }
 
 
 def _job_row(sweep: Path, job: Job, keys: Sequence[str]) -> Row:
     """What one finished job found."""
     run = job_folder(sweep, job)
     summary = read_summary(run)
-    columns = ["target_pattern", "improvement"]
-    table = pq.read_table(run / "dataset" / "subjects", columns=columns)
-    improvement = table["improvement"].to_numpy()
-    names = np.array(table["target_pattern"].to_pylist(), object)
-    swept = {key: number_or_text(job.values.get(key, "")) for key in keys}
-    counts = {key: summary[key] for key in ("attempts", "accepted", "acceptance")}
-    accuracies = {key: summary["accuracy"][key] for key in _ACCURACIES}
-    mean = dict(zip(_IMPROVEMENT, interval(improvement), strict=True))
-    patterns = {
-        name: _pattern_row(row, improvement[names == name])
-        for name, row in summary["patterns"].items()
-    }
+    accepted = _accepted_improvements(run)
+    mean, low, high = interval(accepted.improvement)
+    values = job.values
     return {
         "job": job.number,
-        **swept,
-        **counts,
-        **accuracies,
-        **mean,
+        **{key: number_or_text(values.get(key, "")) for key in keys},
+        **{key: summary[key] for key in _COUNTS},
+        **{key: summary["accuracy"][key] for key in _ACCURACIES},
+        "improvement": mean,
+        "improvement_low": low,
+        "improvement_high": high,
         "objective": objective(summary),
         "attempts_per_second": summary["attempts_per_second"],
         "seconds": summary["seconds"]["total"],
         "rejected": summary["rejected"],
-        "patterns": patterns,
+        "patterns": _pattern_rows(summary["patterns"], accepted),
     }
+
+
+class _Accepted(NamedTuple):
+    """The accepted subjects of a job, each with its target pattern and its improvement."""
+
+    pattern: NDArray[np.object_]
+    improvement: NDArray[np.float64]
+
+
+def _accepted_improvements(run: Path) -> _Accepted:
+    """Reads them from the run's dataset."""
+    columns = ["target_pattern", "improvement"]
+    table = pq.read_table(run / "dataset" / "subjects", columns=columns)
+    patterns = np.array(table["target_pattern"].to_pylist(), object)
+    return _Accepted(patterns, table["improvement"].to_numpy())
+
+
+def _pattern_rows(counts: Mapping[str, Row], accepted: _Accepted) -> dict[str, Row]:
+    """What one job found of each pattern."""
+    rows = {}
+    for name, counted in counts.items():
+        of_pattern = accepted.improvement[accepted.pattern == name]
+        rows[name] = _pattern_row(counted, of_pattern)
+    return rows
 
 
 def _pattern_row(counts: Row, improvement: NDArray[np.float64]) -> Row:
     """What one job found of one pattern: counts and the improvement of the accepted."""
+    attempts = counts["attempts"]
     mean, low, high = interval(improvement)
     return {
-        "attempts": counts["attempts"],
-        "acceptance": counts["accepted"] / max(1, counts["attempts"]),
+        "attempts": attempts,
+        "acceptance": counts["accepted"] / max(1, attempts),
         "improvement": mean,
         "low": low,
         "high": high,
@@ -129,7 +165,12 @@ def main_key(rows: Sequence[Row], keys: Sequence[str]) -> str:
     varied = [key for key in keys if key != "seed"] or list(keys)  # seeds are repetitions
     numeric = [key for key in varied if _is_numeric(rows, key)]
     candidates = numeric or varied[:1] or ["job"]
-    return max(candidates, key=lambda key: len({row[key] for row in rows}))
+    return max(candidates, key=lambda key: _count_values(rows, key))
+
+
+def _count_values(rows: Sequence[Row], key: str) -> int:
+    """How many different values a swept key has."""
+    return len({row[key] for row in rows})
 
 
 def _is_numeric(rows: Sequence[Row], key: str) -> bool:
@@ -141,16 +182,14 @@ def _add_pairs(sweep: Path, rows: list[Row], keys: Sequence[str]) -> None:
     """Adds each row's paired difference to the first value of the main key, others being equal."""
     main = main_key(rows, keys)
     if main == "seed":  # other seeds make other subjects: nothing is paired
-        nothing = dict.fromkeys(_PAIRED, math.nan)
         for row in rows:
-            row.update(nothing, paired_subjects=0, paired_with=row["job"])
+            row.update(_UNPAIRED, paired_with=row["job"])
         return
-    references: dict[
-        tuple[Any, ...], int
-    ] = {}  # number of the first job, by the other keys' values
+    others = [key for key in keys if key != main]
+    references: dict[tuple[Any, ...], int] = {}  # the first job by the values of the other keys
     for row in rows:
-        others = tuple(row[key] for key in keys if key != main)
-        reference = references.setdefault(others, row["job"])
+        values = tuple(row[key] for key in others)
+        reference = references.setdefault(values, row["job"])
         paired = _paired_difference(sweep / str(row["job"]), sweep / str(reference))
         row.update(paired, paired_with=reference)
 

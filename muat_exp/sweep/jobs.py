@@ -3,7 +3,7 @@
 `sweep-plan.json` says which there are, and the `job.json` in the folder of each what became of it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -64,7 +64,8 @@ class Job:
         parts = []
         for key in keys:
             if key in values:
-                parts.append(f"{key}={shown(number_or_text(values[key]))}")
+                value = number_or_text(values[key])
+                parts.append(f"{key}={shown(value)}")
         return ", ".join(parts)
 
     def write(self, folder: Path) -> None:
@@ -81,14 +82,15 @@ def _read_job(path: Path) -> Job:
 
 
 def claim_sweep(sweep: Path) -> None:
-    """Claims what a sweep and its gathering write into its folder; what its jobs write is theirs to claim.
+    """Claims what a sweep and its gathering write into its folder; each job claims its own files.
 
     Raises:
         RunFolderError: a file is there that we did not make.
     """
     plots = [f"{plot}.{kind}" for plot in PLOTS for kind in ("png", "svg")]
     tables = [PLAN, "sweep.json", "sweep.csv", "sweep.md"]
-    claim_output(*(sweep / name for name in [*tables, *plots]))
+    paths = [sweep / name for name in [*tables, *plots]]
+    claim_output(*paths)
 
 
 def write_plan(sweep: Path, jobs: Sequence[Sequence[str]]) -> None:
@@ -102,8 +104,8 @@ def read_plan(sweep: Path) -> list[Job]:
     plan = sweep / PLAN
     if not plan.is_file():
         return []
-    planned = enumerate(orjson.loads(plan.read_bytes()))
-    return [Job(number, tuple(overrides)) for number, overrides in planned]
+    planned = orjson.loads(plan.read_bytes())
+    return [Job(number, tuple(overrides)) for number, overrides in enumerate(planned)]
 
 
 def read_jobs(sweep: Path) -> list[Job]:
@@ -116,17 +118,22 @@ def read_jobs(sweep: Path) -> list[Job]:
         raise SweepError(
             f"sweep_dir={sweep}: there is no such folder; name the folder of a multirun."
         )
-    jobs = {job.number: job for job in read_plan(sweep)}
-    for path in sweep.glob("*/job.json"):
-        if path.parent.name.isdecimal():
-            job = _read_job(path)
-            jobs[job.number] = job
+    planned = {job.number: job for job in read_plan(sweep)}
+    begun = {job.number: job for job in _begun_jobs(sweep)}
+    jobs = planned | begun
     if not jobs:
         raise SweepError(
             f"sweep_dir={sweep}: that folder holds no sweep; name one with numbered job folders "
             "in it."
         )
     return [jobs[number] for number in sorted(jobs)]
+
+
+def _begun_jobs(sweep: Path) -> Iterator[Job]:
+    """The jobs that left a `job.json` in a folder of their number."""
+    for path in sweep.glob("*/job.json"):
+        if path.parent.name.isdecimal():
+            yield _read_job(path)
 
 
 def job_folder(sweep: Path, job: Job) -> Path:
@@ -153,19 +160,22 @@ def read_summary(folder: Path) -> dict[str, Any]:
 def is_finished(folder: Path, config: Config) -> bool:
     """Whether the folder holds a finished, undamaged job of just this configuration."""
     path = folder / "job.json"
-    if not path.is_file() or _read_job(path).status != FINISHED:
+    if not path.is_file():
         return False
-
-    return run_is_finished(folder, config)
+    job = _read_job(path)
+    return job.status == FINISHED and run_is_finished(folder, config)
 
 
 def swept_keys(jobs: Sequence[Job]) -> list[str]:
     """Keys whose values differ between jobs, in the order in which they were given."""
     given = [job.values for job in jobs]
-    found: dict[str, set[str | None]] = {}  # different values of each key
-    for key in (key for values in given for key in values):
-        found.setdefault(key, {values.get(key) for values in given})
-    return [key for key, values in found.items() if len(values) > 1]
+    keys = dict.fromkeys(key for values in given for key in values)
+    swept = []
+    for key in keys:
+        different = {values.get(key) for values in given}
+        if len(different) > 1:
+            swept.append(key)
+    return swept
 
 
 def number_or_text(text: str) -> float | int | str:
@@ -182,7 +192,7 @@ def number_or_text(text: str) -> float | int | str:
     return text
 
 
-def shown(value: Any) -> str:
+def shown(value: object) -> str:
     """A swept value as a label: a number with four digits.
 
     >>> shown(0.005607672376602178), shown("pca_5")

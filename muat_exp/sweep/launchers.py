@@ -18,12 +18,13 @@ def launched_threads(hydra: DictConfig, threads: int) -> int:
     launcher = hydra.launcher
     name = hydra.runtime.choices["hydra/launcher"]
     if name == "joblib":
-        jobs = launcher.n_jobs if launcher.n_jobs > 0 else processors()
-        return max(1, threads // jobs)
+        at_a_time = launcher.n_jobs if launcher.n_jobs > 0 else processors()
+        return max(1, threads // at_a_time)
     if name == "submitit_local":
         return int(launcher.cpus_per_task or 1)
     if name == "ray":
-        return int((launcher.ray.remote or {}).get("num_cpus") or 1)
+        remote = launcher.ray.remote or {}
+        return int(remote.get("num_cpus") or 1)
     return threads  # one job after another, or each on a machine of its own
 
 
@@ -31,10 +32,26 @@ def limit_jobs(config: DictConfig) -> None:
     """Has joblib, or Ray on this machine alone, run no more jobs at a time than processors."""
     launcher = config.hydra.launcher
     name = config.hydra.runtime.choices["hydra/launcher"]
-    with read_write(launcher):
-        if name == "joblib" and launcher.n_jobs > processors():
+    if name == "joblib":
+        _limit_joblib(launcher)
+    elif name == "ray":
+        _limit_ray(launcher)
+
+
+def _limit_joblib(launcher: DictConfig) -> None:
+    """Bounds its processes; a negative number is joblib's own way to count processors."""
+    if launcher.n_jobs > processors():
+        with read_write(launcher):
             launcher.n_jobs = processors()
-        if name == "ray" and launcher.ray.init.get("address") is None:
-            launcher.ray.init = _LOCAL_RAY | {"num_cpus": processors()} | dict(launcher.ray.init)
-            for variable, value in _LOCAL_RAY_ENVIRONMENT.items():
-                os.environ.setdefault(variable, value)
+
+
+def _limit_ray(launcher: DictConfig) -> None:
+    """Prepares a cluster of this machine alone; one with an address is not ours to limit."""
+    named = dict(launcher.ray.init)
+    if named.get("address") is not None:
+        return
+    ours = {**_LOCAL_RAY, "num_cpus": processors()}
+    with read_write(launcher):
+        launcher.ray.init = {**ours, **named}
+    for variable, value in _LOCAL_RAY_ENVIRONMENT.items():
+        os.environ.setdefault(variable, value)

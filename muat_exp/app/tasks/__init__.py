@@ -9,7 +9,7 @@ tasks.
 
 from dataclasses import fields
 from importlib import import_module
-from typing import Any
+from types import ModuleType
 
 from muat_exp.config.files import option_names
 
@@ -19,7 +19,7 @@ def task_names() -> list[str]:
     return option_names("task")
 
 
-def task_module(name: str) -> Any:
+def task_module(name: str) -> ModuleType:
     """The module of a task: its `Keys` and `run`, which returns what a sweeper may maximise."""
     return import_module(f"{__name__}.{name}")
 
