@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from muat_exp.app.request import DatasetKeys, Request
-from muat_exp.startup import heavy_imports
+from muat_exp.app.startup import heavy_imports
 
 
 def derive_dataset(request: Request[Any]) -> float:

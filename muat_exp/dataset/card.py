@@ -10,7 +10,8 @@ from typing import Any
 import yaml
 
 from muat_exp.config.groups import Config, Range
-from muat_exp.dataset.schema import SCORES, subject_schema
+from muat_exp.dataset.column_names import SCORES
+from muat_exp.dataset.schema import subject_schema
 from muat_exp.dataset.writing import Written
 from muat_exp.sequences.patterns import PUBLISHED
 from muat_exp.signatures.methods import method_columns

@@ -5,18 +5,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from muat_exp.config.groups import Config
+from muat_exp.dataset.column_names import SCORES
 from muat_exp.subjects.population import Population
 
 _FLOATS = pa.list_(pa.float32())
-SCORES = (
-    "degraded_accuracy",
-    "improved_accuracy",
-    "improvement",
-    "degraded_test_accuracy",
-    "test_accuracy",
-)
-# The columns of lists of floats.
-ARRAYS = ("weights", "degraded_weights", "signature", "degraded_signature", "history")
 
 
 def subject_schema(config: Config) -> pa.Schema:

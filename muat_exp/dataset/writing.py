@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 
 from muat_exp.config.groups import SPLITS, Config
 from muat_exp.dataset.checksums import shards_digest, write_checksums
+from muat_exp.dataset.column_names import SCORES
 from muat_exp.dataset.index import RecordLocations
 from muat_exp.dataset.parquet import Shard, shard_name
-from muat_exp.dataset.schema import SCORES, subject_schema
+from muat_exp.dataset.schema import subject_schema
 from muat_exp.dataset.splits import assign_splits
 from muat_exp.dataset.staging import flush_folder
 from muat_exp.executors.threads import ThreadExecutor

@@ -17,7 +17,9 @@ from muat_exp.config.groups import Config, SignatureConfig
 from muat_exp.config.identity import config_signature
 from muat_exp.dataset.card import render_card
 from muat_exp.dataset.checksums import differences
+from muat_exp.dataset.faults import Faults
 from muat_exp.dataset.index import RecordLocations
+from muat_exp.dataset.networks import check_networks, stored_population
 from muat_exp.dataset.reading import read_summary
 from muat_exp.dataset.schema import subject_schema
 from muat_exp.dataset.staging import claim_dataset, replace_folder, staged_folder
@@ -36,8 +38,6 @@ from muat_exp.subjects.data import draw_data
 from muat_exp.subjects.population import Population
 from muat_exp.subjects.quantization import as_stored
 from muat_exp.subjects.specs import Specs, draw_specs
-from muat_exp.validation.examples import check_networks, stored_population
-from muat_exp.validation.faults import Faults
 
 # Keys that each task may change; what is not named on the command line stays as it was.
 _CHANGEABLE = {
@@ -102,7 +102,7 @@ def derived_config(stored: Config, composed: Config, given: Collection[str]) -> 
     return replace(stored, dataset=dataset, architecture=architecture, signature=signature)
 
 
-def _named_values(group: Any, name: str, given: Collection[str]) -> dict[str, Any]:
+def _named_values(group: object, name: str, given: Collection[str]) -> dict[str, Any]:
     """The values of those keys of a group that were named."""
     keys = {key.split(".")[1] for key in given if key.startswith(f"{name}.")}
     return {key: getattr(group, key) for key in keys}

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from muat_exp.evaluation.measurement import Measured
     from muat_exp.generation.cohort import CohortResult
 
+from muat_exp.dataset.column_names import SCORES
 from muat_exp.dataset.index import RecordLocations
 from muat_exp.dataset.schema import (
-    SCORES,
     history_lists,
     list_array,
     selected_lists,

@@ -10,12 +10,12 @@ import pyarrow.parquet as pq
 
 from muat_exp.config.groups import SPLITS, Config
 from muat_exp.dataset.checksums import differences
+from muat_exp.dataset.faults import Faults
 from muat_exp.dataset.parquet import Shard, open_parquet, parse_shard_name, shard_name, shards
 from muat_exp.dataset.schema import subject_schema
 from muat_exp.errors import DatasetError
 from muat_exp.prompts.rendering import prompt_schema
 from muat_exp.validation.examples import batch_size
-from muat_exp.validation.faults import Faults
 
 _SHARD_FORM = "<split>-<number>-of-<shards>.parquet"
 _Files = dict[str, pq.ParquetFile]  # the files of one shard, by configuration

@@ -10,13 +10,13 @@ import orjson
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from muat_exp.dataset.faults import Faults
 from muat_exp.dataset.parquet import open_parquet
 from muat_exp.errors import DatasetError, PromptError
 from muat_exp.executors.threads import ThreadExecutor
 from muat_exp.prompts.parsing import parse_weights
 from muat_exp.sequences.patterns import NAMES
 from muat_exp.subjects.architecture import layer_widths
-from muat_exp.validation.faults import Faults
 
 _FIELDS = ("example_id", "metadata", "classification_prompt", "classification_completion")
 _ACCURACIES = ("degraded_accuracy", "improved_accuracy")

@@ -6,11 +6,11 @@ import numpy as np
 import pyarrow as pa
 
 from muat_exp.config.groups import SPLITS, Config
+from muat_exp.dataset.faults import Faults
 from muat_exp.dataset.splits import assign_splits
 from muat_exp.dataset.writing import Means
 from muat_exp.prompts.tokens import TokenStatistics
 from muat_exp.validation.examples import Checked
-from muat_exp.validation.faults import Faults
 
 _ROUNDING = 1e-9  # accuracies are multiples of 1 / rows, but their differences are rounded
 

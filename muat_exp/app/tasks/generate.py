@@ -9,10 +9,10 @@ from typing import Any, ClassVar
 
 from muat_exp.app.request import Request, TaskKeys
 from muat_exp.app.resuming import continued
+from muat_exp.app.startup import heavy_imports
 from muat_exp.config.checks import require
 from muat_exp.config.groups import Config
 from muat_exp.config.keys import key
-from muat_exp.startup import heavy_imports
 
 
 @dataclass(frozen=True)

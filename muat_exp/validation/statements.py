@@ -8,11 +8,11 @@ from typing import Any
 from muat_exp.config.identity import config_signature
 from muat_exp.dataset.card import NOT_COUNTED, render_card
 from muat_exp.dataset.checksums import shards_digest
+from muat_exp.dataset.faults import Faults
 from muat_exp.dataset.reading import read_summary
 from muat_exp.dataset.writing import Written
 from muat_exp.errors import DatasetError
 from muat_exp.prompts.rendering import Renderer
-from muat_exp.validation.faults import Faults
 from muat_exp.validation.tally import Tally
 
 _TOKEN_SECTION = re.compile(r"\n## Token counts\n.*?(?=\n## )", re.DOTALL)
@@ -22,7 +22,7 @@ _MAX_SHOWN = 120  # characters of a line of the card
 _MALFORMED = (KeyError, TypeError, ValueError, AttributeError)
 
 
-def check_claims(folder: Path, tally: Tally, renderer: Renderer, faults: Faults) -> None:
+def check_statements(folder: Path, tally: Tally, renderer: Renderer, faults: Faults) -> None:
     """Checks that the summary and the card say of all examples what they are."""
     try:
         summary = read_summary(folder)
