@@ -20,9 +20,10 @@ def derive_dataset(request: Request[Any]) -> float:
     patterns = asdict(read_config(source).patterns)
     config = request.config_with(patterns=patterns)
     with heavy_imports():
+        from muat_exp.app.printing import print_location
         from muat_exp.executors.threads import worker_threads
         from muat_exp.generation.derive import derive
-        from muat_exp.progress import print_location, reporter
+        from muat_exp.progress import reporter
 
     target = request.folder / "dataset"
     count = read_summary(source)["accepted"]

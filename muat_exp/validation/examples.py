@@ -105,8 +105,9 @@ def _check_histories(config: Config, subjects: pa.Table, faults: Faults) -> None
     shares = epochs[:, 1::2]
     sound_losses = (losses >= 0) & np.isfinite(losses)
     sound_shares = (shares >= 0) & (shares <= 1)
-    wrong_epochs = ~(sound_losses & sound_shares).all(axis=1)
-    wrong = np.logical_or.reduceat(wrong_epochs, offsets[:-1] // 4)
+    sound = (sound_losses & sound_shares).all(axis=1)
+    first_epochs = offsets[:-1] // 4  # of each subject
+    wrong = np.logical_or.reduceat(~sound, first_epochs)
     faults.compare("history", ids, wrong, "its history has a number that can't be.")
     if config.training.until == "switch":
         ends = subjects["degraded_epochs"].to_numpy()
@@ -200,7 +201,8 @@ def _compare_responses(
     """Stored shares called positive `(S, P)` are what was measured again."""
     ids = subjects["example_id"].to_numpy()
     response = subjects["response"].combine_chunks()
-    stored = np.column_stack([response.field(name).to_numpy() for name in names])
+    shares = [response.field(name).to_numpy() for name in names]
+    stored = np.column_stack(shares)
     off: NDArray[np.bool_] = np.any(_differ(stored, measured, _TOLERANCES["response"]), axis=1)
     faults.compare("response", ids, off, "its response is not what its network gives.")
 

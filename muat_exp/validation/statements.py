@@ -37,7 +37,8 @@ def check_statements(folder: Path, tally: Tally, renderer: Renderer, faults: Fau
 
 def _wrong_figures(tally: Tally, summary: dict[str, Any]) -> Iterator[str]:
     """A sentence for each figure of a summary that is not the data's."""
-    for key, value in _figures(tally).items():
+    figures = _figures(tally)
+    for key, value in figures.items():
         said = _look_up(summary, key)
         if not _agree(said, value):
             yield f"summary.json: {key} is {said}, but the data give {value}."
@@ -85,14 +86,16 @@ def _contradictions(tally: Tally, summary: dict[str, Any]) -> Iterator[str]:
 
 def _wrong_sums(tally: Tally, summary: dict[str, Any]) -> Iterator[str]:
     """A sentence for each way in which the counts of a run do not add up."""
-    patterns = {name: summary["patterns"][name] for name in tally.config.patterns.enabled}
-    for name, row in {"all": summary, **patterns}.items():
-        if row["attempts"] != row["accepted"] + sum(row["rejected"].values()):
+    names = tally.config.patterns.enabled
+    rows = [summary["patterns"][name] for name in names]
+    for name, row in zip(("all", *names), (summary, *rows), strict=True):
+        judged = row["accepted"] + sum(row["rejected"].values())
+        if row["attempts"] != judged:
             yield f"summary.json: the attempts of {name} are not its accepted and rejected ones."
-    total = _counts(summary)
-    counts = [_counts(row) for row in patterns.values()]
-    for key, count in total.items():
-        if count != sum(row[key] for row in counts):
+    counts = [_counts(row) for row in rows]
+    for key, total in _counts(summary).items():
+        over_patterns = sum(row[key] for row in counts)
+        if total != over_patterns:
             yield f"summary.json: {key} of all is not the sum over the patterns."
 
 
@@ -106,7 +109,8 @@ def _broken_rules(tally: Tally, summary: dict[str, Any]) -> Iterator[str]:
     dataset = tally.config.dataset
     asked = dataset.num_examples
     short = tally.count < asked
-    if tally.count > asked or (short and dataset.on_shortfall == "error"):
+    too_short = short and dataset.on_shortfall == "error"
+    if too_short or tally.count > asked:
         yield f"there are {tally.count} examples; the configuration asks for {asked}."
     if dataset.balance and not short and not _is_balanced(tally):
         yield f"the patterns are not balanced: {dict(tally.patterns)}."

@@ -49,7 +49,8 @@ class Tally:
     def splits(self) -> dict[str, int]:
         """Examples of each split that has any, in the order of `SPLITS`."""
         counts = Counter(split for _, split, _ in self._examples)
-        return {split: counts[split] for split in SPLITS if counts[split]}
+        filled = [split for split in SPLITS if counts[split]]
+        return {split: counts[split] for split in filled}
 
     def add(self, split: str, checked: Checked, faults: Faults) -> None:
         """Takes in some examples; no two subjects may have the same weights."""
@@ -69,7 +70,8 @@ class Tally:
         """Notes where an earlier example has the same weights."""
         earlier = self._example_by_digest.get(digest)
         if earlier is not None:
-            faults.add("weights", f"example {number}: its weights are those of example {earlier}.")
+            sentence = f"its weights are those of example {earlier}."
+            faults.add("weights", f"example {number}: {sentence}")
         self._example_by_digest[digest] = number
 
     def _accepts(self, records: pa.Table) -> bool:
@@ -85,7 +87,8 @@ class Tally:
         """Checks that example numbers are unique, and ascending in each split."""
         latest: dict[str, int] = {}
         for number, split, _ in self._examples:
-            if number < latest.get(split, -1):
+            before = latest.get(split, -1)
+            if number < before:
                 faults.add("ids", f"the examples of {split} are not in the order of their numbers.")
                 break
             latest[split] = number
@@ -97,10 +100,9 @@ class Tally:
         """Checks that every example is in the split that its rank in its pattern gives it."""
         examples = sorted(self._examples)
         enabled = self.config.patterns.enabled
-        targets = np.array([enabled.index(target) for _, _, target in examples], np.int64)
-        assigned = assign_splits(self.config, targets)
+        targets = [enabled.index(target) for _, _, target in examples]
+        assigned = assign_splits(self.config, np.array(targets, np.int64))
         for (number, split, _), right in zip(examples, assigned, strict=True):
             if split != SPLITS[right]:
-                faults.add(
-                    "splits", f"example {number}: it is not in the split that it belongs to."
-                )
+                sentence = "it is not in the split that it belongs to."
+                faults.add("splits", f"example {number}: {sentence}")

@@ -52,8 +52,9 @@ def make_dataset(config: Config, folder: Path, brief: bool = False) -> float:
     if config.logger.name == "wandb":
         require_login(config.logger.mode)
     with heavy_imports():
+        from muat_exp.app.printing import print_brief, print_summary
         from muat_exp.generation.pipeline import generate
-        from muat_exp.progress import print_brief, print_summary, reporter
+        from muat_exp.progress import reporter
         from muat_exp.sweep.jobs import objective
 
     shown = config.progress and (sys.stdout.isatty() or not brief)
