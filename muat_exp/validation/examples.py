@@ -1,6 +1,5 @@
 """Checks of some examples: all that can be drawn or measured again is compared."""
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -22,6 +21,7 @@ from muat_exp.subjects.architecture import Architecture
 from muat_exp.subjects.data import SubjectData, draw_data
 from muat_exp.subjects.shapes import hidden_widths
 from muat_exp.subjects.specs import Specs, draw_specs
+from muat_exp.validation.equal_weights import weights_digest
 
 _LARGEST_BATCH = 200  # examples checked at a time by one worker
 _BATCH_NUMBERS = 20_000_000  # of weights, or of data, that such a batch has at most
@@ -90,7 +90,7 @@ def _digests(subjects: pa.Table) -> list[bytes]:
     digests = []
     for start, stop in pairwise(offsets):
         content = values[start:stop].tobytes()
-        digests.append(hashlib.blake2b(content, digest_size=16).digest())
+        digests.append(weights_digest(content))
     return digests
 
 

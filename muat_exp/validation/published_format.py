@@ -1,6 +1,5 @@
 """Datasets made elsewhere: checked as far as their published fields go."""
 
-import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,6 +16,7 @@ from muat_exp.executors.threads import ThreadExecutor
 from muat_exp.prompts.parsing import parse_weights
 from muat_exp.sequences.patterns import NAMES
 from muat_exp.subjects.architecture import layer_widths
+from muat_exp.validation.equal_weights import DistinctWeights, weights_digest
 
 _FIELDS = ("example_id", "metadata", "classification_prompt", "classification_completion")
 _ACCURACIES = ("degraded_accuracy", "improved_accuracy")
@@ -82,7 +82,7 @@ def check_published_format(folder: Path, workers: ThreadExecutor, faults: Faults
     are readable and fit each other.
     """
     ids: set[object] = set()
-    example_by_digest: dict[bytes, object] = {}
+    distinct = DistinctWeights()
     for rows in workers.stream(_check_rows, _batches(folder)):
         for example, digest, sentences in rows:
             for sentence in sentences:
@@ -90,12 +90,8 @@ def check_published_format(folder: Path, workers: ThreadExecutor, faults: Faults
             if example in ids:
                 faults.add("ids", f"example {example}: its example_id occurs more than once.")
             ids.add(example)
-            if digest in example_by_digest:
-                other = example_by_digest[digest]
-                sentence = f"example {example}: its weights are those of example {other}."
-                faults.add("weights", sentence)
-            elif digest:
-                example_by_digest[digest] = example
+            if digest:
+                distinct.add(example, digest, faults)
 
 
 def _check_rows(rows: list[dict[str, Any]]) -> list[_CheckedRow]:
@@ -130,8 +126,8 @@ def _digest(weights: _Weights) -> bytes:
     """A digest of weights, to find equal ones; empty where there are none."""
     if not weights:
         return b""
-    content = b"".join(array.tobytes() for array in weights.values())
-    return hashlib.blake2b(content, digest_size=16).digest()
+    arrays = [array.tobytes() for array in weights.values()]
+    return weights_digest(b"".join(arrays))
 
 
 def _check_text(row: dict[str, Any]) -> list[str]:

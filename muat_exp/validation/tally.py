@@ -10,6 +10,7 @@ from muat_exp.dataset.faults import Faults
 from muat_exp.dataset.splits import assign_splits
 from muat_exp.dataset.writing import Means
 from muat_exp.prompts.tokens import TokenStatistics
+from muat_exp.validation.equal_weights import DistinctWeights
 from muat_exp.validation.examples import Checked
 
 _ROUNDING = 1e-9  # accuracies are multiples of 1 / rows, but their differences are rounded
@@ -33,7 +34,7 @@ class Tally:
         self.tokens = {task: TokenStatistics() for task in config.dataset.tasks}
         self.meets_thresholds = True
         self._examples: list[tuple[int, str, str]] = []  # number, split, target pattern
-        self._example_by_digest: dict[bytes, int] = {}
+        self._distinct = DistinctWeights()
 
     @property
     def count(self) -> int:
@@ -59,20 +60,12 @@ class Tally:
         numbers = records["example_id"].to_pylist()
         targets = records["target_pattern"].to_pylist()
         for number, target, digest in zip(numbers, targets, checked.digests, strict=True):
-            self._check_weights(number, digest, faults)
+            self._distinct.add(number, digest, faults)
             self._examples.append((number, split, target))
         self.means.add(records)
         self.meets_thresholds &= self._accepts(records)
         for task, counts in checked.tokens.items():
             self.tokens[task].add(counts)
-
-    def _check_weights(self, number: int, digest: bytes, faults: Faults) -> None:
-        """Notes where an earlier example has the same weights."""
-        earlier = self._example_by_digest.get(digest)
-        if earlier is not None:
-            sentence = f"its weights are those of example {earlier}."
-            faults.add("weights", f"example {number}: {sentence}")
-        self._example_by_digest[digest] = number
 
     def _accepts(self, records: pa.Table) -> bool:
         """Whether a run of the configuration accepts all these examples."""
