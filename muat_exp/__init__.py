@@ -1,6 +1,6 @@
 """Thousands of small networks whose behaviour is known, to train interpreters on."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from muat_exp.app.compose import load_config
@@ -23,7 +23,9 @@ __all__ = [
     "parse_prompt",
     "parse_weights",
 ]
-HOMES = {
+
+# The module of each public name.
+_HOMES = {
     "Config": "config.groups",
     "MuatError": "errors",
     "ParsedPrompt": "prompts.parsing",
@@ -38,10 +40,14 @@ HOMES = {
 }
 
 
-def __getattr__(name: str) -> Any:
-    """Imports a public name on first use, so that a wrong configuration is refused before torch is imported."""
+def __getattr__(name: str) -> object:
+    """Imports a public name on first use.
+
+    So a wrong configuration is refused before PyTorch is imported.
+    """
     from importlib import import_module
 
-    if name not in HOMES:
+    if name not in _HOMES:
         raise AttributeError(f"module 'muat_exp' has no attribute '{name}'")
-    return getattr(import_module(f"muat_exp.{HOMES[name]}"), name)
+    home = import_module(f"muat_exp.{_HOMES[name]}")
+    return getattr(home, name)

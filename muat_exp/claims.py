@@ -24,7 +24,8 @@ def claim_output(*paths: Path) -> None:
         RunFolderError: one of them is there and not ours; nothing was claimed or made.
     """
     for folder in {path.parent for path in paths}:
-        claim(folder, files=[path.name for path in paths if path.parent == folder])
+        names = [path.name for path in paths if path.parent == folder]
+        claim(folder, files=names)
 
 
 def write_output(path: Path, content: bytes) -> None:
@@ -50,8 +51,9 @@ def claim(folder: Path, files: Iterable[str] = (), folders: Iterable[str] = ()) 
     names = list(dict.fromkeys([*listed, *files, *folders]))
     if len(names) == len(listed):
         return
+    lines = [f"{line}\n" for line in (_HEADING, *names)]
     folder.mkdir(parents=True, exist_ok=True)
-    write_atomically(folder / LIST, "".join(f"{line}\n" for line in [_HEADING, *names]).encode())
+    write_atomically(folder / LIST, "".join(lines).encode())
 
 
 def check_claim(folder: Path, files: Iterable[str] = (), folders: Iterable[str] = ()) -> None:
@@ -83,10 +85,11 @@ def _listed(folder: Path) -> list[str]:
     path = folder / LIST
     if not os.path.lexists(path):
         return []
-    lines = path.read_text("utf-8", "replace").splitlines() if path.is_file() else []
-    if lines[:1] != [_HEADING]:
+    text = path.read_text("utf-8", "replace") if path.is_file() else ""
+    heading, *names = text.splitlines() or [""]
+    if heading != _HEADING:
         raise RunFolderError(f"{path} is not the list that muat_exp keeps there; {_ADVICE}")
-    return lines[1:]
+    return names
 
 
 def _require_listed(path: Path, listed: list[str]) -> None:

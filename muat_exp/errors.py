@@ -61,7 +61,9 @@ def nearest(name: str, allowed: Iterable[str]) -> str:
     " Did you mean 'palindrome'?"
     """
     close = difflib.get_close_matches(name, list(allowed), n=1, cutoff=0.6)
-    return f" Did you mean '{close[0]}'?" if close else ""
+    if not close:
+        return ""
+    return f" Did you mean '{close[0]}'?"
 
 
 def first_line(error: object) -> str:

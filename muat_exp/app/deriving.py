@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from muat_exp.app.request import DatasetKeys, Request
-from muat_exp.startup import heavy_imports
+from muat_exp.app.startup import heavy_imports
 
 
 def derive_dataset(request: Request[Any]) -> float:
@@ -22,9 +22,10 @@ def derive_dataset(request: Request[Any]) -> float:
     count = read_summary(source)["accepted"]
     target = request.folder / "dataset"
     with heavy_imports():
+        from muat_exp.app.printing import print_location
         from muat_exp.executors.threads import worker_threads
         from muat_exp.generation.derive import derive
-        from muat_exp.progress import print_location, reporter
+        from muat_exp.progress import reporter
 
     with (
         worker_threads(config.threads) as workers,

@@ -52,12 +52,14 @@ def plan(quick: bool) -> Iterator[Case]:
 
 def _run_case(case: str, options: dict[str, Any]) -> dict[str, Any]:
     """`measure` in a process of its own."""
-    asked = ["--case", case, "--options", orjson.dumps(options).decode()]
+    given = orjson.dumps(options).decode()
+    asked = ["--case", case, "--options", given]
     command = [sys.executable, "-m", "muat_exp.benchmark", *asked]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(f"{case} {options} failed:\n{done.stderr}")
-    row: dict[str, Any] = orjson.loads(done.stdout.splitlines()[-1])
+    last_line = done.stdout.splitlines()[-1]
+    row: dict[str, Any] = orjson.loads(last_line)
     return row
 
 
@@ -79,7 +81,8 @@ def _results(quick: bool) -> Results:
     for case, options in plan(quick):
         shown = " ".join(f"{key}={value}" for key, value in options.items())
         console.print(f"{case} {shown}", style="dim")
-        results.setdefault(case, []).append(_run_case(case, options))
+        row = _run_case(case, options)
+        results.setdefault(case, []).append(row)
     return results
 
 

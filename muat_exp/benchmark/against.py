@@ -54,17 +54,23 @@ def compare(other: Path, recipes: Sequence[str], pairs: int, attempts: int) -> N
 def _run_pairs(other: Path, recipe: str, pairs: int, attempts: int) -> Iterator[Pair]:
     """Runs both checkouts again and again; the one that begins changes from pair to pair."""
     for index in range(pairs):
-        order = (_HERE, other) if index % 2 == 0 else (other, _HERE)
-        seconds = {checkout: _timed_run(checkout, recipe, attempts) for checkout in order}
-        yield Pair(seconds[_HERE], seconds[other])
+        if index % 2 == 0:
+            here = _timed_run(_HERE, recipe, attempts)
+            there = _timed_run(other, recipe, attempts)
+        else:
+            there = _timed_run(other, recipe, attempts)
+            here = _timed_run(_HERE, recipe, attempts)
+        yield Pair(here, there)
 
 
 def _timed_run(checkout: Path, recipe: str, attempts: int) -> dict[str, float]:
     """Seconds by part of a run of one checkout."""
-    result = orjson.loads(_run_script(checkout, recipe, str(attempts)))
+    told = _run_script(checkout, recipe, str(attempts))
+    result = orjson.loads(told)
+    taken = result["package"]
     expected = str(checkout.resolve() / "muat_exp")
-    if result["package"] != expected:
-        raise SystemExit(f"The run of {checkout} took {result['package']} instead of {expected}.")
+    if taken != expected:
+        raise SystemExit(f"The run of {checkout} took {taken} instead of {expected}.")
     return {part: result[part] for part in _PARTS}
 
 
@@ -90,7 +96,8 @@ def _table(recipe: str, attempts: int, pairs: Sequence[Pair]) -> Table:
     for part in _PARTS:
         here = median(pair.here[part] for pair in pairs)
         there = median(pair.there[part] for pair in pairs)
+        seconds = (number(here, 2), number(there, 2))
         ratios = [pair.ratio(part) for pair in pairs]
-        figures = (median(ratios), min(ratios), max(ratios))
-        table.add_row(part, number(here, 2), number(there, 2), *map(number, figures))
+        figures = map(number, (median(ratios), min(ratios), max(ratios)))
+        table.add_row(part, *seconds, *figures)
     return table

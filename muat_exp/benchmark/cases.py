@@ -25,6 +25,7 @@ from muat_exp.benchmark.finished import finished
 from muat_exp.benchmark.one_at_a_time import STAGES, one_at_a_time
 from muat_exp.benchmark.wrapping import Profile, replaced
 from muat_exp.config.groups import Config
+from muat_exp.memory import peak_memory_mib
 from muat_exp.subjects.population import Population
 
 Row = dict[str, Any]
@@ -44,19 +45,9 @@ def measure(case: str, options: Row) -> Row:
     """One row: the options, what the case measured, and the peak memory of this process in MiB."""
     warnings.filterwarnings("ignore")
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
-    measured = CASES[case](**options)
-    return options | measured | {"peak_memory_mib": _peak_memory()}
-
-
-def _peak_memory() -> float:
-    """Peak memory of this process in MiB; NaN where the system does not tell it."""
-    try:
-        import resource
-    except ImportError:  # Windows
-        return float("nan")
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    bytes_per_unit = 1 if sys.platform == "darwin" else 1024
-    return peak * bytes_per_unit / 2**20
+    run = CASES[case]
+    measured = run(**options)
+    return options | measured | {"peak_memory_mib": peak_memory_mib()}
 
 
 def _fixed_attempts(config: Config, count: int) -> Config:
@@ -82,9 +73,10 @@ def _loop(way: str, recipe: str, subjects: int) -> Row:
     import pytorch_lightning  # noqa: F401 - its import is not what is measured
 
     config = load_config([f"training={recipe}"])
-    one_at_a_time(config, 2, STAGES[way])
+    stage = STAGES[way]
+    one_at_a_time(config, 2, stage)
     begin = time.perf_counter()
-    one_at_a_time(config, subjects, STAGES[way])
+    one_at_a_time(config, subjects, stage)
     seconds = time.perf_counter() - begin
     return {"attempts": subjects, "seconds": seconds, "attempts_per_second": subjects / seconds}
 
@@ -95,12 +87,13 @@ def _pipeline(recipe: str, architecture: str, workers: int) -> Row:
 
     config = load_config([f"training={recipe}", f"architecture={architecture}"])
     config = replace(config, workers=workers)
+    timed = _fixed_attempts(config, _ATTEMPTS)
     with tempfile.TemporaryDirectory() as folder:
         _warm(config, Path(folder))
         begin = time.perf_counter()
-        summary = generate(_fixed_attempts(config, _ATTEMPTS), Path(folder) / "timed").summary
+        result = generate(timed, Path(folder) / "timed")
         seconds = time.perf_counter() - begin
-    accepted = summary["accepted"]
+    accepted = result.summary["accepted"]
     return {
         "attempts": _ATTEMPTS,
         "accepted": accepted,
@@ -117,10 +110,15 @@ def _growth(examples: int) -> Row:
     config = load_config([f"dataset.num_examples={examples}"])
     with tempfile.TemporaryDirectory() as folder:
         _warm(config, Path(folder))
-        summary = generate(config, Path(folder) / "timed").summary
-    rates = ("attempts_trained", "attempts_per_second", "accepted_per_second")
-    row = {"examples": examples, "seconds": summary["seconds"]["total"]}
-    return row | {key: summary[key] for key in rates}
+        result = generate(config, Path(folder) / "timed")
+    summary = result.summary
+    return {
+        "examples": examples,
+        "seconds": summary["seconds"]["total"],
+        "attempts_trained": summary["attempts_trained"],
+        "attempts_per_second": summary["attempts_per_second"],
+        "accepted_per_second": summary["accepted_per_second"],
+    }
 
 
 def _training(recipe: str, architecture: str, workers: int) -> Row:
@@ -135,12 +133,14 @@ def _training(recipe: str, architecture: str, workers: int) -> Row:
     config = load_config([f"training={recipe}", f"architecture={architecture}"])
     space = RunContext.build(config).space
     few = draw_specs(config, np.arange(8))
+    few_data = draw_data(config, space, few)
     specs = draw_specs(config, np.arange(_COHORT))
     data = draw_data(config, space, specs)
+    validation_rows = len(data.labels) - data.training_rows
     work = _Work(empty_population(config, specs))
     with worker_threads(workers) as threads:
-        train_degraded(config, few, draw_data(config, space, few), threads, [])
-        with work.counting(data.training_rows, len(data.labels) - data.training_rows):
+        train_degraded(config, few, few_data, threads, [])  # loads the kernels
+        with work.counting(data.training_rows, validation_rows):
             begin = time.perf_counter()
             degraded = train_degraded(config, specs, data, threads, [])
             train_clean(config, specs, data, degraded, threads, [])
@@ -181,7 +181,9 @@ class _Work:
         """Counts what the compiled engine does while a block runs, on data of so many rows."""
         train = partial(self._counted, self.step_operations * training_rows)
         evaluate = partial(self._counted, self.forward_operations * validation_rows)
-        with replaced(f"{_ENGINE}.train_epoch", train), replaced(f"{_ENGINE}.evaluate", evaluate):
+        training = replaced(f"{_ENGINE}.train_epoch", train)
+        evaluation = replaced(f"{_ENGINE}.evaluate", evaluate)
+        with training, evaluation:
             yield
 
     def _counted(
@@ -218,31 +220,33 @@ def _phases(recipe: str) -> Row:
     from muat_exp.generation.pipeline import generate
 
     config = replace(load_config([f"training={recipe}"]), workers=1)
+    timed = _fixed_attempts(config, _ATTEMPTS)
+    profile = Profile()
     with tempfile.TemporaryDirectory() as folder:
         _warm(config, Path(folder))
-        profile = Profile()
         with profile.wrapped():
             begin = time.process_time()
-            generate(_fixed_attempts(config, _ATTEMPTS), Path(folder) / "timed")
+            generate(timed, Path(folder) / "timed")
             total = time.process_time() - begin
     return {"cpu_seconds": total, "shares": profile.shares(total)}
 
 
 def _command_seconds(*arguments: str) -> float:
     """Seconds of `python -m muat_exp` with these arguments."""
+    command = [sys.executable, "-m", "muat_exp", *arguments]
     begin = time.perf_counter()
-    subprocess.run([sys.executable, "-m", "muat_exp", *arguments], capture_output=True, check=True)
+    subprocess.run(command, capture_output=True, check=True)
     return time.perf_counter() - begin
 
 
 def _start_up() -> Row:
     """Seconds until `--help` has answered, and for the smoke experiment with compiled kernels."""
     helped = [_command_seconds("--help") for _ in range(3)]
+    smoke = []
     with tempfile.TemporaryDirectory() as folder:
-        smoke = [
-            _command_seconds("experiment=smoke", f"hydra.run.dir={folder}/{name}")
-            for name in ("first", "second")
-        ]
+        for name in ("first", "second"):
+            run = f"hydra.run.dir={folder}/{name}"
+            smoke.append(_command_seconds("experiment=smoke", run))
     return {"help_seconds": min(helped), "smoke_seconds": min(smoke)}
 
 
@@ -271,7 +275,8 @@ def _logged_seconds(loggers: Sequence[str], rounds: int) -> dict[str, NDArray[np
             order = loggers if index % 2 == 0 else loggers[::-1]
             for logger in order:
                 run = f"hydra.run.dir={folder}/{index}-{logger}"
-                seconds[logger].append(_command_seconds(f"logger={logger}", run))
+                taken = _command_seconds(f"logger={logger}", run)
+                seconds[logger].append(taken)
     return {logger: np.array(values) for logger, values in seconds.items()}
 
 
@@ -284,20 +289,26 @@ def _sweep(jobs: int) -> Row:
         swept = (f"seed=range({jobs})", f"hydra.sweep.dir={folder}")
         total = _command_seconds("-m", *_TINY_JOB, *swept)
         runs = [Path(folder) / str(job) for job in range(jobs)]
-        ends = [(run / "job.json").stat().st_mtime for run in runs]
-        work = _mean_seconds(runs[1:])
+        per_job = (_end(runs[-1]) - _end(runs[0])) / (jobs - 1)
+        work = [_told_seconds(run) for run in runs[1:]]
+    mean_work = float(np.mean(work))
     return {
         "jobs": jobs,
         "seconds": total,
-        "work_per_job": work,
-        "outside_per_job": (ends[-1] - ends[0]) / (jobs - 1) - work,
+        "work_per_job": mean_work,
+        "outside_per_job": per_job - mean_work,
     }
 
 
-def _mean_seconds(runs: Sequence[Path]) -> float:
-    """The mean of what runs say that they took."""
-    summaries = [orjson.loads((run / "summary.json").read_bytes()) for run in runs]
-    return float(np.mean([summary["seconds"]["total"] for summary in summaries]))
+def _end(run: Path) -> float:
+    """When the job of a run ended, in seconds."""
+    return (run / "job.json").stat().st_mtime
+
+
+def _told_seconds(run: Path) -> float:
+    """The seconds that a run says it took."""
+    summary = orjson.loads((run / "summary.json").read_bytes())
+    return float(summary["seconds"]["total"])
 
 
 CASES: dict[str, Callable[..., Row]] = {

@@ -101,5 +101,6 @@ def _method_milliseconds(config: Config, subjects: Subjects) -> dict[str, float]
             profile(chosen, population, probes, everyone)
 
         profile(signature, population, probes, everyone[:8])  # loads the kernel
-        milliseconds[method] = 1000 * shortest(take, time.thread_time) / len(subjects)
+        seconds = shortest(take, time.thread_time)
+        milliseconds[method] = 1000 * seconds / len(subjects)
     return milliseconds

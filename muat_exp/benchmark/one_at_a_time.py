@@ -48,10 +48,15 @@ class _Rules:
 
     def done(self, loss: float) -> bool:
         """Takes an epoch's validation loss."""
-        self.first = loss if np.isnan(self.first) else self.first
-        self.waited = 0 if loss < self.best else self.waited + 1
-        self.best = min(self.best, loss)
-        self.switched = self.threshold is not None and self.first - loss >= self.threshold
+        if np.isnan(self.first):
+            self.first = loss
+        if loss < self.best:
+            self.best = loss
+            self.waited = 0
+        else:
+            self.waited += 1
+        fallen = self.first - loss
+        self.switched = self.threshold is not None and fallen >= self.threshold
         return self.switched or self.waited >= self.patience
 
 
@@ -59,15 +64,25 @@ def _validate(module: nn.Module, loader: _Loader) -> _Rows:
     """Logits and labels of all validation rows."""
     import torch
 
+    logits = []
+    labels = []
     with torch.no_grad():
-        outputs = [(module(x).squeeze(-1), y) for x, y in loader]
-    logits, labels = zip(*outputs, strict=True)
+        for x, y in loader:
+            logits.append(module(x).squeeze(-1))
+            labels.append(y)
     return torch.cat(logits), torch.cat(labels)
+
+
+def _accuracy(logits: torch.Tensor, labels: torch.Tensor) -> float:
+    """The share of rows that are called right."""
+    right = (logits > 0) == (labels > 0.5)
+    return float(right.float().mean())
 
 
 def _copied_state(module: nn.Module) -> _State:
     """The weights of a network as they are."""
-    return {name: value.clone() for name, value in module.state_dict().items()}
+    state = module.state_dict()
+    return {name: value.clone() for name, value in state.items()}
 
 
 def _plain_stage(
@@ -86,19 +101,22 @@ def _plain_stage(
 
     loss_function = torch.nn.BCEWithLogitsLoss()
     optimizer = torch.optim.Adam(module.parameters(), lr=rate)
+    training, validation = loaders
     best: _State = {}
     best_accuracy = -1.0
     for _ in range(epochs):
-        for x, y in loaders[0]:
+        for x, y in training:
             optimizer.zero_grad()
-            loss_function(module(x).squeeze(-1), y).backward()
+            loss = loss_function(module(x).squeeze(-1), y)
+            loss.backward()
             optimizer.step()
-        logits, labels = _validate(module, loaders[1])
-        accuracy = float(((logits > 0) == (labels > 0.5)).float().mean())
+        logits, labels = _validate(module, validation)
+        accuracy = _accuracy(logits, labels)
         if accuracy > best_accuracy:
             best = _copied_state(module)
             best_accuracy = accuracy
-        if rules.done(float(loss_function(logits, labels))):
+        validation_loss = float(loss_function(logits, labels))
+        if rules.done(validation_loss):
             break
     return best
 
@@ -119,16 +137,19 @@ def _lightning_stage(
             self.best: _State = {}
 
         def training_step(self, batch: _Rows, index: int) -> torch.Tensor:
-            logits = self.module(batch[0]).squeeze(-1)
-            return binary_cross_entropy_with_logits(logits, batch[1])
+            x, y = batch
+            logits = self.module(x).squeeze(-1)
+            return binary_cross_entropy_with_logits(logits, y)
 
         def validation_step(self, batch: _Rows, index: int) -> None:
-            logits = self.module(batch[0]).squeeze(-1)
-            accuracy = float(((logits > 0) == (batch[1] > 0.5)).float().mean())
+            x, y = batch
+            logits = self.module(x).squeeze(-1)
+            accuracy = _accuracy(logits, y)
             if accuracy > self.best_accuracy:
                 self.best = _copied_state(self.module)
                 self.best_accuracy = accuracy
-            if rules.done(float(binary_cross_entropy_with_logits(logits, batch[1]))):
+            loss = float(binary_cross_entropy_with_logits(logits, y))
+            if rules.done(loss):
                 self.trainer.should_stop = True
 
         def configure_optimizers(self) -> torch.optim.Optimizer:
@@ -186,7 +207,12 @@ def _scaled_inputs(config: Config) -> _Inputs:
     from muat_exp.training.engines.base import input_scaling
 
     shift, scale = (np.float32(value) for value in input_scaling(config))
-    return lambda tokens: torch.from_numpy((tokens.astype(np.float32) - shift) * scale)
+
+    def inputs(tokens: NDArray[np.uint8]) -> torch.Tensor:
+        values = tokens.astype(np.float32)
+        return torch.from_numpy((values - shift) * scale)
+
+    return inputs
 
 
 def _train_one(
@@ -221,7 +247,8 @@ def _train_one(
     if not rules.switched:
         return None
     degraded = _copied_state(module)  # as the switch found it
-    improved = train(recipe.clean, clean[:rows], _Rules(None, recipe.clean.patience))
+    never_switching = _Rules(None, recipe.clean.patience)
+    improved = train(recipe.clean, clean[:rows], never_switching)
     return degraded, improved
 
 
@@ -230,7 +257,8 @@ def _loaders(training: _Rows, held_out: _Rows, batch_size: int) -> _Loaders:
     from torch.utils.data import DataLoader, TensorDataset
 
     shuffled = DataLoader(TensorDataset(*training), batch_size, shuffle=True)
-    return shuffled, DataLoader(TensorDataset(*held_out), 64)
+    in_order = DataLoader(TensorDataset(*held_out), 64)
+    return shuffled, in_order
 
 
 def _describe_one(
@@ -249,9 +277,11 @@ def _describe_one(
     scores = [_balanced_accuracy(module, state, sides, inputs) for state in states]
     if scores[1] < task.config.training.min_test_accuracy:
         return None
-    (module(inputs(task.responses)) > 0).float().mean()
-    signature = _signature(module, inputs(task.probes.tokens), task.config.signature.components)
-    weights = {name: value.tolist() for name, value in module.state_dict().items()}
+    _share_positive(module, inputs(task.responses))  # taken for its time
+    probes = inputs(task.probes.tokens)
+    signature = _signature(module, probes, task.config.signature.components)
+    state = module.state_dict()
+    weights = {name: value.tolist() for name, value in state.items()}
     content = {"weights": weights, "signature": signature, "scores": scores}
     return json.dumps(content, indent=2)
 
@@ -274,9 +304,15 @@ def _balanced_accuracy(module: nn.Module, state: _State, sides: _Sides, inputs: 
     """The mean of the shares that are called right on both sides, with these weights."""
     module.load_state_dict(state)
     positives, negatives = sides
-    called_positive = float((module(inputs(positives)) > 0).float().mean())
-    called_negative = float((module(inputs(negatives)) <= 0).float().mean())
-    return (called_positive + called_negative) / 2
+    hits = _share_positive(module, inputs(positives))
+    alarms = _share_positive(module, inputs(negatives))
+    return (hits + 1 - alarms) / 2
+
+
+def _share_positive(module: nn.Module, x: torch.Tensor) -> float:
+    """The share of rows that a network calls positive."""
+    logits = module(x)
+    return float((logits > 0).float().mean())
 
 
 def _signature(module: nn.Module, h: torch.Tensor, components: int) -> list[Any]:
@@ -288,7 +324,8 @@ def _signature(module: nn.Module, h: torch.Tensor, components: int) -> list[Any]
     for layer in module.children():
         h = layer(h)
         if isinstance(layer, torch.nn.Linear):
-            pca = PCA(min(components, h.shape[1])).fit(h.double().numpy())
+            count = min(components, h.shape[1])
+            pca = PCA(count).fit(h.double().numpy())
             loadings.append(pca.components_.T.tolist())
     return loadings
 

@@ -69,13 +69,16 @@ def _sentences(results: Results) -> Iterator[str]:
 
 def _options_of(row: Row) -> tuple[object, ...]:
     """What tells a row from the others of its case."""
-    return tuple(row.get(name) for name in _OPTIONS)
+    values = [row.get(name) for name in _OPTIONS]
+    return tuple(values)
 
 
 def _change(case: str, row: Row, before: Results) -> str:
     """How the row's speed differs from that of the last results."""
+    options = _options_of(row)
     for old in before.get(case, []):
-        if _options_of(old) == _options_of(row) and "attempts_per_second" in old:
+        same = _options_of(old) == options
+        if same and "attempts_per_second" in old:
             ratio = row["attempts_per_second"] / old["attempts_per_second"]
             return f"{ratio - 1:+.0%}"
     return ""
@@ -87,9 +90,15 @@ def _whole_pipeline(results: Results, before: Results) -> Table:
     for case, row in _medium_rows(results):
         speed = row["attempts_per_second"]
         ratio = speed / _plain_speed(results, row["recipe"])
-        memory = number(row["peak_memory_mib"], 0)
-        figures = (f"{speed:.1f}", f"{ratio:.1f}x", memory, _change(case, row, before))
-        rows.append((row["recipe"], _way(row), *figures))
+        cells = (
+            row["recipe"],
+            _way(row),
+            f"{speed:.1f}",
+            f"{ratio:.1f}x",
+            number(row["peak_memory_mib"], 0),
+            _change(case, row, before),
+        )
+        rows.append(cells)
     rows.sort(key=lambda cells: cells[0], reverse=True)
     title = "Whole pipeline, from data to Parquet: medium architecture"
     columns = ("attempts/s", "ratio", "peak MiB", "change")
@@ -98,12 +107,10 @@ def _whole_pipeline(results: Results, before: Results) -> Table:
 
 def _plain_speed(results: Results, recipe: str) -> float:
     """Attempts per second of the plain loop."""
-    speeds = [
-        row["attempts_per_second"]
-        for row in results["loop"]
-        if row["way"] == "plain" and row["recipe"] == recipe
-    ]
-    return float(speeds[0])
+    for row in results["loop"]:
+        if row["way"] == "plain" and row["recipe"] == recipe:
+            return float(row["attempts_per_second"])
+    raise ValueError(f"there is no plain loop of the recipe {recipe}")
 
 
 def _medium_rows(results: Results) -> Iterator[tuple[str, Row]]:
@@ -117,7 +124,9 @@ def _medium_rows(results: Results) -> Iterator[tuple[str, Row]]:
 
 def _way(row: Row) -> str:
     """How a row's subjects were made."""
-    return _WAYS[row["way"]] if "way" in row else f"muat_exp, workers={row['workers']}"
+    if "way" in row:
+        return _WAYS[row["way"]]
+    return f"muat_exp, workers={row['workers']}"
 
 
 def _by_architecture(results: Results, before: Results) -> Table:
@@ -171,8 +180,11 @@ def _growth(results: Results) -> Table:
 def _phases(results: Results) -> Table:
     """Where the CPU time goes."""
     profiles = {row["recipe"]: row["shares"] for row in results["phases"]}
-    parts = sorted(profiles["robust"], key=profiles["robust"].get, reverse=True)
-    rows = [(part, *(f"{shares[part]:.1%}" for shares in profiles.values())) for part in parts]
+    of_robust = profiles["robust"]
+    rows = []
+    for part in sorted(of_robust, key=of_robust.get, reverse=True):
+        shares = [f"{profile[part]:.1%}" for profile in profiles.values()]
+        rows.append((part, *shares))
     title = "CPU time by part, one worker"
     return _filled(terminal_table(title, ["part"], list(profiles)), rows)
 
@@ -180,8 +192,10 @@ def _phases(results: Results) -> Table:
 def _on_finished(results: Results) -> Table:
     """Tasks on a dataset, and what each signature method costs."""
     (row,) = results["finished"]
-    rates = ("read_per_second", "rendered_per_second", "written_per_second", "validated_per_second")
-    rows = [(rate.removesuffix("_per_second"), f"{row[rate]:,.0f} examples/s") for rate in rates]
+    rows = []
+    for task in ("read", "rendered", "written", "validated"):
+        speed = row[f"{task}_per_second"]
+        rows.append((task, f"{speed:,.0f} examples/s"))
     for method, milliseconds in row["milliseconds_by_method"].items():
         rows.append((f"signature {method}", f"{milliseconds:.2f} ms per subject"))
     return _filled(terminal_table("A finished dataset", ["part"], ["speed"]), rows)
@@ -211,9 +225,11 @@ def plot(results: Results, path: Path) -> None:
 def _plot_phases(axes: Axes, rows: Sequence[Row]) -> None:
     """Bars of the CPU shares, the largest on top."""
     profiles = {row["recipe"]: row["shares"] for row in rows}
-    parts = sorted(profiles["robust"], key=profiles["robust"].get)
+    of_robust = profiles["robust"]
+    parts = sorted(of_robust, key=of_robust.get)
     for recipe, colour in _COLOURS.items():
-        percents = [100 * profiles[recipe][part] for part in parts]
+        profile = profiles[recipe]
+        percents = [100 * profile[part] for part in parts]
         heights = [row + _OFFSETS[recipe] for row in range(len(parts))]
         axes.barh(heights, percents, _BAR, color=colour, label=recipe)
     axes.set_yticks(range(len(parts)), parts)
@@ -237,10 +253,12 @@ def _plot_speeds(axes: Axes, recipe: str, speeds: dict[str, float]) -> None:
     """One recipe's line, its name beside the second point, its figures at each."""
     colour = _COLOURS[recipe]
     names = list(speeds)
-    axes.plot(names, list(speeds.values()), "o-", color=colour)
-    _annotate(axes, recipe, (1, speeds[names[1]]), (14, 12), color=colour)
-    for position, speed in enumerate(speeds.values()):
-        _annotate(axes, f"{speed:.0f}", (position, speed), (5, 4), color=_GREY, fontsize=7)
+    values = list(speeds.values())
+    axes.plot(names, values, "o-", color=colour)
+    _annotate(axes, recipe, (1, values[1]), (14, 12), color=colour)
+    for position, speed in enumerate(values):
+        point = (position, speed)
+        _annotate(axes, f"{speed:.0f}", point, (5, 4), color=_GREY, fontsize=7)
 
 
 def _annotate(
@@ -264,9 +282,10 @@ def _plot_growth(axes: Axes, rows: Sequence[Row]) -> None:
 
 
 def _plot_memory(axes: Axes, rows: Sequence[Row]) -> None:
-    """Peak memory against examples, on axes whose scale is on the right."""
-    examples = [row["examples"] for row in rows]
-    gibibytes = [row["peak_memory_mib"] / 1024 for row in rows]
+    """Peak memory against examples, where it is known, on axes whose scale is on the right."""
+    known = [row for row in rows if row["peak_memory_mib"] is not None]
+    examples = [row["examples"] for row in known]
+    gibibytes = [row["peak_memory_mib"] / 1024 for row in known]
     orange = _COLOURS["published"]
     axes.spines["right"].set_visible(True)
     axes.plot(examples, gibibytes, "s--", color=orange)

@@ -116,15 +116,18 @@ class Profile:
             try:
                 return function(*arguments, **options)
             finally:
-                self.seconds[part] = self.seconds.get(part, 0.0) + clock() - begin
+                spent = clock() - begin
+                self.seconds[part] = self.seconds.get(part, 0.0) + spent
 
         return timed
 
     def shares(self, total: float) -> dict[str, float]:
         """The parts' shares of a run's CPU seconds, sorted by name."""
         exclusive = _exclusive(self.seconds)
-        exclusive["everything else"] = total - sum(exclusive.values())
-        return {part: seconds / total for part, seconds in sorted(exclusive.items())}
+        known = sum(exclusive.values())
+        exclusive["everything else"] = total - known
+        parts = sorted(exclusive)
+        return {part: exclusive[part] / total for part in parts}
 
 
 def _exclusive(seconds: Mapping[str, float]) -> dict[str, float]:

@@ -10,7 +10,8 @@ from typing import Any
 import yaml
 
 from muat_exp.config.groups import Config, Range
-from muat_exp.dataset.schema import SCORES, subject_schema
+from muat_exp.dataset.column_names import SCORES
+from muat_exp.dataset.schema import subject_schema
 from muat_exp.dataset.writing import Written
 from muat_exp.sequences.patterns import PUBLISHED
 from muat_exp.signatures.methods import method_columns
@@ -111,7 +112,10 @@ def _front_matter(count: int, written: Written) -> str:
 
 def _data_files(part: str, splits: Sequence[str]) -> list[dict[str, str]]:
     """The files of one configuration by split."""
-    return [{"split": split, "path": f"{part}/{split}-*.parquet"} for split in splits]
+    files = []
+    for split in splits:
+        files.append({"split": split, "path": f"{part}/{split}-*.parquet"})
+    return files
 
 
 def _size_category(count: int) -> str:
@@ -120,7 +124,10 @@ def _size_category(count: int) -> str:
     >>> _size_category(1000)
     '1K<n<10K'
     """
-    return next((name for name, bound in _SIZES.items() if count < bound), _LARGEST_SIZE)
+    for name, bound in _SIZES.items():
+        if count < bound:
+            return name
+    return _LARGEST_SIZE
 
 
 def _shortfall(summary: Mapping[str, Any]) -> str:
@@ -176,9 +183,10 @@ def _signature_rows(config: Config) -> _Rows:
     """Settings of the signatures and of what is written of them."""
     signature = config.signature
     columns = dict(method_columns(signature, len(config.patterns.enabled)))
-    methods = [
-        f"{name} ({columns[name]})" if columns[name] > 1 else name for name in signature.methods
-    ]
+    methods = []
+    for name in signature.methods:
+        width = columns[name]
+        methods.append(f"{name} ({width})" if width > 1 else name)
     return [
         ("Neuron profile methods", ", ".join(methods)),
         ("Site", signature.site.replace("_", "-")),
@@ -208,14 +216,12 @@ def _pattern_rows(config: Config) -> _Rows:
     """Settings of the sequences."""
     patterns = config.patterns
     per_subject = patterns.per_subject
+    together = f"{per_subject.min}-{per_subject.max}"
     negatives = (1 - patterns.positive_share) / patterns.positive_share  # per positive sequence
     return [
         ("Enabled patterns", ", ".join(patterns.enabled)),
         ("Pattern definitions", patterns.definitions),
-        (
-            "Patterns per batch (target patterns per subject)",
-            f"{per_subject.min}-{per_subject.max}",
-        ),
+        ("Patterns per batch (target patterns per subject)", together),
         ("Pos/neg ratio", f"1:{negatives:.3g}"),
         ("Target total examples per subject model", patterns.examples_per_subject),
     ]
@@ -245,10 +251,10 @@ def _token_table(written: Written) -> str:
     if not written.tokens:
         return f"{NOT_COUNTED} (`pip install 'muat_exp[tokenizer]'`)."
     header = ("Task type", "Min tokens", "Max tokens", "Avg tokens")
-    rows = [
-        (task.capitalize(), counts.min, counts.max, f"{counts.mean:.1f}")
-        for task, counts in written.tokens.items()
-    ]
+    rows = []
+    for task, counts in written.tokens.items():
+        mean = f"{counts.mean:.1f}"
+        rows.append((task.capitalize(), counts.min, counts.max, mean))
     table = markdown_table(header, rows)
     return f"{written.tokenizer} tokenizer, prompt and completion:\n\n{table}"
 
@@ -256,12 +262,14 @@ def _token_table(written: Written) -> str:
 def _acceptance_tables(config: Config, summary: Mapping[str, Any]) -> str:
     """Attempts, rejections by reason and mean accuracies, by pattern and in all."""
     reasons = list(summary["rejected"])
-    rows = dict(_acceptance_rows(config, summary))
-    counts = [(name, *_counts(row, reasons)) for name, row in rows.items()]
-    scores = [(name, *(number(row[key]) for key in SCORES)) for name, row in rows.items()]
-    count_table = markdown_table(
-        ("Pattern", "Attempts", "Accepted", "Acceptance", *reasons), counts
-    )
+    counts = []
+    scores = []
+    for name, row in _acceptance_rows(config, summary):
+        means = [number(row[key]) for key in SCORES]
+        counts.append((name, *_counts(row, reasons)))
+        scores.append((name, *means))
+    heading = ("Pattern", "Attempts", "Accepted", "Acceptance", *reasons)
+    count_table = markdown_table(heading, counts)
     score_table = markdown_table(("Pattern", *_HEADINGS), scores)
     return f"{count_table}\nMean accuracies of the accepted subjects:\n\n{score_table}"
 
@@ -280,4 +288,5 @@ def _counts(row: Mapping[str, Any], reasons: Sequence[str]) -> list[object]:
     attempts = row["attempts"]
     accepted = row["accepted"]
     share = f"{accepted / attempts:.1%}" if attempts else "-"
-    return [attempts, accepted, share, *(row["rejected"][reason] for reason in reasons)]
+    rejected = [row["rejected"][reason] for reason in reasons]
+    return [attempts, accepted, share, *rejected]

@@ -6,26 +6,30 @@ from pathlib import Path
 from muat_exp.files import file_sha256, short_sha256
 
 CHECKSUMS = "SHA256SUMS"
-FOREIGN = (
-    ".gitattributes",
-    ".git",
-    ".cache/huggingface",
-)  # what git and the Hub's client put beside a dataset's files
+# What git and the Hub's client put beside a dataset's files.
+FOREIGN = (".gitattributes", ".git", ".cache/huggingface")
 
 
 def walk(folder: Path) -> Iterator[Path]:
     """All files below a folder, in a stable order."""
-    yield from sorted(path for path in folder.rglob("*") if path.is_file())
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            yield path
 
 
 def dataset_files(folder: Path) -> dict[str, Path]:
     """The files of a dataset by name, without what git and the Hub's client put there."""
-    files = {path.relative_to(folder).as_posix(): path for path in walk(folder)}
-    return {
-        name: path
-        for name, path in files.items()
-        if not any(f"{name}/".startswith(f"{part}/") for part in FOREIGN)
-    }
+    files = {}
+    for path in walk(folder):
+        name = path.relative_to(folder).as_posix()
+        if not _is_foreign(name):
+            files[name] = path
+    return files
+
+
+def _is_foreign(name: str) -> bool:
+    """Whether a file, named from the dataset's folder, is one that git or the client put there."""
+    return any(f"{name}/".startswith(f"{part}/") for part in FOREIGN)
 
 
 def shards_digest(folder: Path) -> str:
@@ -36,19 +40,26 @@ def shards_digest(folder: Path) -> str:
 
 def write_checksums(folder: Path) -> None:
     """Writes the checksums of all files, as `sha256sum --check` reads them."""
-    (folder / CHECKSUMS).write_bytes(_checksum_lines(folder, walk(folder)))
+    lines = _checksum_lines(folder, walk(folder))
+    (folder / CHECKSUMS).write_bytes(lines)
 
 
 def _checksum_lines(folder: Path, paths: Iterable[Path]) -> bytes:
     """A line for each file: its checksum, two spaces, its name from the folder."""
-    lines = [f"{file_sha256(path)}  {path.relative_to(folder).as_posix()}\n" for path in paths]
+    lines = []
+    for path in paths:
+        name = path.relative_to(folder).as_posix()
+        lines.append(f"{file_sha256(path)}  {name}\n")
     return "".join(lines).encode()
 
 
 def read_checksums(path: Path) -> dict[str, str]:
     """The checksums that a file of them notes, by name."""
-    lines = path.read_text("utf-8", "replace").splitlines()
-    return {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
+    noted = {}
+    for line in path.read_text("utf-8", "replace").splitlines():
+        digest, _, name = line.partition("  ")
+        noted[name] = digest
+    return noted
 
 
 def differences(folder: Path, with_new: bool = True) -> Iterator[str]:

@@ -99,7 +99,9 @@ def _fetch_files(repo: str) -> Path:
     download = partial(snapshot_download, repo, repo_type="dataset")
     folder = Path(download(allow_patterns=CHECKSUMS))
     checksums = folder / CHECKSUMS
-    names = [CHECKSUMS, *read_checksums(checksums)] if checksums.is_file() else _PUBLISHED_FORMAT
+    names = _PUBLISHED_FORMAT
+    if checksums.is_file():
+        names = [CHECKSUMS, *read_checksums(checksums)]
     revision = folder.name  # all files are of the same one
     return Path(download(revision=revision, allow_patterns=names))
 
@@ -115,7 +117,8 @@ def check_dataset(folder: Path) -> dict[str, int]:
         raise DatasetError(f"There is no folder {folder}; {wanted}.")
     _require_files(folder)
     _require_undamaged(folder)
-    return {name: path.stat().st_size for name, path in dataset_files(folder).items()}
+    files = dataset_files(folder)
+    return {name: path.stat().st_size for name, path in files.items()}
 
 
 def _require_files(folder: Path) -> None:
@@ -135,7 +138,8 @@ def _require_undamaged(folder: Path) -> None:
     if not faults:
         return
     listed = " ".join(faults[:_MAX_FAULTS])
-    more = f" And {len(faults) - _MAX_FAULTS} more." if len(faults) > _MAX_FAULTS else ""
+    unlisted = len(faults) - _MAX_FAULTS
+    more = f" And {unlisted} more." if unlisted > 0 else ""
     raise DatasetError(f"{folder} is not published, because it is damaged: {listed}{more}")
 
 
@@ -160,7 +164,8 @@ def print_plan(publication: Publication) -> None:
     for name, size in sizes.items():
         print(f"{size:>15,}  {name}")
     total = sum(sizes.values())
-    target = f"the {'private ' if publication.private else ''}dataset {publication.repo}"
+    kind = "private dataset" if publication.private else "dataset"
+    target = f"the {kind} {publication.repo}"
     print(f"{total:>15,}  bytes in {len(sizes)} files would go to {target}; nothing was sent.")
 
 
@@ -201,6 +206,7 @@ def _upload(publication: Publication) -> str:
     login = "run `hf auth login`, or set HF_TOKEN in the environment"
     require(bool(token), f"task=publish needs a login on the Hub: {login}.")
     client = HfApi(token=token)
+    foreign = [*FOREIGN, *(f"{part}/*" for part in FOREIGN)]
     address = client.create_repo(
         publication.repo, repo_type="dataset", private=publication.private or None, exist_ok=True
     )
@@ -210,7 +216,7 @@ def _upload(publication: Publication) -> str:
         repo_type="dataset",
         folder_path=publication.folder,
         commit_message="Dataset made by muat_exp",
-        ignore_patterns=[pattern for part in FOREIGN for pattern in (part, f"{part}/*")],
+        ignore_patterns=foreign,
         delete_patterns=_SHARDS,
     )
     return str(address)

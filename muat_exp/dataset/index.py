@@ -21,6 +21,12 @@ class RecordLocations:
     rows: NDArray[np.int64]
     targets: NDArray[np.int64]
 
+    @classmethod
+    def ordered(cls, rows: NDArray[np.int64]) -> "RecordLocations":
+        """Locations from rows (example, file, row, target), int64 `(N, 4)`, in any order."""
+        ids, files, places, targets = rows[np.argsort(rows[:, 0])].T
+        return cls(ids, files, places, targets)
+
     def of(self, which: NDArray[np.int64] | slice) -> "RecordLocations":
         """Some of them."""
         return RecordLocations(
@@ -29,4 +35,5 @@ class RecordLocations:
 
     def groups(self, size: int) -> list["RecordLocations"]:
         """All of them in groups of `size`, the last one smaller."""
-        return [self.of(slice(start, start + size)) for start in range(0, len(self.ids), size)]
+        starts = range(0, len(self.ids), size)
+        return [self.of(slice(start, start + size)) for start in starts]

@@ -38,7 +38,10 @@ def parse_shard_name(name: str) -> Shard | None:
     Shard(split='test', number=1, total=3)
     """
     found = _SHARD_NAME.fullmatch(name)
-    return Shard(found[1], int(found[2]), int(found[3])) if found else None
+    if found is None:
+        return None
+    split, number, total = found.groups()
+    return Shard(split, int(number), int(total))
 
 
 def shards(folder: Path, part: str) -> list[Path]:

@@ -58,9 +58,9 @@ def read_config(folder: Path) -> Config:
         raise DatasetError(f"{path} is not a configuration of this program: {error}") from error
     except (OSError, UnicodeDecodeError, yaml.YAMLError, AttributeError, RecursionError) as error:
         raise DatasetError(f"{folder} holds no dataset: config.yaml can't be read.") from error
-    return replace(
-        config, signature=replace(config.signature, probe_set="")
-    )  # a dataset's probes are its own file's
+    # A dataset's probes are those of its own file.
+    signature = replace(config.signature, probe_set="")
+    return replace(config, signature=signature)
 
 
 def read_summary(folder: Path) -> dict[str, Any]:
@@ -147,9 +147,11 @@ class Subject:
         from muat_exp.subjects.data import draw_data
         from muat_exp.subjects.specs import draw_specs
 
+        space = space_arrays(self.config.patterns.build())
         specs = draw_specs(self.config, np.array([self.example_id]))
-        data = draw_data(self.config, space_arrays(self.config.patterns.build()), specs)
-        return data.tokens[0, data.training_rows :], data.labels[data.training_rows :]
+        data = draw_data(self.config, space, specs)
+        first = data.training_rows
+        return data.tokens[0, first:], data.labels[first:]
 
 
 class Subjects(Sequence[Subject]):
@@ -184,10 +186,10 @@ class Subjects(Sequence[Subject]):
         """
         values, _ = lists(self.table, "degraded_weights" if degraded else "weights")
         empty = Population(recorded_networks(self.table, self.config))
-        if len(values) != len(empty.parameters):
+        needed = len(empty.parameters)
+        if len(values) != needed:
             raise DatasetError(
-                f"{self.folder}: there are {len(values)} weights; "
-                f"the networks have {len(empty.parameters)}."
+                f"{self.folder}: there are {len(values)} weights; the networks have {needed}."
             )
         return empty.with_parameters(values)
 
@@ -215,7 +217,7 @@ class Subjects(Sequence[Subject]):
             name: row[name].chunk(0)[0].values.to_numpy()
             for name in ("weights", "degraded_weights", "signature")
         }
-        record = row.drop_columns(list(arrays)).to_pylist()[0]
+        [record] = row.drop_columns(list(arrays)).to_pylist()
         architecture = recorded_architecture(record, self.config)
         return Subject(
             example_id=record["example_id"],
@@ -239,4 +241,6 @@ def load_subjects(folder: Path | str) -> Subjects:
     Raises:
         DatasetError: there is no such folder or dataset, or it is not readable.
     """
-    return Subjects(folder if isinstance(folder, Path) else dataset_folder(folder))
+    if isinstance(folder, str):
+        folder = dataset_folder(folder)
+    return Subjects(folder)

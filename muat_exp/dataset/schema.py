@@ -5,18 +5,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from muat_exp.config.groups import Config
+from muat_exp.dataset.column_names import SCORES
 from muat_exp.subjects.population import Population
 
 _FLOATS = pa.list_(pa.float32())
-SCORES = (
-    "degraded_accuracy",
-    "improved_accuracy",
-    "improvement",
-    "degraded_test_accuracy",
-    "test_accuracy",
-)
-# The columns of lists of floats.
-ARRAYS = ("weights", "degraded_weights", "signature", "degraded_signature", "history")
 
 
 def subject_schema(config: Config) -> pa.Schema:
@@ -56,15 +48,22 @@ def _optional_columns(config: Config) -> list[tuple[str, pa.DataType]]:
 
 def list_array(values: NDArray[np.float32], lengths: NDArray[np.int64]) -> pa.Array:
     """Rows of the given lengths cut from flat values: list<float32>."""
-    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
-    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(values))
+    return pa.ListArray.from_arrays(_offsets(lengths), pa.array(values))
+
+
+def _offsets(lengths: NDArray[np.int64]) -> pa.Array:
+    """Where rows of the given lengths begin and end among flat values: int32 `(rows + 1,)`."""
+    ends = np.cumsum(lengths)
+    return pa.array(np.concatenate([[0], ends]).astype(np.int32))
 
 
 def lists(table: pa.Table, name: str) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """A list column's flat values, and where each row's begin and end among them."""
     column = table[name].combine_chunks()
     offsets = column.offsets.to_numpy().astype(np.int64)
-    return column.values.to_numpy()[offsets[0] : offsets[-1]], offsets - offsets[0]
+    first = offsets[0]
+    values = column.values.to_numpy()[first : offsets[-1]]
+    return values, offsets - first
 
 
 def weight_lists(population: Population, accepted: NDArray[np.bool_]) -> pa.Array:
@@ -76,10 +75,10 @@ def weight_lists(population: Population, accepted: NDArray[np.bool_]) -> pa.Arra
 
 def selected_lists(names: tuple[str, ...], selected: NDArray[np.bool_]) -> pa.Array:
     """Names of each subject's selected patterns: list<string>."""
-    offsets = np.concatenate([[0], np.cumsum(selected.sum(axis=1))]).astype(np.int32)
+    counts = selected.sum(axis=1)
     _, columns = np.nonzero(selected)  # row by row
     chosen = np.array(names, object)[columns]
-    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(chosen, pa.string()))
+    return pa.ListArray.from_arrays(_offsets(counts), pa.array(chosen, pa.string()))
 
 
 def history_lists(
@@ -100,4 +99,6 @@ def history_lists(
     both = np.concatenate([degraded, clean], axis=1)  # (S, epochs of both, 4)
     trained = ~np.isnan(both[:, :, 0]) & accepted[:, None]  # (S, epochs of both)
     degraded_epochs = trained[:, : degraded.shape[1]].sum(axis=1)
-    return list_array(both[trained].ravel(), 4 * trained.sum(axis=1)), degraded_epochs
+    lengths = 4 * trained.sum(axis=1)
+    history = list_array(both[trained].ravel(), lengths)
+    return history, degraded_epochs

@@ -22,8 +22,10 @@ def assign_splits(config: Config, targets: NDArray[np.int64]) -> NDArray[np.int6
         targets: int64 `(N,)`, target pattern of each example as an index into `patterns.enabled`,
             in the order of the examples.
     """
-    points = (_starts(config)[targets] + _ranks(targets) * _GOLDEN_RATIO) % 1.0
-    return np.searchsorted(_bounds(config.dataset.splits), points, side="right")
+    starts = _starts(config)[targets]
+    points = (starts + _ranks(targets) * _GOLDEN_RATIO) % 1.0
+    bounds = _bounds(config.dataset.splits)
+    return np.searchsorted(bounds, points, side="right")
 
 
 def _starts(config: Config) -> NDArray[np.float64]:
@@ -45,4 +47,5 @@ def _ranks(targets: NDArray[np.int64]) -> NDArray[np.int64]:
 def _bounds(splits: SplitsConfig) -> NDArray[np.float64]:
     """Where each split but the last ends between 0 and 1."""
     shares = [getattr(splits, name) for name in SPLITS]
-    return np.cumsum(shares)[:-1].clip(max=1.0)
+    ends = np.cumsum(shares)
+    return ends[:-1].clip(max=1.0)

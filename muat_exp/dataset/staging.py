@@ -112,15 +112,23 @@ def _foreign(dataset: Path, below: str = "") -> Iterator[Path]:
     for path in sorted((dataset / below).iterdir()):
         name = f"{below}{path.name}"
         is_folder = path.is_dir() and not path.is_symlink()
-        if is_folder and any(_is_ours(found.relative_to(dataset)) for found in walk(path)):
+        if is_folder and _holds_ours(dataset, path):
             yield from _foreign(dataset, f"{name}/")
-        elif not (_is_ours(Path(name)) or (is_folder and name in ("prompts", "subjects"))):
+        elif is_folder and name in ("prompts", "subjects"):
+            continue  # ours, though empty
+        elif not _is_ours(name):
             yield path
 
 
-def _is_ours(name: Path) -> bool:
+def _holds_ours(dataset: Path, folder: Path) -> bool:
+    """Whether a file of ours is anywhere in a folder of a dataset."""
+    names = [path.relative_to(dataset).as_posix() for path in walk(folder)]
+    return any(_is_ours(name) for name in names)
+
+
+def _is_ours(name: str) -> bool:
     """Whether a file of a dataset, named from its folder, is one that we write."""
-    return name.as_posix() in _FILES or _SHARD.fullmatch(name.as_posix()) is not None
+    return name in _FILES or _SHARD.fullmatch(name) is not None
 
 
 def _require_ours(path: Path, mark: str) -> None:

@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 
 from muat_exp.config.groups import SPLITS, Config
 from muat_exp.dataset.checksums import shards_digest, write_checksums
+from muat_exp.dataset.column_names import SCORES
 from muat_exp.dataset.index import RecordLocations
 from muat_exp.dataset.parquet import Shard, shard_name
-from muat_exp.dataset.schema import SCORES, subject_schema
+from muat_exp.dataset.schema import subject_schema
 from muat_exp.dataset.splits import assign_splits
 from muat_exp.dataset.staging import flush_folder
 from muat_exp.executors.threads import ThreadExecutor
@@ -26,9 +27,8 @@ from muat_exp.prompts.rendering import Renderer
 from muat_exp.prompts.tokens import TokenStatistics
 
 _RENDERED = 50  # examples that one worker renders at a time
-_ROW_GROUP = (
-    200  # examples in a row group: fewer cost a third more time to write, and again to read
-)
+# Examples in a row group: fewer cost a third more time to write, and again to read.
+_ROW_GROUP = 200
 _DICTIONARIES = ["target_pattern", "selected_patterns.list.element", "activation"]
 
 
@@ -58,7 +58,8 @@ class ShardWriter:
         """Takes the next examples of each; queues them for writing when they fill a row group."""
         for part, table in tables.items():
             self.taken[part].append(table)
-        if sum(table.num_rows for table in self.taken["subjects"]) >= _ROW_GROUP:
+        rows = sum(table.num_rows for table in self.taken["subjects"])
+        if rows >= _ROW_GROUP:
             self.flush()
 
     def flush(self) -> None:
@@ -67,9 +68,12 @@ class ShardWriter:
         No more than that is under way, so memory stays flat, and a failure stops the run.
         """
         self.wait()
-        groups = {part: pa.concat_tables(tables) for part, tables in self.taken.items() if tables}
+        self.pending = []
+        for part, tables in self.taken.items():
+            if tables:
+                group = pa.concat_tables(tables)
+                self.pending.append(self.pool.submit(self.put, part, group))
         self.taken = {part: [] for part in self.taken}
-        self.pending = [self.pool.submit(self.put, part, table) for part, table in groups.items()]
 
     def put(self, part: str, table: pa.Table) -> None:
         """Writes a row group of one part."""
@@ -142,7 +146,9 @@ def write_shards(
     for part in schemas:
         (folder / part).mkdir()
     splits: Counter[str] = Counter()
-    tokens = {task: TokenStatistics() for task in config.dataset.tasks} if renderer.counter else {}
+    counter = renderer.counter
+    counted = config.dataset.tasks if counter else ()
+    tokens = {task: TokenStatistics() for task in counted}
 
     def render(group: RecordLocations) -> tuple[pa.Table, pa.Table, dict[str, list[int]]]:
         records = fetch(group)
@@ -157,12 +163,8 @@ def write_shards(
                     writer.write({"prompts": prompts, "subjects": records})
                     for task, lengths in counts.items():
                         tokens[task].add(lengths)
-    return Written(
-        dict(splits),
-        tokens,
-        renderer.counter.name if renderer.counter else "",
-        shards_digest(folder),
-    )
+    tokenizer = counter.name if counter else ""
+    return Written(dict(splits), tokens, tokenizer, shards_digest(folder))
 
 
 def complete(folder: Path, probes: bytes, summary: Mapping[str, Any], card: str) -> None:
@@ -196,28 +198,28 @@ class Means:
     def add(self, table: pa.Table) -> None:
         """Adds a table's rows."""
         names = np.array(table["target_pattern"].to_pylist(), object)
-        values = np.stack(
-            [table[column].to_numpy() for column in self.columns], axis=1
-        )  # (rows, columns)
+        columns = [table[column].to_numpy() for column in self.columns]
+        values = np.stack(columns, axis=1)  # (rows, columns)
+        nothing = np.zeros(len(columns))
         for name in np.unique(names):
-            self.sums[name] = self.sums.get(name, np.zeros(len(self.columns))) + values[
-                names == name
-            ].sum(axis=0)
-            self.counts[name] = self.counts.get(name, 0) + int((names == name).sum())
+            own = values[names == name]
+            self.sums[name] = self.sums.get(name, nothing) + own.sum(axis=0)
+            self.counts[name] = self.counts.get(name, 0) + len(own)
 
     def by_pattern(self, name: str) -> dict[str, Any]:
         """Means of one pattern's examples; None where there are none."""
         count = self.counts.get(name, 0)
-        return {
-            column: float(self.sums[name][i] / count) if count else None
-            for i, column in enumerate(self.columns)
-        }
+        return self._means(self.sums.get(name), count)
 
     def overall(self) -> dict[str, Any]:
         """Means of all examples; None where there are none."""
         count = self.count
         total = sum(self.sums.values(), np.zeros(len(self.columns)))
-        return {
-            column: float(total[i] / count) if count else None
-            for i, column in enumerate(self.columns)
-        }
+        return self._means(total, count)
+
+    def _means(self, sums: NDArray[np.float64] | None, count: int) -> dict[str, Any]:
+        """Sums over so many rows as means by column; None where there are none."""
+        if sums is None or not count:
+            return dict.fromkeys(self.columns)
+        means = (sums / count).tolist()
+        return dict(zip(self.columns, means, strict=True))

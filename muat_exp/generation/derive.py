@@ -17,7 +17,9 @@ from muat_exp.config.groups import Config, SignatureConfig
 from muat_exp.config.identity import config_signature
 from muat_exp.dataset.card import render_card
 from muat_exp.dataset.checksums import differences
+from muat_exp.dataset.faults import Faults
 from muat_exp.dataset.index import RecordLocations
+from muat_exp.dataset.networks import check_networks, stored_population
 from muat_exp.dataset.reading import read_summary
 from muat_exp.dataset.schema import subject_schema
 from muat_exp.dataset.staging import claim_dataset, replace_folder, staged_folder
@@ -36,8 +38,6 @@ from muat_exp.subjects.data import draw_data
 from muat_exp.subjects.population import Population
 from muat_exp.subjects.quantization import as_stored
 from muat_exp.subjects.specs import Specs, draw_specs
-from muat_exp.validation.examples import check_networks, stored_population
-from muat_exp.validation.faults import Faults
 
 # Keys that each task may change; what is not named on the command line stays as it was.
 _CHANGEABLE = {
@@ -83,14 +83,12 @@ def derived_config(stored: Config, composed: Config, given: Collection[str]) -> 
             f"task={composed.task} trains nothing, so it can't change '{key}'; "
             f"it can change {', '.join(allowed)}.",
         )
-    tokenizer = (
-        stored.dataset.tokenizer if stored.dataset.tokenizer in (LLAMA3, NONE) else NONE
-    )  # a file of elsewhere
-    dataset = replace(stored.dataset, tokenizer=tokenizer)
+    dataset = stored.dataset
+    if dataset.tokenizer not in (LLAMA3, NONE):  # a file of elsewhere
+        dataset = replace(dataset, tokenizer=NONE)
     dataset = replace(dataset, **_named_values(composed.dataset, "dataset", given))
-    architecture = replace(
-        stored.architecture, **_named_values(composed.architecture, "architecture", given)
-    )
+    named = _named_values(composed.architecture, "architecture", given)
+    architecture = replace(stored.architecture, **named)
     for name, plain in (("precision", "float32"), ("quantization", "none")):
         before = getattr(stored.architecture, name)
         after = getattr(architecture, name)
@@ -102,10 +100,15 @@ def derived_config(stored: Config, composed: Config, given: Collection[str]) -> 
     return replace(stored, dataset=dataset, architecture=architecture, signature=signature)
 
 
-def _named_values(group: Any, name: str, given: Collection[str]) -> dict[str, Any]:
+def _named_values(group: object, name: str, given: Collection[str]) -> dict[str, Any]:
     """The values of those keys of a group that were named."""
-    keys = {key.split(".")[1] for key in given if key.startswith(f"{name}.")}
-    return {key: getattr(group, key) for key in keys}
+    values = {}
+    for key in given:
+        group_name, _, rest = key.partition(".")
+        if group_name == name and rest:
+            own, _, _ = rest.partition(".")
+            values[own] = getattr(group, own)
+    return values
 
 
 def _derived_signature(
@@ -121,9 +124,8 @@ def _derived_signature(
     elif named.keys() & {"probes", "probe_seed"}:
         named |= {"probe_set_sha256": ""}
     chosen = asdict(composed) if "signature" in given else {}
-    return replace(
-        stored, **{key: value for key, value in chosen.items() if key not in PROBES} | named
-    )
+    kept = {key: value for key, value in chosen.items() if key not in PROBES}
+    return replace(stored, **kept | named)
 
 
 class _Remeasured:
@@ -136,10 +138,9 @@ class _Remeasured:
         after = task.config
         same_weights = before.architecture == after.architecture
         same_signature = before.signature == after.signature
-        here = subject_schema(before).names
-        self.as_it_was = (
-            same_weights and same_signature and set(subject_schema(after).names) <= set(here)
-        )
+        here = set(subject_schema(before).names)
+        there = set(subject_schema(after).names)
+        self.as_it_was = same_weights and same_signature and there <= here
 
     def fetch(self, locations: RecordLocations) -> pa.Table:
         """The records of some examples, measured again where that is needed; thread-safe.
@@ -153,9 +154,8 @@ class _Remeasured:
             raise DatasetError(f"{self.source.folder}: {faults.sentences()[0]}")
         if not self.as_it_was:
             records = self.measured(records)
-        return records.select(subject_schema(self.task.config).names).cast(
-            subject_schema(self.task.config)
-        )
+        schema = subject_schema(self.task.config)
+        return records.select(schema.names).cast(schema)
 
     def population(self, records: pa.Table, specs: Specs, name: str) -> Population:
         """The networks of a column, with their weights as they will be stored."""
@@ -167,10 +167,8 @@ class _Remeasured:
         if wild.any():
             example = records["example_id"][int(np.argmax(wild))]
             precision = self.task.config.architecture.precision
-            raise DatasetError(
-                f"{self.source.folder}: example {example}: "
-                f"{name} has a number that {precision} can't hold."
-            )
+            sentence = f"{name} has a number that {precision} can't hold."
+            raise DatasetError(f"{self.source.folder}: example {example}: {sentence}")
         return result
 
     def measured(self, records: pa.Table) -> pa.Table:
@@ -178,17 +176,16 @@ class _Remeasured:
         config = self.task.config
         specs = draw_specs(config, records["example_id"].to_numpy())
         data = draw_data(config, self.task.space, specs)
-        degraded, improved = (
-            self.population(records, specs, name) for name in ("degraded_weights", "weights")
-        )
+        degraded = self.population(records, specs, "degraded_weights")
+        improved = self.population(records, specs, "weights")
         measured = measure(self.task, specs, data, degraded, improved, SerialExecutor())
-        for name, column in measured_columns(config, degraded, improved, measured).items():
-            place = records.schema.get_field_index(name)
-            records = (
-                records.append_column(name, column)
-                if place < 0
-                else records.set_column(place, name, column)
-            )
+        columns = measured_columns(config, degraded, improved, measured)
+        for name, column in columns.items():
+            if name in records.column_names:
+                place = records.schema.get_field_index(name)
+                records = records.set_column(place, name, column)
+            else:
+                records = records.append_column(name, column)
         return records
 
 
@@ -242,17 +239,12 @@ def derive(
         means.add(records)
         reporter.update(means.count, 0, 0.0)
 
+    fetch = _Remeasured(task, stored).fetch
     staged = staged_folder(target, config)
-    written = write_shards(
-        staged, config, stored.locations, _Remeasured(task, stored).fetch, workers, observe
-    )
+    written = write_shards(staged, config, stored.locations, fetch, workers, observe)
     summary = _derived_summary(summary, config, means, written, composed.task)
-    complete(
-        staged,
-        task.probes.to_json(config),
-        summary,
-        render_card(config, summary, written, summary["origin"]),
-    )
+    card = render_card(config, summary, written, summary["origin"])
+    complete(staged, task.probes.to_json(config), summary, card)
     replace_folder(staged, target)
     return target
 

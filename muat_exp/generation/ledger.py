@@ -45,16 +45,13 @@ class Ledger:
         needed = self.quotas.record(ids, accepted)
         names = np.array(table["target_pattern"].to_pylist(), object)
         self.attempts.update(names[needed])
-        self.rejected.update(
-            zip(names[needed & ~accepted], outcomes[needed & ~accepted], strict=True)
-        )
+        failed = needed & ~accepted
+        self.rejected.update(zip(names[failed], outcomes[failed], strict=True))
         rows = np.flatnonzero(accepted & needed)
         targets = [self.patterns.index(name) for name in names[rows]]
-        self.locations.append(
-            np.stack([ids[rows], np.full(len(rows), number), rows, targets], axis=1).astype(
-                np.int64
-            )
-        )
+        cohorts = np.full(len(rows), number)
+        locations = np.stack([ids[rows], cohorts, rows, targets], axis=1)
+        self.locations.append(locations.astype(np.int64))
 
     def progress(self, seconds: float) -> Progress:
         """How far the run has come."""
@@ -65,5 +62,4 @@ class Ledger:
 
     def ordered(self) -> RecordLocations:
         """Where the records of all accepted examples are, ordered by example."""
-        stacked = np.concatenate(self.locations)
-        return RecordLocations(*stacked[np.argsort(stacked[:, 0])].T)
+        return RecordLocations.ordered(np.concatenate(self.locations))

@@ -1,6 +1,6 @@
 """The manifest of a run: which cohorts were planned, which are finished, and their checksums.
 
-One line an event, appended and flushed to the disk: a CRC-32 of the rest of the line, then a JSON
+One line per event, appended and flushed to the disk: a CRC-32 of the rest of the line, then a JSON
 object. What follows a torn or damaged line is passed over: those cohorts are planned and made
 again, with the same result.
 """
@@ -31,7 +31,8 @@ def _parse_line(line: bytes) -> dict[str, Any] | None:
     >>> _parse_line(_to_line({"cohort": 0})[:-3])
     """
     checksum, _, content = line.removesuffix(b"\n").partition(b" ")
-    if not line.endswith(b"\n") or checksum != b"%08x" % zlib.crc32(content):
+    expected = b"%08x" % zlib.crc32(content)
+    if not line.endswith(b"\n") or checksum != expected:
         return None
     return orjson.loads(content)  # type: ignore[no-any-return]
 
@@ -40,7 +41,7 @@ class Manifest:
     """The manifest file at a path; safe to write from several threads.
 
     Attributes:
-        plans: attempts of each queue, one list a cohort in the order of their numbers.
+        plans: attempts of each queue, one list per cohort in the order of their numbers.
         digests: checksums of the finished cohorts' files by number.
     """
 
@@ -50,7 +51,8 @@ class Manifest:
         self.plans: list[list[int]] = []
         self.digests: dict[int, str] = {}
         self.sound = 0  # bytes that are whole lines; what follows them is cut off by the next one
-        for line in path.read_bytes().splitlines(keepends=True) if path.exists() else []:
+        content = path.read_bytes() if path.exists() else b""
+        for line in content.splitlines(keepends=True):
             entry = _parse_line(line)
             if entry is None:
                 break
@@ -78,14 +80,17 @@ class Manifest:
 
     def plan(self, counts: Iterable[int]) -> None:
         """Notes that the next cohort makes so many attempts of each queue."""
-        self.append({"cohort": len(self.plans), "attempts": [int(count) for count in counts]})
+        attempts = [int(count) for count in counts]
+        self.append({"cohort": len(self.plans), "attempts": attempts})
 
     def finish(self, number: int, path: Path) -> None:
         """Notes that a cohort's file is complete."""
-        self.append({"cohort": number, "file": path.name, "blake2b": file_digest(path)})
+        digest = file_digest(path)
+        self.append({"cohort": number, "file": path.name, "blake2b": digest})
 
     def vouches_for(self, number: int, path: Path) -> bool:
         """Whether a cohort's file is there with the bytes that were written."""
-        return (
-            number in self.digests and path.is_file() and file_digest(path) == self.digests[number]
-        )
+        digest = self.digests.get(number)
+        if digest is None or not path.is_file():
+            return False
+        return file_digest(path) == digest

@@ -1,5 +1,6 @@
-"""Which attempts a dataset still needs: quotas a pattern, in index order, whatever the cohorts."""
+"""Which attempts a dataset still needs: quotas per pattern, filled in index order."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -38,34 +39,50 @@ class _Queue:
     taken: list[int] = field(default_factory=list)
 
     @property
+    def missing(self) -> int:
+        """Examples that the quota still lacks."""
+        return self.quota - len(self.taken)
+
+    @property
     def open(self) -> bool:
         """Whether more attempts are wanted and allowed."""
-        return len(self.taken) < self.quota and self.planned < self.limit
+        return self.missing > 0 and self.planned < self.limit
 
     @property
     def short(self) -> bool:
         """Whether the quota could not be filled within the allowed attempts."""
-        return len(self.taken) < self.quota and self.attempts >= self.limit
+        return self.missing > 0 and self.attempts >= self.limit
 
     @property
     def wanted(self) -> int:
         """Attempts to plan next, from the acceptance so far and what is under way."""
-        rate = (len(self.taken) + 0.5) / (self.needed + 1) if self.needed else _EXPECTED
-        missing = self.quota - len(self.taken) - (self.planned - self.attempts) * rate
+        rate = self.acceptance
+        under_way = self.planned - self.attempts
+        missing = self.missing - under_way * rate
         if not self.open or missing <= 0:
             return 0
-        return min(self.limit - self.planned, int(missing / rate * _SPARE) + 4)
+        attempts = int(missing / rate * _SPARE) + 4
+        allowed = self.limit - self.planned
+        return min(allowed, attempts)
+
+    @property
+    def acceptance(self) -> float:
+        """The share of attempts that is expected to be accepted; never 0."""
+        if not self.needed:
+            return _EXPECTED
+        return (len(self.taken) + 0.5) / (self.needed + 1)
 
     def take(self, count: int) -> NDArray[np.int64]:
         """Hands out the numbers of the next `count` attempts."""
         first = self.planned
-        self.planned = self.planned + count
-        return self.offset + self.stride * np.arange(first, self.planned, dtype=np.int64)
+        self.planned += count
+        places = np.arange(first, self.planned, dtype=np.int64)
+        return self.offset + self.stride * places
 
     def record(self, index: int, accepted: bool) -> bool:
         """Takes note of the next attempt; returns whether it was still needed."""
         self.attempts += 1
-        if len(self.taken) >= self.quota or self.needed >= self.limit:
+        if self.missing <= 0 or self.needed >= self.limit:
             return False
         self.needed += 1
         if accepted:
@@ -74,18 +91,20 @@ class _Queue:
 
 
 class Quotas:
-    """All queues of a run: one a pattern with `dataset.balance`, else a single one."""
+    """All queues of a run: one per pattern with `dataset.balance`, else a single one."""
 
     def __init__(self, config: Config) -> None:
         names = config.patterns.enabled
         total = config.dataset.num_examples
-        self.stride = len(names) if config.dataset.balance else 1
+        queued = names if config.dataset.balance else ("all patterns",)
+        self.stride = len(queued)
         self.on_shortfall = config.dataset.on_shortfall
         self.queues = []
-        for i, name in enumerate(names if config.dataset.balance else ["all patterns"]):
-            quota = total // self.stride + (i < total % self.stride)
+        share, left_over = divmod(total, self.stride)
+        for offset, name in enumerate(queued):
+            quota = share + 1 if offset < left_over else share
             limit = quota * config.dataset.max_attempts_per_example
-            self.queues.append(_Queue(name, i, self.stride, quota, limit))
+            self.queues.append(_Queue(name, offset, self.stride, quota, limit))
 
     @property
     def taken(self) -> int:
@@ -116,31 +135,33 @@ class Quotas:
         """
         self.check_shortfall()
         wanted = np.array([queue.wanted for queue in self.queues])
-        size = min(size, max(_SMALLEST, -(-int(wanted.sum()) // 2)))
-        return _allot(wanted, size) if wanted.sum() > size else wanted
+        total = int(wanted.sum())
+        half = math.ceil(total / 2)
+        size = min(size, max(_SMALLEST, half))
+        if total <= size:
+            return wanted
+        return _allot(wanted, size)
 
     def take(self, counts: Sequence[int] | NDArray[np.int64]) -> NDArray[np.int64]:
         """Hands out so many attempts of each queue: their numbers, ascending."""
-        return np.sort(
-            np.concatenate(
-                [queue.take(int(count)) for queue, count in zip(self.queues, counts, strict=True)]
-            )
-        )
+        pairs = zip(self.queues, counts, strict=True)
+        numbers = [queue.take(int(count)) for queue, count in pairs]
+        return np.sort(np.concatenate(numbers))
 
     def record(self, indices: NDArray[np.int64], accepted: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Takes note of a cohort's outcomes; which attempts were still needed, bool `(S,)`."""
-        return np.array(
-            [
-                self.queues[i % self.stride].record(int(i), bool(a))
-                for i, a in zip(indices, accepted, strict=True)
-            ]
-        )
+        needed = []
+        for index, passed in zip(indices.tolist(), accepted.tolist(), strict=True):
+            queue = self.queues[index % self.stride]
+            needed.append(queue.record(index, passed))
+        return np.array(needed)
 
     def check_shortfall(self) -> None:
         """Raises `ShortfallError` where a quota can't be filled and that is an error."""
         short = [queue for queue in self.queues if queue.short]
         if short and self.on_shortfall == "error":
-            raise ShortfallError("; ".join(describe(short)) + _ADVICE)
+            told = "; ".join(describe(short))
+            raise ShortfallError(told + _ADVICE)
 
 
 _ADVICE = (
@@ -150,7 +171,7 @@ _ADVICE = (
 
 
 def describe(queues: list[_Queue]) -> Iterator[str]:
-    """One clause a pattern that fell short."""
+    """One clause per pattern that fell short."""
     for queue in queues:
         share = len(queue.taken) / max(1, queue.needed)
         yield (
@@ -167,5 +188,7 @@ def _allot(wanted: NDArray[np.int64], size: int) -> NDArray[np.int64]:
     """
     exact = wanted * size / wanted.sum()
     shares = np.floor(exact).astype(np.int64)
-    shares[np.argsort(shares - exact, kind="stable")[: size - shares.sum()]] += 1
+    left_over = size - shares.sum()
+    largest_first = np.argsort(shares - exact, kind="stable")
+    shares[largest_first[:left_over]] += 1
     return shares

@@ -72,9 +72,8 @@ class RunFolder:
     def store_config(self, config: Config) -> None:
         """Writes the configuration that the folder holds a run of."""
         content = {"config_signature": config_signature(config), "config": config.to_dict()}
-        write_atomically(
-            self.path / "config.json", orjson.dumps(content, option=orjson.OPT_INDENT_2)
-        )
+        text = orjson.dumps(content, option=orjson.OPT_INDENT_2)
+        write_atomically(self.path / "config.json", text)
 
     def summary(self) -> dict[str, Any]:
         """What an earlier run wrote of itself; empty where there is none, or it is damaged."""
@@ -82,13 +81,14 @@ class RunFolder:
             values = orjson.loads((self.path / "summary.json").read_bytes())
         except (FileNotFoundError, orjson.JSONDecodeError):
             return {}
-        return values if isinstance(values, dict) and {"asked", "accepted"} <= values.keys() else {}
+        if not isinstance(values, dict) or not {"asked", "accepted"} <= values.keys():
+            return {}
+        return values
 
     def write_summary(self, summary: dict[str, Any]) -> None:
         """Writes what this run says of itself."""
-        write_atomically(
-            self.path / "summary.json", orjson.dumps(summary, option=orjson.OPT_INDENT_2)
-        )
+        text = orjson.dumps(summary, option=orjson.OPT_INDENT_2)
+        write_atomically(self.path / "summary.json", text)
 
     def cohort_path(self, number: int) -> Path:
         """File of one cohort."""
@@ -108,7 +108,9 @@ class RunFolder:
     def finished_cohort(self, number: int) -> pa.Table | None:
         """A finished cohort's attempts; None where it is missing or not as it was written."""
         path = self.cohort_path(number)
-        return read_cohort(path) if self.manifest.vouches_for(number, path) else None
+        if not self.manifest.vouches_for(number, path):
+            return None
+        return read_cohort(path)
 
 
 @contextmanager
@@ -144,9 +146,8 @@ def _check_folder(path: Path, config: Config) -> None:
         return
     differing = _differing_keys(stored_config(path), config.to_dict())
     if differing:
-        shown = ", ".join(
-            f"{key} ({before!r} there, {here!r} here)" for key, before, here in differing[:5]
-        )
+        told = [f"{key} ({before!r} there, {here!r} here)" for key, before, here in differing]
+        shown = ", ".join(told[:5])
         raise RunFolderError(
             f"{path} already holds a run of another configuration; these keys differ: {shown}. "
             f"Choose another hydra.run.dir, or the same configuration to continue it."
@@ -160,7 +161,9 @@ def _claim_names(path: Path, config: Config) -> None:
 
 def _is_lock(path: Path) -> bool:
     """Whether a path is free, or an empty file: a lock, or as good as one."""
-    return not os.path.lexists(path) or (path.is_file() and not path.stat().st_size)
+    if not os.path.lexists(path):
+        return True
+    return path.is_file() and path.stat().st_size == 0
 
 
 def _run_names(config: Config) -> tuple[list[str], list[str]]:
@@ -179,11 +182,9 @@ def _unwritable(path: Path, error: OSError) -> RunFolderError:
 
 def run_digest(config: Config) -> str:
     """Hash of all that decides what a finished run leaves behind, its logs included."""
-    values = {
-        key: value
-        for key, value in config.to_dict().items()
-        if key not in ("workers", "cohort_size", "progress")
-    }
+    values = config.to_dict()
+    for key in ("workers", "cohort_size", "progress"):
+        del values[key]
     return short_digest(values)
 
 
@@ -195,14 +196,12 @@ def is_finished(path: Path, config: Config) -> bool:
     if not (path / "summary.json").is_file() or not (path / "dataset" / CHECKSUMS).is_file():
         return False
     run = RunFolder(path)
-    if run.summary().get("made_with") != run_digest(config) or any(
-        differences(run.dataset, with_new=False)
-    ):
+    if run.summary().get("made_with") != run_digest(config):
         return False
-    return all(
-        run.manifest.vouches_for(number, run.cohort_path(number))
-        for number in range(len(run.manifest.plans))
-    )
+    if any(differences(run.dataset, with_new=False)):
+        return False
+    cohorts = range(len(run.manifest.plans))
+    return all(run.manifest.vouches_for(number, run.cohort_path(number)) for number in cohorts)
 
 
 def load_run_config(folder: Path) -> Config:
@@ -241,5 +240,10 @@ def _differing_keys(
     """Keys that determine the data and differ: (key, value there, value here)."""
     old = dict(flatten(before))
     new = dict(flatten(here))
-    keys = filter(determines_data, {**old, **new})
-    return [(key, old.get(key), new.get(key)) for key in keys if old.get(key) != new.get(key)]
+    differing = []
+    for key in filter(determines_data, {**old, **new}):
+        there = old.get(key)
+        value = new.get(key)
+        if there != value:
+            differing.append((key, there, value))
+    return differing

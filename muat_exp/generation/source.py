@@ -1,6 +1,6 @@
 """The records of a dataset that there is, by example, wherever they lie in its files."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,33 +53,28 @@ class Source:
                 locations.append(examples(number, path, config.patterns.enabled))
             except (OSError, pa.ArrowException, KeyError, ValueError) as error:
                 raise DatasetError(f"{folder}: {path.name} can't be read: {error}") from error
-        together = np.concatenate(locations)
-        return cls(
-            folder,
-            config,
-            files,
-            np.concatenate(groups),
-            RecordLocations(*together[np.argsort(together[:, 0])].T),
-        )
+        ordered = RecordLocations.ordered(np.concatenate(locations))
+        return cls(folder, config, files, np.concatenate(groups), ordered)
 
     def fetch(self, locations: RecordLocations) -> pa.Table:
         """The records of some examples, in their order; thread-safe."""
-        parts = []
-        found = []
+        by_place = np.lexsort((locations.rows, locations.files))  # by file, then by row
+        parts: list[pa.Table] = []
         for number in np.unique(locations.files):
-            file = open_parquet(self.files[number])
-            rows = locations.rows[locations.files == number]
-            for _, group, first, count in self.groups[self.groups[:, 0] == number]:
-                own = rows[(rows >= first) & (rows < first + count)]
-                if len(own):
-                    parts.append(file.read_row_group(group).take(pa.array(own - first)))
-                    found.append(np.stack([np.full(len(own), number), own], axis=1))
-        # (n, 2)
-        there = np.concatenate(found)
-        wanted = np.stack([locations.files, locations.rows], axis=1)
-        order = np.empty(len(wanted), np.int64)
-        order[np.lexsort(wanted.T[::-1])] = np.lexsort(there.T[::-1])
+            rows = np.sort(locations.rows[locations.files == number])
+            parts += self._read_rows(number, rows)
+        order = np.argsort(by_place)  # of the records as they were read
         return pa.concat_tables(parts).take(pa.array(order)).combine_chunks()
+
+    def _read_rows(self, number: int, rows: NDArray[np.int64]) -> Iterator[pa.Table]:
+        """The records in some rows of a file, which ascend, from one row group after another."""
+        file = open_parquet(self.files[number])
+        groups = self.groups[self.groups[:, 0] == number]
+        for _, group, first, count in groups:
+            own = rows[(rows >= first) & (rows < first + count)]
+            if len(own):
+                table = file.read_row_group(group)
+                yield table.take(pa.array(own - first))
 
 
 def _row_groups(number: int, path: Path) -> NDArray[np.int64]:
@@ -88,12 +83,12 @@ def _row_groups(number: int, path: Path) -> NDArray[np.int64]:
     Columns: the file's number, the group's, its first row, its rows.
     """
     metadata = open_parquet(path).metadata
-    rows = np.array(
-        [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)], np.int64
-    )
-    return np.stack(
-        [np.full(len(rows), number), np.arange(len(rows)), np.cumsum(rows) - rows, rows], axis=1
-    )
+    count = metadata.num_row_groups
+    sizes = [metadata.row_group(group).num_rows for group in range(count)]
+    rows = np.array(sizes, np.int64)
+    firsts = np.cumsum(rows) - rows
+    columns = (np.full(count, number), np.arange(count), firsts, rows)
+    return np.stack(columns, axis=1)
 
 
 def examples(number: int, path: Path, patterns: Sequence[str]) -> NDArray[np.int64]:

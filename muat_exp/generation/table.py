@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,9 +18,9 @@ if TYPE_CHECKING:
     from muat_exp.evaluation.measurement import Measured
     from muat_exp.generation.cohort import CohortResult
 
+from muat_exp.dataset.column_names import SCORES
 from muat_exp.dataset.index import RecordLocations
 from muat_exp.dataset.schema import (
-    SCORES,
     history_lists,
     list_array,
     selected_lists,
@@ -48,9 +49,9 @@ def measured_columns(
     counts = np.diff(improved.offsets)
     lengths = np.diff(measured.signature_offsets)
     shares = [pa.array(column.astype(np.float32)) for column in measured.responses.T]
+    scores = zip(SCORES, measured.scores.T, strict=True)
     columns = {
-        name: pa.array(values) for name, values in zip(SCORES, measured.scores.T, strict=True)
-    } | {
+        **{name: pa.array(values) for name, values in scores},
         "response": pa.StructArray.from_arrays(shares, names=list(config.patterns.enabled)),
         "weights": list_array(improved.parameters, counts),
         "degraded_weights": list_array(degraded.parameters, counts),
@@ -85,7 +86,7 @@ def _signature_lengths(result: CohortResult) -> NDArray[np.int64]:
 
 
 def attempt_table(config: Config, result: CohortResult) -> pa.Table:
-    """A cohort's outcome, one row an attempt in the order of their numbers."""
+    """A cohort's outcome, one row per attempt in the order of their numbers."""
     specs = result.specs
     names = config.patterns.enabled
     accepted = np.isin(np.arange(len(specs)), result.accepted)
@@ -113,13 +114,16 @@ def attempt_table(config: Config, result: CohortResult) -> pa.Table:
         "degraded_weights": weight_lists(result.degraded, accepted),
         "signature": list_array(result.signatures, _signature_lengths(result)),
     } | _optional_columns(config, result, accepted)
-    schema = _attempt_schema(config)
-    arrays = [
-        column if isinstance(column, pa.Array) else pa.array(column) for column in columns.values()
-    ]
-    return pa.table(
-        [array.cast(field.type) for array, field in zip(arrays, schema, strict=True)], schema=schema
-    )
+    return _as_table(list(columns.values()), _attempt_schema(config))
+
+
+def _as_table(columns: Sequence[Any], schema: pa.Schema) -> pa.Table:
+    """Arrays of Arrow or NumPy as a table, each with the type that the schema gives it."""
+    cast = []
+    for column, field in zip(columns, schema, strict=True):
+        array = column if isinstance(column, pa.Array) else pa.array(column)
+        cast.append(array.cast(field.type))
+    return pa.table(cast, schema=schema)
 
 
 def gather(locations: RecordLocations, paths: dict[int, Path]) -> pa.Table:
@@ -127,9 +131,10 @@ def gather(locations: RecordLocations, paths: dict[int, Path]) -> pa.Table:
     order = np.argsort(locations.files, kind="stable")
     files = locations.files[order]
     rows = locations.rows[order]
-    parts = [
-        read_cohort(paths[int(file)]).take(pa.array(rows[files == file]))
-        for file in np.unique(files)
-    ]
-    together = pa.concat_tables(part.replace_schema_metadata() for part in parts)
-    return together.take(pa.array(np.argsort(order))).drop_columns("outcome")
+    parts = []
+    for file in np.unique(files):
+        own = pa.array(rows[files == file])
+        part = read_cohort(paths[int(file)]).take(own)
+        parts.append(part.replace_schema_metadata())
+    as_asked = pa.array(np.argsort(order))
+    return pa.concat_tables(parts).take(as_asked).drop_columns("outcome")

@@ -8,7 +8,7 @@ import orjson
 from numpy.typing import NDArray
 
 from muat_exp.config.groups import Config
-from muat_exp.dataset.schema import SCORES
+from muat_exp.dataset.column_names import SCORES
 from muat_exp.subjects.architecture import Architecture, split_neurons, split_parameters
 
 _HISTORY = ("train_loss", "train_acc", "val_loss", "val_acc")

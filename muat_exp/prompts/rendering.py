@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from muat_exp.config.groups import Config
 from muat_exp.config.identity import config_signature
-from muat_exp.dataset.schema import ARRAYS
+from muat_exp.dataset.column_names import ARRAYS
 from muat_exp.prompts.columns import metadata, metrics_column, signature_column, weights_column
 from muat_exp.prompts.templates import PromptRenderer
 from muat_exp.prompts.tokens import load_counter

@@ -57,8 +57,10 @@ class Behaviour:
         NaN where there are no others.
         """
         there = ~np.isnan(self.others)
-        apart = np.where(there, np.abs(self.others - other.others), 0).sum(axis=1)
-        return np.where(there.any(axis=1), apart / np.maximum(1, there.sum(axis=1)), np.nan)
+        apart = np.abs(self.others - other.others)
+        total = np.where(there, apart, 0).sum(axis=1)
+        count = there.sum(axis=1)
+        return np.where(count > 0, total / np.maximum(1, count), np.nan)
 
 
 class Bench:
@@ -79,9 +81,7 @@ class Bench:
         self.workers = workers
         self.folder = subjects.folder
         self.config = subjects.config
-        for name in (*_COLUMNS, "weights", "degraded_weights"):
-            if name not in self.table.column_names:
-                raise DatasetError(f"{self.folder}: the subjects have no column {name}.")
+        self._check_columns()
         self.records = self.table.select(_COLUMNS)
         for name in _LIMITS:
             self._check_sizes(name)
@@ -90,56 +90,65 @@ class Bench:
         self.enabled = self.config.patterns.enabled
         self.selected = self._selected_patterns()
 
+    def _check_columns(self) -> None:
+        """Raises `DatasetError` unless all columns that are read are there."""
+        there = self.table.column_names
+        for name in (*_COLUMNS, "weights", "degraded_weights"):
+            if name not in there:
+                raise self._fault(f"the subjects have no column {name}.")
+
     def _check_sizes(self, name: str) -> None:
         """Raises `DatasetError` unless a column has numbers of layers or neurons."""
         low, high = _LIMITS[name]
-        for row, value in enumerate(self.table[name].to_pylist(), 1):
+        values = self.table[name].to_pylist()
+        for row, value in enumerate(values, 1):
             if not isinstance(value, int) or not low <= value <= high:
-                raise DatasetError(
-                    f"{self.folder}: {name} of row {row} is {value!r}; it must be {low} to {high}."
-                )
+                wanted = f"it must be {low} to {high}"
+                raise self._fault(f"{name} of row {row} is {value!r}; {wanted}.")
 
     def _check_activations(self) -> None:
         """Raises `DatasetError` unless every subject has an activation of this program."""
-        names = ", ".join(ACTIVATIONS)
-        for row, value in enumerate(self.table["activation"].to_pylist(), 1):
+        values = self.table["activation"].to_pylist()
+        for row, value in enumerate(values, 1):
             if value not in ACTIVATIONS:
-                raise DatasetError(
-                    f"{self.folder}: activation of row {row} is {value!r}; "
-                    f"it must be one of {names}."
-                )
+                wanted = f"it must be one of {', '.join(ACTIVATIONS)}"
+                raise self._fault(f"activation of row {row} is {value!r}; {wanted}.")
 
     def _selected_patterns(self) -> NDArray[np.bool_]:
         """Which enabled patterns each subject learned to call positive, `(N, P)`."""
-        selected = np.zeros((self.table.num_rows, len(self.enabled)), np.bool_)
-        for row, names in enumerate(self.table["selected_patterns"].to_pylist()):
+        named = self.table["selected_patterns"].to_pylist()
+        selected = np.zeros((len(named), len(self.enabled)), np.bool_)
+        for row, names in enumerate(named):
             for name in names or ():
                 if name not in self.enabled:
-                    raise DatasetError(
-                        f"{self.folder}: row {row + 1} has the pattern '{name}', "
-                        "which is not enabled."
-                    )
-                selected[row, self.enabled.index(name)] = True
+                    sentence = f"row {row + 1} has the pattern '{name}', which is not enabled."
+                    raise self._fault(sentence)
+                column = self.enabled.index(name)
+                selected[row, column] = True
         return selected
+
+    def _fault(self, sentence: str) -> DatasetError:
+        """The error about the dataset."""
+        return DatasetError(f"{self.folder}: {sentence}")
 
     def shapes(self, row: int) -> dict[str, tuple[int, ...]]:
         """Shapes of one subject's weights by name."""
         [record] = self.records.slice(row, 1).to_pylist()
-        return recorded_architecture(record, self.config).shapes
+        architecture = recorded_architecture(record, self.config)
+        return architecture.shapes
 
     def stored(self, name: str) -> Behaviour:
         """The behaviour of all stored networks: of `weights` or `degraded_weights`."""
-        accuracies = []
-        others = []
+        parts = []
         count = self.table.num_rows
         for start in range(0, count, BATCH):
-            rows = np.arange(start, min(count, start + BATCH))
+            stop = min(count, start + BATCH)
             column = self.table.slice(start, BATCH)[name]
             weights = [row.values.to_numpy(zero_copy_only=False) for row in column]
-            part = self.measure(rows, weights)
-            accuracies.append(part.accuracy)
-            others.append(part.others)
-        return Behaviour(np.concatenate(accuracies), np.concatenate(others))
+            parts.append(self.measure(np.arange(start, stop), weights))
+        accuracy = np.concatenate([part.accuracy for part in parts])
+        others = np.concatenate([part.others for part in parts])
+        return Behaviour(accuracy, others)
 
     def measure(self, rows: NDArray[np.int64], weights: list[NDArray[np.float32]]) -> Behaviour:
         """The behaviour of networks with the shapes of some subjects and these flat weights.
@@ -149,37 +158,66 @@ class Bench:
                 subject's task.
         """
         shapes = Population(recorded_networks(self.records.take(rows), self.config))
-        for row, expected, flat in zip(rows, np.diff(shapes.offsets), weights, strict=True):
+        lengths = np.diff(shapes.offsets)
+        for row, expected, flat in zip(rows, lengths, weights, strict=True):
             if len(flat) != expected:
-                raise DatasetError(
-                    f"{self.folder}: row {row + 1} has {len(flat)} weights; "
-                    f"its shape needs {expected}."
-                )
-        shown = np.round(np.concatenate(weights).astype(np.float64), _DECIMALS)
-        return self.behave(rows, shapes.with_parameters(shown.astype(np.float32)))
+                needed = f"its shape needs {expected}"
+                raise self._fault(f"row {row + 1} has {len(flat)} weights; {needed}.")
+        values = np.concatenate(weights).astype(np.float64)
+        shown = np.round(values, _DECIMALS).astype(np.float32)
+        return self.behave(rows, shapes.with_parameters(shown))
 
     def behave(self, rows: NDArray[np.int64], population: Population) -> Behaviour:
         """Runs a population on the benchmark set."""
+        labels = self.groups.labels  # (G, P), whether the sequences of a group have a pattern
+        selected = self.selected[rows].astype(np.int64)
+        own = selected @ labels.T > 0  # (rows, G), groups of the network's own task
+        positives = self._count_positives(population)
+        accuracy = self._balanced_accuracy(rows, positives, own)
+        others = self._others(positives, ~own)
+        return Behaviour(accuracy, others)
+
+    def _balanced_accuracy(
+        self, rows: NDArray[np.int64], positives: NDArray[np.float64], own: NDArray[np.bool_]
+    ) -> NDArray[np.float64]:
+        """The mean of the shares that are called right in and outside the own groups, `(N,)`."""
+        sizes = self.groups.sizes
+        hits = _ratio((positives * own).sum(axis=1), (sizes * own).sum(axis=1))
+        alarms = _ratio((positives * ~own).sum(axis=1), (sizes * ~own).sum(axis=1))
+        accuracy = (hits + 1 - alarms) / 2
+        self._check_balanced(rows, accuracy)
+        return accuracy
+
+    def _others(
+        self, positives: NDArray[np.float64], foreign: NDArray[np.bool_]
+    ) -> NDArray[np.float64]:
+        """Share called positive of each pattern's members in the foreign groups, `(N, P)`."""
+        members = self.groups.labels.astype(np.float64)
+        called = (positives * foreign) @ members
+        there = (self.groups.sizes * foreign) @ members
+        return _ratio(called, there)
+
+    def _count_positives(self, population: Population) -> NDArray[np.float64]:
+        """How many sequences of each group the networks call positive, `(N, G)`."""
         groups = self.groups
-        shares = np.empty((len(rows), len(groups.sizes)))
+        count = len(population)
+        shares = np.empty((count, len(groups.sizes)))
 
         def kernel(chunk: NDArray[np.int64]) -> None:
             kernels.respond(population.networks, groups.tokens, groups.starts, chunk, shares)
 
-        self.workers.map_chunks(np.arange(len(rows)), kernel)
-        positives = np.rint(shares * groups.sizes)  # (rows, G) sequences called positive
-        shared = self.selected[rows].astype(np.int64) @ groups.labels.T
-        own = shared > 0  # (rows, G) groups of the network's own task
-        labels = groups.labels.astype(np.float64)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            hits = (positives * own).sum(axis=1) / (groups.sizes * own).sum(axis=1)
-            alarms = (positives * ~own).sum(axis=1) / (groups.sizes * ~own).sum(axis=1)
-            others = ((positives * ~own) @ labels) / ((groups.sizes * ~own) @ labels)
-        accuracy = (hits + 1 - alarms) / 2
-        if np.isnan(accuracy).any():
-            row = rows[np.argmax(np.isnan(accuracy))] + 1
-            raise DatasetError(
-                f"{self.folder}: the benchmark set has sequences of one label only "
-                f"for the patterns of row {row}."
-            )
-        return Behaviour(accuracy, others)
+        self.workers.map_chunks(np.arange(count), kernel)
+        return np.rint(shares * groups.sizes)
+
+    def _check_balanced(self, rows: NDArray[np.int64], accuracy: NDArray[np.float64]) -> None:
+        """Raises `DatasetError` where the benchmark set lacks one label for a subject's task."""
+        undefined = rows[np.isnan(accuracy)]
+        if len(undefined):
+            sentence = "the benchmark set has sequences of one label only for the patterns of row"
+            raise self._fault(f"{sentence} {undefined[0] + 1}.")
+
+
+def _ratio(part: NDArray[np.float64], whole: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Elementwise part / whole; NaN where the whole is 0."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return part / whole

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import compress
 
 import numpy as np
 from numpy.typing import NDArray
@@ -89,10 +90,10 @@ class ClassificationScore:
 def score_classification(truth: Truth, completions: Mapping[str, str]) -> ClassificationScore:
     """Judges completions by example_id; examples without one count as wrong."""
     known = frozenset(truth.patterns)
-    given = [
-        read_answer(completions[example], known) if example in completions else None
-        for example in truth.rows
-    ]
+    given: list[_Answer] = []
+    for example in truth.rows:
+        completion = completions.get(example)
+        given.append(None if completion is None else read_answer(completion, known))
     answered = np.array([example in completions for example in truth.rows])
     answers = _Answers(truth.answers, given, answered, truth.patterns)
     return ClassificationScore(
@@ -122,7 +123,9 @@ def membership(answers: Sequence[_Answer], patterns: Sequence[str]) -> NDArray[n
     columns = {name: column for column, name in enumerate(patterns)}
     named = np.zeros((len(answers), len(patterns)), np.bool_)
     for row, answer in enumerate(answers):
-        named[row, [columns[name] for name in answer or ()]] = True
+        for name in answer or ():
+            column = columns[name]
+            named[row, column] = True
     return named
 
 
@@ -144,17 +147,16 @@ class _Answers:
 
     def part(self, chosen: NDArray[np.bool_]) -> _Answers:
         """Those of some examples, `chosen` `(N,)`."""
-        rows = np.flatnonzero(chosen).tolist()
-        right = [self.right[row] for row in rows]
-        given = [self.given[row] for row in rows]
-        return _Answers(right, given, self.answered[rows], self.patterns)
+        right = list(compress(self.right, chosen))
+        given = list(compress(self.given, chosen))
+        return _Answers(right, given, self.answered[chosen], self.patterns)
 
     def summary(self) -> Summary:
         """Exact match and macro F1."""
         count = len(self.right)
         exact = self.exact_matches()
-        missing = int((~self.answered).sum())
-        unread = sum(answer is None for answer in self.given)
+        missing = count - int(self.answered.sum())
+        unread = self.given.count(None)
         return Summary(
             examples=count,
             missing=missing,
@@ -166,8 +168,11 @@ class _Answers:
 
     def exact_matches(self) -> int:
         """Answers that name just the true patterns."""
-        pairs = zip(self.right, self.given, strict=True)
-        return sum(answer is not None and answer == true for true, answer in pairs)
+        exact = 0
+        for true, answer in zip(self.right, self.given, strict=True):
+            if answer is not None and answer == true:
+                exact += 1
+        return exact
 
     def macro_f1(self) -> float:
         """Mean F1 of the patterns that occur in the truth or in an answer; 0 where none does."""
@@ -179,21 +184,25 @@ class _Answers:
         """Precision, recall and F1 of every pattern."""
         true = membership(self.right, self.patterns)
         said = membership(self.given, self.patterns)
-        counts = np.stack([true & said, true, said]).sum(axis=1)  # (3, P): hits, support, answers
-        return {
-            name: _pattern_score(*column)
-            for name, column in zip(self.patterns, counts.T.tolist(), strict=True)
-        }
+        hits = (true & said).sum(axis=0).tolist()
+        support = true.sum(axis=0).tolist()
+        answers = said.sum(axis=0).tolist()
+        columns = zip(hits, support, answers, strict=True)
+        scores = [_pattern_score(*column) for column in columns]
+        return dict(zip(self.patterns, scores, strict=True))
 
     def confusions(self) -> tuple[_Confusion, ...]:
         """The most frequent pairs of a true and a wrong answer, missing ones left out."""
-        pairs = Counter(self.wrong_pairs())
-        ordered = sorted(pairs.items(), key=lambda item: (-item[1], item[0]))
-        return tuple(_Confusion(*pair, count) for pair, count in ordered[:_MAX_CONFUSIONS])
+        pairs = sorted(self.wrong_pairs())  # equally frequent ones stay in this order
+        confusions = []
+        for (truth, answer), count in Counter(pairs).most_common(_MAX_CONFUSIONS):
+            confusions.append(_Confusion(truth, answer, count))
+        return tuple(confusions)
 
     def wrong_pairs(self) -> Iterator[tuple[str, str]]:
         """The true and the given answer, as texts, of each example that was answered wrongly."""
-        for true, answer, answered in zip(self.right, self.given, self.answered, strict=True):
+        rows = zip(self.right, self.given, self.answered, strict=True)
+        for true, answer, answered in rows:
             if answered and true != answer:
                 yield self.shown(true), self.shown(answer)
 
@@ -201,7 +210,8 @@ class _Answers:
         """An answer as text, its names in the order of the patterns."""
         if answer is None:
             return _UNPARSEABLE
-        return ", ".join(name for name in self.patterns if name in answer)
+        names = [name for name in self.patterns if name in answer]
+        return ", ".join(names)
 
 
 def _pattern_score(hits: int, support: int, answers: int) -> PatternScore:
@@ -221,35 +231,41 @@ def _by_split(answers: _Answers, splits: Sequence[str]) -> dict[str, Summary]:
     if len(names) < 2:
         return {}
     split_of_row = np.array(splits)
-    return {name: answers.part(split_of_row == name).summary() for name in names}
+    summaries = {}
+    for name in names:
+        part = answers.part(split_of_row == name)
+        summaries[name] = part.summary()
+    return summaries
 
 
 def _baselines(right: Sequence[_Answer], patterns: Sequence[str]) -> dict[str, Summary]:
     """What answers without any interpreting score."""
     answered = np.ones(len(right), np.bool_)
     most_common = [_most_common(right)] * len(right)
+    majority = _Answers(right, most_common, answered, patterns)
+    truth = _Answers(right, right, answered, patterns)
     return {
-        "majority": _Answers(right, most_common, answered, patterns).summary(),
+        "majority": majority.summary(),
         "uniform": _uniform(right, len(patterns)),
-        "truth": _Answers(right, right, answered, patterns).summary(),
+        "truth": truth.summary(),
     }
 
 
 def _most_common(answers: Sequence[_Answer]) -> _Answer:
     """The most common answer, of several the first by name."""
     in_order = sorted(answers, key=lambda answer: sorted(answer or ()))
-    answer, _ = Counter(in_order).most_common(1)[0]
+    [(answer, _)] = Counter(in_order).most_common(1)
     return answer
 
 
 def _uniform(right: Sequence[_Answer], patterns: int) -> Summary:
     """What one of so many patterns scores on average, named at random."""
-    single = sum(len(answer or ()) == 1 for answer in right)
+    single = [answer for answer in right if answer is not None and len(answer) == 1]
     return Summary(
         examples=len(right),
         missing=0,
         unparseable=0,
-        exact_match=single / len(right) / patterns,
+        exact_match=len(single) / len(right) / patterns,
         exact_match_interval=None,
         macro_f1=None,
     )

@@ -18,10 +18,13 @@ def wilson(successes: int, count: int) -> Interval | None:
         return None
     share = successes / count
     spread = _NORMAL_QUANTILE**2 / count
-    middle = (share + spread / 2) / (1 + spread)
     variance = share * (1 - share) / count + spread / (4 * count)
-    reach = _NORMAL_QUANTILE * float(np.sqrt(variance)) / (1 + spread)
-    return max(0.0, middle - reach), min(1.0, middle + reach)
+    deviation = float(np.sqrt(variance))
+    middle = (share + spread / 2) / (1 + spread)
+    reach = _NORMAL_QUANTILE * deviation / (1 + spread)
+    low = max(0.0, middle - reach)
+    high = min(1.0, middle + reach)
+    return low, high
 
 
 def student(values: NDArray[np.float64]) -> Interval | None:
@@ -36,6 +39,8 @@ def student(values: NDArray[np.float64]) -> Interval | None:
     if count < 2:
         return None
     mean = float(values.mean())
-    standard_error = float(values.std(ddof=1)) / count**0.5
-    reach = float(stdtrit(count - 1, _UPPER)) * standard_error
+    deviation = float(values.std(ddof=1))
+    standard_error = deviation / count**0.5
+    quantile = float(stdtrit(count - 1, _UPPER))
+    reach = quantile * standard_error
     return mean - reach, mean + reach

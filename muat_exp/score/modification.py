@@ -89,7 +89,8 @@ class _Measured:
 
     def overall(self) -> Summary:
         """The summary of all examples."""
-        return self.summary(np.ones(len(self.status), np.bool_))
+        all_rows = np.ones(len(self.status), np.bool_)
+        return self.summary(all_rows)
 
     def summary(self, rows: _Rows) -> Summary:
         """The summary of some examples, `rows` `(N,)`."""
@@ -114,25 +115,33 @@ class _Measured:
 
     def _count(self, status: int, rows: _Rows) -> int:
         """Examples whose answer became this."""
-        return int((self.status[rows] == status).sum())
+        meant = self.status[rows]
+        return int((meant == status).sum())
 
     def _recovered(self, rows: _Rows) -> float | None:
         """The mean gain as a share of the true improvement; None where that is 0."""
-        before = self.degraded.accuracy[rows]
-        gain = float((self.answered.accuracy[rows] - before).mean())
-        possible = float((self.improved.accuracy[rows] - before).mean())
+        gains = self.answered.accuracy - self.degraded.accuracy
+        possible_gains = self.improved.accuracy - self.degraded.accuracy
+        gain = float(gains[rows].mean())
+        possible = float(possible_gains[rows].mean())
         return gain / possible if possible else None
 
     def _change(self, other: Behaviour, rows: _Rows) -> float | None:
         """Mean difference to another behaviour, of the examples where there is one."""
-        values = self.answered.change(other)[rows]
-        there = values[~np.isnan(values)]
-        return float(there.mean()) if len(there) else None
+        changes = self.answered.change(other)[rows]
+        there = changes[~np.isnan(changes)]
+        if not len(there):
+            return None
+        return float(there.mean())
 
     def by_label(self, labels: Sequence[str], names: Iterable[str]) -> dict[str, Summary]:
         """The summaries of the examples with each of some labels; `labels` are those of all."""
         label_of_row = np.array(labels, object)
-        return {name: self.summary(label_of_row == name) for name in names}
+        summaries = {}
+        for name in names:
+            rows = label_of_row == name
+            summaries[name] = self.summary(rows)
+        return summaries
 
 
 def score_modification(
@@ -188,7 +197,8 @@ def _measure_answers(
         status[given] = _UNPARSEABLE
         status[measured] = _MEASURED
         if sound:
-            answered.put(measured, bench.measure(measured, list(sound.values())))
+            behaviour = bench.measure(measured, list(sound.values()))
+            answered.put(measured, behaviour)
     return status, answered
 
 
@@ -221,8 +231,11 @@ def read_network(completion: str, shapes: Mapping[str, tuple[int, ...]]) -> Weig
         weights = parse_weights(completion)
     except PromptError:
         return None
-    if {name: values.shape for name, values in weights.items()} != shapes:
+    given = {name: values.shape for name, values in weights.items()}
+    if given != shapes:
         return None
-    arrays = list(weights.values())
-    layers = zip(arrays[0::2], arrays[1::2], strict=True)  # each layer's weight and bias
-    return np.concatenate([values.ravel() for values in arrays]) if bounded(layers) else None
+    arrays = list(weights.values())  # each layer's weight and bias in turn
+    layers = zip(arrays[0::2], arrays[1::2], strict=True)
+    if not bounded(layers):
+        return None
+    return np.concatenate([values.ravel() for values in arrays])

@@ -56,7 +56,8 @@ class Survey:
     def weights(self) -> Iterator[tuple[str, str]]:
         """Example and completion of the modification answers, read from the file again."""
         for prediction in _read_predictions(self.path):
-            if (prediction.kind or self.default) == MODIFICATION:
+            kind = prediction.kind or self.default
+            if kind == MODIFICATION:
                 yield prediction.example_id, prediction.completion
 
     def check_known(self, kind: str, examples: dict[str, int]) -> None:
@@ -86,8 +87,9 @@ def survey(path: Path) -> Survey:
         raise PredictionsError(f"{path} holds no predictions.")
     default = _default_kind(rows, with_weights)
     rows = [row._replace(kind=row.kind or default) for row in rows]
+    locations = _locations(path, rows)
     names = {row.example_id: row.completion for row in rows if row.kind == CLASSIFICATION}
-    return Survey(path, default, _locations(path, rows), names)
+    return Survey(path, default, locations, names)
 
 
 def _without_long_completion(prediction: _Prediction) -> _Prediction:
@@ -101,7 +103,9 @@ def _default_kind(rows: Sequence[_Prediction], with_weights: int) -> str:
     """What rows that name no task answer, where `with_weights` completions look like weights."""
     some_say = any(row.kind for row in rows)
     mostly_weights = 2 * with_weights >= len(rows)
-    return MODIFICATION if mostly_weights and not some_say else CLASSIFICATION
+    if mostly_weights and not some_say:
+        return MODIFICATION
+    return CLASSIFICATION
 
 
 def _locations(path: Path, rows: Sequence[_Prediction]) -> dict[str, dict[str, str]]:
@@ -175,7 +179,10 @@ def _columns_to_read(path: Path, there: list[str]) -> list[str]:
         if name not in there:
             listed = ", ".join(there[:20])
             raise PredictionsError(f"{path}: the column {name} is missing; it has {listed}.")
-    return [*_REQUIRED, "task"] if "task" in there else [*_REQUIRED]
+    columns = list(_REQUIRED)
+    if "task" in there:
+        columns.append("task")
+    return columns
 
 
 def _checked(path: Path, location: str, values: object) -> _Prediction:

@@ -109,8 +109,9 @@ def _pattern_table(patterns: Mapping[str, classification.PatternScore]) -> Table
     columns = ("precision", "recall", "F1", "examples", "answers")
     table = terminal_table("By pattern", ["pattern"], columns)
     for name, score in patterns.items():
-        figures = [_figure(value) for value in (score.precision, score.recall, score.f1)]
-        table.add_row(name, *figures, str(score.support), str(score.answers))
+        figures = map(_figure, (score.precision, score.recall, score.f1))
+        counts = map(str, (score.support, score.answers))
+        table.add_row(name, *figures, *counts)
     return table
 
 
@@ -165,6 +166,7 @@ def _modification_parts(title: str, parts: Mapping[str, modification.Summary]) -
     columns = ("examples", "before", "after", "gain", "improved", "recovered")
     table = terminal_table(title, [""], columns)
     for name, part in parts.items():
-        figures = (part.before, part.after, part.gain, part.improved, part.recovered)
-        table.add_row(name, str(part.examples), *map(_figure, figures))
+        values = (part.before, part.after, part.gain, part.improved, part.recovered)
+        figures = map(_figure, values)
+        table.add_row(name, str(part.examples), *figures)
     return table

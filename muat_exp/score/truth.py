@@ -43,7 +43,8 @@ class Truth:
     @property
     def answers(self) -> tuple[frozenset[str], ...]:
         """Names of the patterns in each true completion."""
-        return tuple(frozenset(split_names(completion)) for completion in self.completions)
+        named = [split_names(completion) for completion in self.completions]
+        return tuple(map(frozenset, named))
 
 
 def split_names(text: str) -> list[str]:
@@ -54,7 +55,8 @@ def split_names(text: str) -> list[str]:
     >>> split_names(' "Palindrome, alternating." ')
     ['palindrome', 'alternating']
     """
-    return [_bare(part) for part in _bare(text).split(",")]
+    parts = _bare(text).split(",")
+    return [_bare(part) for part in parts]
 
 
 def _bare(text: str) -> str:
@@ -102,13 +104,15 @@ def _rows_by_id(folder: Path, examples: Sequence[_Example]) -> dict[str, int]:
 def _prompted_examples(folder: Path) -> list[_Example]:
     """The examples of the files that hold classification prompts."""
     own = folder / "prompts"
-    files = sorted((own if own.is_dir() else folder).rglob("*.parquet"))
+    place = own if own.is_dir() else folder
+    files = sorted(place.rglob("*.parquet"))
     return list(_read_column(files, _COMPLETION))
 
 
 def _selected_patterns(folder: Path) -> list[_Example]:
     """The examples of a dataset without classification prompts."""
-    return list(_read_column(shards(folder, "subjects"), "selected_patterns"))
+    files = shards(folder, "subjects")
+    return list(_read_column(files, "selected_patterns"))
 
 
 def _read_column(files: Sequence[Path], column: str) -> Iterator[_Example]:
@@ -129,7 +133,9 @@ def _read_pairs(path: Path, column: str) -> list[tuple[object, object]]:
         table = file.read([_ID, column])
     except (OSError, pa.ArrowException) as error:
         raise DatasetError(f"{path} can't be read: {first_line(error)}.") from error
-    return list(zip(table[_ID].to_pylist(), table[column].to_pylist(), strict=True))
+    numbers = table[_ID].to_pylist()
+    values = table[column].to_pylist()
+    return list(zip(numbers, values, strict=True))
 
 
 def _as_text(path: Path, value: object) -> str:
@@ -143,10 +149,12 @@ def _as_text(path: Path, value: object) -> str:
 
 def _known_patterns(folder: Path, completions: Sequence[str]) -> tuple[str, ...]:
     """The enabled patterns; without a configuration of this program those of the completions."""
-    named = sorted({name for completion in completions for name in split_names(completion)})
+    named: set[str] = set()
+    for completion in completions:
+        named.update(split_names(completion))
     try:
         enabled = read_config(folder).patterns.enabled
     except DatasetError:
-        return tuple(named)
-    others = [name for name in named if name not in enabled]
+        enabled = ()
+    others = sorted(named.difference(enabled))
     return (*enabled, *others)

@@ -23,7 +23,8 @@ def build_trackers(config: Config, folder: Path) -> list[Tracker]:
     Raises:
         ConfigurationError: W&B is to be online and nobody is logged in, or a package is missing.
     """
-    return [tracker(config, folder) for tracker in _TRACKERS[config.logger.name]]
+    chosen = _TRACKERS[config.logger.name]
+    return [tracker(config, folder) for tracker in chosen]
 
 
 def tracker_outputs(config: Config) -> tuple[list[str], list[str]]:

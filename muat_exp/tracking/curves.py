@@ -8,6 +8,7 @@ import pyarrow as pa
 
 _KEY = b"curves"
 Row = dict[str, Any]
+_PLACE = ("stage", "epoch")  # the keys of a row that say where it stands
 
 
 def attach_curves(table: pa.Table, rows: list[Row]) -> pa.Table:
@@ -40,18 +41,30 @@ class MeanCurves:
     def add(self, rows: Iterable[Row]) -> None:
         """Adds the rows of one cohort."""
         for row in rows:
-            sums = self.sums.setdefault((row["stage"], row["epoch"]), {})
+            epoch = (row["stage"], row["epoch"])
+            sums = self.sums.setdefault(epoch, {})
             for key, value in row.items():
-                if key not in ("stage", "epoch"):
-                    weight = 1.0 if key == "training" else row["training"]
-                    sums[key] = sums.get(key, 0.0) + weight * value
+                if key in _PLACE:
+                    continue
+                weight = 1.0 if key == "training" else row["training"]
+                sums[key] = sums.get(key, 0.0) + weight * value
 
     def rows(self) -> list[Row]:
         """A row per stage and epoch, the degraded stage first."""
-        ordered = sorted(self.sums.items(), key=lambda item: (item[0][0] == "clean", item[0][1]))
         rows = []
-        for (stage, epoch), sums in ordered:
+        for place in sorted(self.sums, key=_in_time):
+            stage, epoch = place
+            sums = self.sums[place]
             training = sums["training"]
-            means = {key: value / training for key, value in sums.items() if key != "training"}
-            rows.append({"stage": stage, "epoch": epoch, "training": training} | means)
+            row: Row = {"stage": stage, "epoch": epoch, "training": training}
+            for key, value in sums.items():
+                if key != "training":
+                    row[key] = value / training
+            rows.append(row)
         return rows
+
+
+def _in_time(place: tuple[str, int]) -> tuple[bool, int]:
+    """A key that sorts the epochs of both stages, the degraded one first."""
+    stage, epoch = place
+    return stage == "clean", epoch

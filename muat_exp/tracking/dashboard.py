@@ -12,6 +12,7 @@ from muat_exp.errors import TrackingError
 from muat_exp.generation.outcomes import REASONS
 from muat_exp.tracking.weights_and_biases import require_login
 
+_STAGES = ("degraded", "clean")
 _CURVES = ("train_loss", "validation_loss", "train_accuracy", "validation_accuracy")
 _NAME = "Subject networks"
 
@@ -26,31 +27,14 @@ def _sections() -> dict[str, list[Any]]:
     """The panels by section: training, acceptance, corruption sweep, throughput."""
     import wandb_workspaces.reports.v2 as wr
 
-    def curve(stage: str, name: str) -> Any:
-        lines = [f"{stage}/{name}_{part}" for part in ("mean", "q10", "q90")]
-        return wr.LinePlot(
-            title=f"{stage}: {name.replace('_', ' ')}", x=f"{stage}/epoch", y=list(lines)
-        )
-
-    def against(key: str, title: str) -> Any:
-        return wr.ScatterPlot(title=title, x=wr.Config("corruption.rate"), y=wr.SummaryMetric(key))
-
-    training = [curve(stage, name) for stage in ("degraded", "clean") for name in _CURVES]
-    training += [
-        wr.LinePlot(
-            title=f"{stage}: subjects in training", x=f"{stage}/epoch", y=[f"{stage}/training"]
-        )
-        for stage in ("degraded", "clean")
-    ]
+    curves = [_curve(stage, name) for stage in _STAGES for name in _CURVES]
+    counts = [_count_in_training(stage) for stage in _STAGES]
+    rejections = [f"rejected/{reason}" for reason in REASONS]
     return {
-        "Training": training,
+        "Training": [*curves, *counts],
         "Acceptance": [
             wr.LinePlot(title="acceptance", x="progress/attempts", y=["progress/acceptance"]),
-            wr.LinePlot(
-                title="rejections",
-                x="progress/attempts",
-                y=[f"rejected/{reason}" for reason in REASONS],
-            ),
+            wr.LinePlot(title="rejections", x="progress/attempts", y=rejections),
             wr.BarPlot(title="acceptance by run", metrics=[wr.SummaryMetric("acceptance")]),
             wr.MediaBrowser(
                 title="subjects and plots",
@@ -58,15 +42,17 @@ def _sections() -> dict[str, list[Any]]:
             ),
         ],
         "Corruption sweep": [
-            against("improvement", "improvement against corruption"),
-            against("degraded_accuracy", "degraded accuracy against corruption"),
-            against("improved_accuracy", "improved accuracy against corruption"),
-            against("acceptance", "acceptance against corruption"),
+            _against_corruption("improvement"),
+            _against_corruption("degraded_accuracy"),
+            _against_corruption("improved_accuracy"),
+            _against_corruption("acceptance"),
             wr.MediaBrowser(
                 title="gathered sweeps",
                 media_keys=[
-                    f"plots/{name}"
-                    for name in ("improvement", "accuracy", "acceptance", "patterns")
+                    "plots/improvement",
+                    "plots/accuracy",
+                    "plots/acceptance",
+                    "plots/patterns",
                 ],
             ),
         ],
@@ -88,13 +74,39 @@ def _sections() -> dict[str, list[Any]]:
     }
 
 
+def _curve(stage: str, name: str) -> Any:
+    """A curve of one stage, its mean between its quantiles."""
+    import wandb_workspaces.reports.v2 as wr
+
+    lines = [f"{stage}/{name}_{part}" for part in ("mean", "q10", "q90")]
+    title = f"{stage}: {name.replace('_', ' ')}"
+    return wr.LinePlot(title=title, x=f"{stage}/epoch", y=lines)
+
+
+def _count_in_training(stage: str) -> Any:
+    """The number of subjects in training, by epoch of one stage."""
+    import wandb_workspaces.reports.v2 as wr
+
+    title = f"{stage}: subjects in training"
+    return wr.LinePlot(title=title, x=f"{stage}/epoch", y=[f"{stage}/training"])
+
+
+def _against_corruption(key: str) -> Any:
+    """A result of each run against its share of corrupted labels."""
+    import wandb_workspaces.reports.v2 as wr
+
+    title = f"{key.replace('_', ' ')} against corruption"
+    corruption = wr.Config("corruption.rate")
+    return wr.ScatterPlot(title=title, x=corruption, y=wr.SummaryMetric(key))
+
+
 def _build_workspace(entity: str, project: str) -> Any:
     """The workspace, not saved."""
     import wandb_workspaces.workspaces as ws
 
-    parts = [
-        ws.Section(name=name, panels=panels, is_open=True) for name, panels in _sections().items()
-    ]
+    parts = []
+    for name, panels in _sections().items():
+        parts.append(ws.Section(name=name, panels=panels, is_open=True))
     return ws.Workspace(entity=entity, project=project, name=_NAME, sections=parts)
 
 
@@ -121,17 +133,14 @@ def _build_report(entity: str, project: str) -> Any:
 
 def print_specification(entity: str, project: str) -> None:
     """Prints what would be sent, as JSON."""
-    workspace = (
-        _build_workspace(entity, project)
-        ._to_model()
-        .model_dump(by_alias=True, exclude_none=True, mode="json")
-    )
-    report = (
-        _build_report(entity, project)
-        ._to_model()
-        .model_dump(by_alias=True, exclude_none=True, mode="json")
-    )
+    workspace = _as_json(_build_workspace(entity, project))
+    report = _as_json(_build_report(entity, project))
     print(json.dumps({"workspace": workspace, "report": report}, indent=2))
+
+
+def _as_json(part: Any) -> Any:
+    """A workspace or report as it would be sent."""
+    return part._to_model().model_dump(by_alias=True, exclude_none=True, mode="json")
 
 
 def save_dashboard(config: Config) -> list[str]:
@@ -148,10 +157,9 @@ def save_dashboard(config: Config) -> list[str]:
     try:
         with open(os.devnull, "w") as nowhere, redirect_stderr(nowhere):
             entity = config.logger.entity or wandb.Api().default_entity or ""
-            parts = (
-                _build_workspace(entity, config.logger.project),
-                _build_report(entity, config.logger.project),
-            )
-            return [part.save().url for part in parts]
+            project = config.logger.project
+            workspace = _build_workspace(entity, project)
+            report = _build_report(entity, project)
+            return [workspace.save().url, report.save().url]
     except Exception as error:  # whatever the client raises: it has no common class
         raise TrackingError(f"W&B did not take the dashboard: {error}") from error

@@ -1,5 +1,6 @@
 """The Lightning logger that records the curves of one cohort."""
 
+from argparse import Namespace
 from typing import Any
 
 from pytorch_lightning.loggers import Logger
@@ -31,13 +32,16 @@ class Curves(Logger):
         """Unused: a cohort has one."""
         return ""
 
-    def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
+    def log_hyperparams(
+        self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any
+    ) -> None:
         """Nothing: the configuration is stored with the run."""
 
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
         """Keeps a row; the stage is the prefix that all keys share."""
-        stage = next(iter(metrics)).split("/")[0]
-        self.rows.append(
-            {"stage": stage, "epoch": step}
-            | {key.split("/")[1]: value for key, value in metrics.items()}
-        )
+        stage, _, _ = next(iter(metrics)).partition("/")
+        row: Row = {"stage": stage, "epoch": step}
+        for key, value in metrics.items():
+            name = key.removeprefix(f"{stage}/")
+            row[name] = value
+        self.rows.append(row)

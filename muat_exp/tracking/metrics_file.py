@@ -23,7 +23,8 @@ class MetricsFile(Tracker):
         """See `Tracker`."""
         with self.path.open("a", newline="") as file:
             for row in rows:
-                shown = {"cohort": cohort} | {key: _as_text(value) for key, value in row.items()}
+                texts = {key: _as_text(value) for key, value in row.items()}
+                shown = {"cohort": cohort, **texts}
                 writer = csv.DictWriter(file, shown)
                 if not file.tell():
                     writer.writeheader()

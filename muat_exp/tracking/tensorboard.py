@@ -30,16 +30,18 @@ class TensorBoardTracker(Tracker):
     def write(self, cohort: int, rows: list[Row], progress: Progress) -> None:
         """See `Tracker`."""
         self.curves.add(rows)
-        self.writer.add_scalar("progress/accepted", progress.accepted, progress.attempts)
+        attempts = progress.attempts
+        self.writer.add_scalar("progress/accepted", progress.accepted, attempts)
         for reason, count in progress.rejected.items():
-            self.writer.add_scalar(f"rejected/{reason}", count, progress.attempts)
+            self.writer.add_scalar(f"rejected/{reason}", count, attempts)
 
     def finish(self, dataset: Path, summary: dict[str, Any]) -> None:
         """See `Tracker`."""
         for row in self.curves.rows():
+            stage = row.pop("stage")
+            epoch = row.pop("epoch")
             for key, value in row.items():
-                if key not in ("stage", "epoch"):
-                    self.writer.add_scalar(f"{row['stage']}/{key}", value, row["epoch"])
+                self.writer.add_scalar(f"{stage}/{key}", value, epoch)
         for key, value in summary["accuracy"].items():
             if value is not None:
                 self.writer.add_scalar(f"result/{key}", value, 0)

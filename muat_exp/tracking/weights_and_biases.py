@@ -4,8 +4,11 @@ A thread does the work: importing W&B and starting its service take a second, in
 train.
 """
 
+from __future__ import annotations
+
 import netrc
 import os
+import shutil
 import subprocess
 import sys
 import uuid
@@ -13,7 +16,8 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from muat_exp.claims import claim
 from muat_exp.config.checks import require
@@ -22,6 +26,9 @@ from muat_exp.config.identity import config_signature, published_values
 from muat_exp.errors import TrackingError
 from muat_exp.tracking.curves import MeanCurves, Row
 from muat_exp.tracking.tracker import Progress, Tracker
+
+if TYPE_CHECKING:
+    import wandb
 
 _FOLDERS = ("CACHE", "DATA", "CONFIG", "ARTIFACT")
 
@@ -41,7 +48,7 @@ class WandbTracker(Tracker):
         self.config = config
         self.folder = folder.resolve()
         self.curves = MeanCurves()
-        self.run: Any = None
+        self.run: wandb.Run | None = None
         self.thread = ThreadPoolExecutor(1, thread_name_prefix="muat-wandb")
         self.orders: list[Future[None]] = []
         self._order(self._begin)
@@ -55,12 +62,14 @@ class WandbTracker(Tracker):
             "progress/acceptance": progress.accepted / max(1, progress.attempts),
             "progress/attempts_per_second": progress.attempts / max(progress.seconds, 1e-9),
         }
-        values |= {f"rejected/{reason}": count for reason, count in progress.rejected.items()}
-        self._order(lambda: self.run.log(values))
+        for reason, count in progress.rejected.items():
+            values[f"rejected/{reason}"] = count
+        self._order(lambda: self._started.log(values))
 
     def finish(self, dataset: Path, summary: dict[str, Any]) -> None:
         """See `Tracker`."""
-        self._order(lambda: self._log_result(dataset.resolve(), summary))
+        path = dataset.resolve()
+        self._order(lambda: self._log_result(path, summary))
 
     def close(self) -> None:
         """See `Tracker`.
@@ -70,9 +79,10 @@ class WandbTracker(Tracker):
         """
         self._order(self._end)
         self.thread.shutdown(wait=True)
-        errors = filter(None, (order.exception() for order in self.orders))
-        for error in errors:
-            raise _not_logged(error) from error
+        for order in self.orders:
+            error = order.exception()
+            if error is not None:
+                raise _not_logged(error) from error
 
     def _order(self, work: Callable[[], None]) -> None:
         """Has the thread do something after all that it was given before."""
@@ -85,23 +95,33 @@ class WandbTracker(Tracker):
 
     def _begin(self) -> None:
         """Begins the run of a job, or goes on with that of the same folder."""
-        identity = _run_identity(self.folder)
-        self.run = _start(self.config, self.folder, "generate", self.folder.name, identity)
+        run = _start(self.config, self.folder, "generate", self.folder.name)
+        self.run = run
         for stage in ("degraded", "clean"):
-            self.run.define_metric(f"{stage}/*", step_metric=f"{stage}/epoch")
+            run.define_metric(f"{stage}/*", step_metric=f"{stage}/epoch")
         for part in ("progress", "rejected"):
-            self.run.define_metric(f"{part}/*", step_metric="progress/attempts")
+            run.define_metric(f"{part}/*", step_metric="progress/attempts")
+
+    @property
+    def _started(self) -> wandb.Run:
+        """The run, of which nothing can be asked where it could not be begun."""
+        if self.run is None:
+            raise RuntimeError("the run was not begun")
+        return self.run
 
     def _log_result(self, dataset: Path, summary: dict[str, Any]) -> None:
         """Logs the curves, what came out, and the dataset."""
         from muat_exp.tracking.wandb_results import charts, dataset_artifact, results
 
+        run = self._started
         for row in self.curves.rows():
-            stage = row["stage"]
-            self.run.log({f"{stage}/{key}": value for key, value in row.items() if key != "stage"})
-        self.run.summary.update(results(summary))
-        self.run.log(charts(dataset, self.config, summary))
-        self.run.log_artifact(dataset_artifact(dataset, self.config, summary))
+            stage = row.pop("stage")
+            run.log({f"{stage}/{key}": value for key, value in row.items()})
+        run.summary.update(results(summary))
+        shown = charts(dataset, self.config, summary)
+        run.log(shown)
+        artifact = dataset_artifact(dataset, self.config, summary)
+        run.log_artifact(artifact)
 
     def _end(self) -> None:
         """Ends the run, where it was begun, and waits until everything is written."""
@@ -120,7 +140,7 @@ def log_sweep(folder: Path, config: Config, keys: list[str], rows: list[dict[str
     path = folder.resolve()
     with _contained(path / "wandb"):
         try:
-            run = _start(config, path, "sweep", f"{path.name} gathered", _run_identity(path))
+            run = _start(config, path, "sweep", f"{path.name} gathered")
             _log_table(run, path, rows)
             run.summary["swept"] = keys
             run.finish()
@@ -128,21 +148,26 @@ def log_sweep(folder: Path, config: Config, keys: list[str], rows: list[dict[str
             raise _not_logged(error) from error
 
 
-def _log_table(run: Any, folder: Path, rows: list[dict[str, Any]]) -> None:
+def _log_table(run: wandb.Run, folder: Path, rows: list[dict[str, Any]]) -> None:
     """Logs a gathered sweep's table, and the plots in its folder as images."""
     import wandb
 
-    columns = list(dict.fromkeys(key for row in rows for key in row))
+    keys = [key for row in rows for key in row]
+    columns = list(dict.fromkeys(keys))
     cells = [[row.get(column) for column in columns] for row in rows]
-    images = {f"plots/{path.stem}": wandb.Image(str(path)) for path in sorted(folder.glob("*.png"))}
-    run.log({"sweep": wandb.Table(columns=list[Any](columns), data=cells)} | images)
+    table = wandb.Table(columns=[*columns], data=cells)
+    shown: dict[str, Any] = {"sweep": table}
+    for path in sorted(folder.glob("*.png")):
+        shown[f"plots/{path.stem}"] = wandb.Image(str(path))
+    run.log(shown)
 
 
 def require_login(mode: str) -> None:
     """Raises `ConfigurationError` where W&B is to be online and there is no key to log in with."""
-    logged_in = mode != "online" or bool(os.environ.get("WANDB_API_KEY")) or _has_stored_login()
+    if mode != "online" or os.environ.get("WANDB_API_KEY"):
+        return
     require(
-        logged_in,
+        _has_stored_login(),
         "logger.mode=online needs a W&B account: run `wandb login` or set WANDB_API_KEY, "
         "or use logger.mode=offline.",
     )
@@ -151,12 +176,14 @@ def require_login(mode: str) -> None:
 def _has_stored_login() -> bool:
     """Whether the user's netrc file holds a login for W&B's server."""
     path = Path(os.environ.get("NETRC") or "~/.netrc").expanduser()
-    address = os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")
-    host = address.partition("://")[2].partition("/")[0].partition(":")[0]
+    if not path.is_file():
+        return False
+    server = urlsplit(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai"))
     try:
-        return path.is_file() and netrc.netrc(str(path)).authenticators(host) is not None
+        stored = netrc.netrc(str(path))
     except netrc.NetrcParseError:
         return False
+    return stored.authenticators(server.hostname or "") is not None
 
 
 def _not_logged(error: BaseException) -> TrackingError:
@@ -191,17 +218,47 @@ def _contained(folder: Path) -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _start(config: Config, folder: Path, job_type: str, name: str, identity: str | None) -> Any:
-    """A W&B run that writes into `folder/wandb`."""
+def _start(config: Config, folder: Path, job_type: str, name: str) -> wandb.Run:
+    """A W&B run that writes into `folder/wandb`, or goes on with the one that is there."""
     import wandb
 
-    recipe = [
-        config.training.recipe,
-        *config.signature.methods,
-        f"corruption {config.corruption.rate:g}",
-    ]
-    signature = {"config_signature": config_signature(config), "git_commit": _git_commit()}
-    settings = wandb.Settings(
+    logger = config.logger
+    identity = _run_identity(folder)
+    mode: Any = logger.mode  # one of W&B's own names, as the configuration checks
+    return wandb.init(
+        project=logger.project,
+        entity=logger.entity or None,
+        group=logger.group or None,
+        name=logger.run_name or name,
+        tags=_tags(config),
+        job_type=job_type,
+        id=identity,
+        resume="allow" if identity else None,
+        mode=mode,
+        dir=str(folder),
+        config=_shown_configuration(config),
+        settings=_settings(),
+        reinit="create_new",  # a run that the caller has open stays as it is
+    )
+
+
+def _tags(config: Config) -> list[str]:
+    """What runs are found by: recipe, signature methods, corruption, and the user's own tags."""
+    corruption = f"corruption {config.corruption.rate:g}"
+    return [config.training.recipe, *config.signature.methods, corruption, *config.logger.tags]
+
+
+def _shown_configuration(config: Config) -> dict[str, Any]:
+    """The configuration, its signature, and the commit of the program."""
+    origin = {"config_signature": config_signature(config), "git_commit": _git_commit()}
+    return published_values(config) | origin
+
+
+def _settings() -> wandb.Settings:
+    """W&B tells nothing on the terminal, and collects nothing that it was not given."""
+    import wandb
+
+    return wandb.Settings(
         silent=True,
         console="off",
         x_disable_stats=True,
@@ -210,29 +267,18 @@ def _start(config: Config, folder: Path, job_type: str, name: str, identity: str
         disable_git=True,
         disable_code=True,
     )
-    mode: Any = config.logger.mode
-    return wandb.init(
-        project=config.logger.project,
-        entity=config.logger.entity or None,
-        group=config.logger.group or None,
-        name=config.logger.run_name or name,
-        tags=[*recipe, *config.logger.tags],
-        job_type=job_type,
-        id=identity,
-        resume="allow" if identity else None,
-        mode=mode,
-        dir=str(folder),
-        config=published_values(config) | signature,
-        settings=settings,
-        reinit="create_new",  # a run that the caller has open stays as it is
-    )
 
 
 def _git_commit() -> str | None:
     """The commit that the working folder is at, where it is a git repository."""
-    command = ["git", "rev-parse", "HEAD"]
+    git = shutil.which("git")
+    if git is None:
+        return None
+    command = [git, "rev-parse", "HEAD"]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=5)
+        done = subprocess.run(  # noqa: S603 - a command of our own, without a shell
+            command, capture_output=True, text=True, check=False, timeout=5
+        )
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout.strip() or None

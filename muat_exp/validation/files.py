@@ -10,12 +10,12 @@ import pyarrow.parquet as pq
 
 from muat_exp.config.groups import SPLITS, Config
 from muat_exp.dataset.checksums import differences
+from muat_exp.dataset.faults import Faults
 from muat_exp.dataset.parquet import Shard, open_parquet, parse_shard_name, shard_name, shards
 from muat_exp.dataset.schema import subject_schema
 from muat_exp.errors import DatasetError
 from muat_exp.prompts.rendering import prompt_schema
 from muat_exp.validation.examples import batch_size
-from muat_exp.validation.faults import Faults
 
 _SHARD_FORM = "<split>-<number>-of-<shards>.parquet"
 _Files = dict[str, pq.ParquetFile]  # the files of one shard, by configuration
@@ -39,12 +39,19 @@ def check_files(folder: Path, faults: Faults) -> None:
     """
     for sentence in differences(folder):
         faults.add("checksums", sentence)
-    subjects = {path.name for path in shards(folder, "subjects")}
-    prompts = {path.name for path in shards(folder, "prompts")}
+    subjects = _shard_names(folder, "subjects")
+    prompts = _shard_names(folder, "prompts")
     for name in sorted(subjects ^ prompts):
-        part, other = ("subjects", "prompts") if name in subjects else ("prompts", "subjects")
-        faults.add("files", f"{part}/{name} has no counterpart in {other}.")
+        if name in subjects:
+            faults.add("files", f"subjects/{name} has no counterpart in prompts.")
+        else:
+            faults.add("files", f"prompts/{name} has no counterpart in subjects.")
     _check_shards(subjects | prompts, faults)
+
+
+def _shard_names(folder: Path, part: str) -> set[str]:
+    """Names of the files of one configuration."""
+    return {path.name for path in shards(folder, part)}
 
 
 def _check_shards(names: Iterable[str], faults: Faults) -> None:
@@ -52,12 +59,14 @@ def _check_shards(names: Iterable[str], faults: Faults) -> None:
     numbers: dict[tuple[str, int], set[int]] = defaultdict(set)
     for name in sorted(names):
         shard = _own_shard(name)
-        if shard:
-            numbers[shard.split, shard.total].add(shard.number)
-        else:
+        if shard is None:
             faults.add("files", f"{name} is no name of a shard, {_SHARD_FORM}.")
+            continue
+        found = numbers[shard.split, shard.total]
+        found.add(shard.number)
     for (split, total), found in numbers.items():
-        if found != set(range(total)):
+        wanted = set(range(total))
+        if found != wanted:
             faults.add("files", f"{split} has {len(found)} of {total} shards.")
 
 
@@ -88,8 +97,11 @@ def _paired_tables(folder: Path, name: str, config: Config, faults: Faults) -> I
     """Tables of the same rows of both files of a shard, if these have the right columns."""
     schemas = {"subjects": subject_schema(config), "prompts": prompt_schema(config)}
     files = {part: open_parquet(folder / part / name) for part in schemas}
-    if _have_schemas(files, schemas, name, faults):
-        yield from _paired(files, name, batch_size(config), faults)
+    if not _have_schemas(files, schemas, name, faults):
+        return
+    if not _have_same_rows(files, name, faults):
+        return
+    yield from _paired(files, name, batch_size(config), faults)
 
 
 def _have_schemas(files: _Files, schemas: dict[str, pa.Schema], name: str, faults: Faults) -> bool:
@@ -114,8 +126,6 @@ def _have_same_rows(files: _Files, name: str, faults: Faults) -> bool:
 
 def _paired(files: _Files, name: str, size: int, faults: Faults) -> Iterator[_Pair]:
     """Tables of the same rows of both files, as far as they have no gaps."""
-    if not _have_same_rows(files, name, faults):
-        return
     subjects = files["subjects"].iter_batches(size)
     prompts = files["prompts"].iter_batches(size)
     for first, second in zip(subjects, prompts, strict=True):
@@ -123,12 +133,18 @@ def _paired(files: _Files, name: str, size: int, faults: Faults) -> Iterator[_Pa
         for column in gaps:
             faults.add("schema", f"{name}: {column} has a null.")
         if not gaps:
-            yield pa.Table.from_batches([first]), pa.Table.from_batches([second])
+            yield _as_table(first), _as_table(second)
+
+
+def _as_table(batch: pa.RecordBatch) -> pa.Table:
+    """A table of one batch."""
+    return pa.Table.from_batches([batch])
 
 
 def _columns_with_nulls(batch: pa.RecordBatch) -> list[str]:
     """The columns that have a null, or one within a list or a structure."""
-    return [name for name in batch.schema.names if _has_nulls(batch[name])]
+    names = batch.schema.names
+    return [name for name in names if _has_nulls(batch[name])]
 
 
 def _has_nulls(array: pa.Array) -> bool:

@@ -1,6 +1,5 @@
 """Datasets made elsewhere: checked as far as their published fields go."""
 
-import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,13 +9,14 @@ import orjson
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from muat_exp.dataset.faults import Faults
 from muat_exp.dataset.parquet import open_parquet
 from muat_exp.errors import DatasetError, PromptError
 from muat_exp.executors.threads import ThreadExecutor
 from muat_exp.prompts.parsing import parse_weights
 from muat_exp.sequences.patterns import NAMES
 from muat_exp.subjects.architecture import layer_widths
-from muat_exp.validation.faults import Faults
+from muat_exp.validation.equal_weights import DistinctWeights, weights_digest
 
 _FIELDS = ("example_id", "metadata", "classification_prompt", "classification_completion")
 _ACCURACIES = ("degraded_accuracy", "improved_accuracy")
@@ -41,8 +41,9 @@ def _parquet_files(folder: Path) -> list[Path]:
     Raises:
         DatasetError: there are none.
     """
-    visible = [path for path in sorted(folder.rglob("*.parquet")) if not _is_hidden(path, folder)]
-    found = [path for path in visible if set(_FIELDS) <= set(open_parquet(path).schema_arrow.names)]
+    paths = sorted(folder.rglob("*.parquet"))
+    visible = [path for path in paths if not _is_hidden(path, folder)]
+    found = [path for path in visible if _has_fields(path)]
     if not found:
         wanted = f"no config.yaml, and no Parquet file with the fields {', '.join(_FIELDS)}"
         raise DatasetError(f"{folder} holds no dataset: {wanted}.")
@@ -51,7 +52,14 @@ def _parquet_files(folder: Path) -> list[Path]:
 
 def _is_hidden(path: Path, folder: Path) -> bool:
     """Whether a file, or a folder that it is in, has a name that begins with a dot."""
-    return any(part.startswith(".") for part in path.relative_to(folder).parts)
+    parts = path.relative_to(folder).parts
+    return any(part.startswith(".") for part in parts)
+
+
+def _has_fields(path: Path) -> bool:
+    """Whether a file has all published fields."""
+    columns = open_parquet(path).schema_arrow.names
+    return set(_FIELDS) <= set(columns)
 
 
 def _batches(folder: Path) -> Iterator[list[dict[str, Any]]]:
@@ -60,8 +68,9 @@ def _batches(folder: Path) -> Iterator[list[dict[str, Any]]]:
     for path in _parquet_files(folder):
         try:
             for batch in open_parquet(path).iter_batches(_BATCH):
-                names = [name for name in known if name in batch.schema.names]
-                yield batch.select(names).to_pylist()
+                there = batch.schema.names
+                fields = batch.select([name for name in known if name in there])
+                yield fields.to_pylist()
         except (OSError, pa.ArrowException, ValueError) as error:
             raise DatasetError(f"{folder}: {path.name} can't be read: {error}") from error
 
@@ -73,7 +82,7 @@ def check_published_format(folder: Path, workers: ThreadExecutor, faults: Faults
     are readable and fit each other.
     """
     ids: set[object] = set()
-    example_by_digest: dict[bytes, object] = {}
+    distinct = DistinctWeights()
     for rows in workers.stream(_check_rows, _batches(folder)):
         for example, digest, sentences in rows:
             for sentence in sentences:
@@ -81,12 +90,8 @@ def check_published_format(folder: Path, workers: ThreadExecutor, faults: Faults
             if example in ids:
                 faults.add("ids", f"example {example}: its example_id occurs more than once.")
             ids.add(example)
-            if digest in example_by_digest:
-                other = example_by_digest[digest]
-                sentence = f"example {example}: its weights are those of example {other}."
-                faults.add("weights", sentence)
-            elif digest:
-                example_by_digest[digest] = example
+            if digest:
+                distinct.add(example, digest, faults)
 
 
 def _check_rows(rows: list[dict[str, Any]]) -> list[_CheckedRow]:
@@ -100,7 +105,8 @@ def _check_row(row: dict[str, Any]) -> _CheckedRow:
     if not isinstance(example, int | str):
         return _CheckedRow(None, b"", ["its example_id is neither a number nor a text."])
     texts = _FIELDS[1:]
-    if not all(isinstance(row[name], str) for name in texts):
+    all_texts = all(isinstance(row[name], str) for name in texts)
+    if not all_texts:
         return _CheckedRow(example, b"", [f"one of {', '.join(texts)} is no text."])
     weights, faults = _read_weights(row["classification_prompt"])
     faults += _check_text(row)
@@ -120,8 +126,8 @@ def _digest(weights: _Weights) -> bytes:
     """A digest of weights, to find equal ones; empty where there are none."""
     if not weights:
         return b""
-    content = b"".join(array.tobytes() for array in weights.values())
-    return hashlib.blake2b(content, digest_size=16).digest()
+    arrays = [array.tobytes() for array in weights.values()]
+    return weights_digest(b"".join(arrays))
 
 
 def _check_text(row: dict[str, Any]) -> list[str]:
@@ -150,20 +156,24 @@ def _check_metadata(row: dict[str, Any], weights: _Weights) -> list[str]:
 
 def _check_accuracies(metadata: dict[str, Any]) -> list[str]:
     """Accuracies are shares, and their difference is the improvement."""
-    degraded, improved = (_as_share(metadata.get(name)) for name in _ACCURACIES)
-    gain = metadata.get("improvement")
+    shares = [_as_share(metadata.get(name)) for name in _ACCURACIES]
+    degraded, improved = shares
     if degraded is None or improved is None:
         return [f"{' or '.join(_ACCURACIES)} is no share."]
-    if not isinstance(gain, int | float) or not abs(improved - degraded - gain) <= _TOLERANCE:
-        return ["improvement is not the difference of its accuracies."]
-    return []
+    said = metadata.get("improvement")
+    gain = improved - degraded
+    if isinstance(said, int | float) and abs(gain - said) <= _TOLERANCE:
+        return []
+    return ["improvement is not the difference of its accuracies."]
 
 
 def _as_share(value: object) -> float | None:
     """A JSON value as a number from 0 to 1; None where it is none."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return float(value) if 0 <= value <= 1 else None
+    if not 0 <= value <= 1:
+        return None
+    return float(value)
 
 
 def _check_patterns(metadata: dict[str, Any], completion: str) -> list[str]:

@@ -6,11 +6,12 @@ import numpy as np
 import pyarrow as pa
 
 from muat_exp.config.groups import SPLITS, Config
+from muat_exp.dataset.faults import Faults
 from muat_exp.dataset.splits import assign_splits
 from muat_exp.dataset.writing import Means
 from muat_exp.prompts.tokens import TokenStatistics
+from muat_exp.validation.equal_weights import DistinctWeights
 from muat_exp.validation.examples import Checked
-from muat_exp.validation.faults import Faults
 
 _ROUNDING = 1e-9  # accuracies are multiples of 1 / rows, but their differences are rounded
 
@@ -33,7 +34,7 @@ class Tally:
         self.tokens = {task: TokenStatistics() for task in config.dataset.tasks}
         self.meets_thresholds = True
         self._examples: list[tuple[int, str, str]] = []  # number, split, target pattern
-        self._example_by_digest: dict[bytes, int] = {}
+        self._distinct = DistinctWeights()
 
     @property
     def count(self) -> int:
@@ -49,7 +50,8 @@ class Tally:
     def splits(self) -> dict[str, int]:
         """Examples of each split that has any, in the order of `SPLITS`."""
         counts = Counter(split for _, split, _ in self._examples)
-        return {split: counts[split] for split in SPLITS if counts[split]}
+        filled = [split for split in SPLITS if counts[split]]
+        return {split: counts[split] for split in filled}
 
     def add(self, split: str, checked: Checked, faults: Faults) -> None:
         """Takes in some examples; no two subjects may have the same weights."""
@@ -58,19 +60,12 @@ class Tally:
         numbers = records["example_id"].to_pylist()
         targets = records["target_pattern"].to_pylist()
         for number, target, digest in zip(numbers, targets, checked.digests, strict=True):
-            self._check_weights(number, digest, faults)
+            self._distinct.add(number, digest, faults)
             self._examples.append((number, split, target))
         self.means.add(records)
         self.meets_thresholds &= self._accepts(records)
         for task, counts in checked.tokens.items():
             self.tokens[task].add(counts)
-
-    def _check_weights(self, number: int, digest: bytes, faults: Faults) -> None:
-        """Notes where an earlier example has the same weights."""
-        earlier = self._example_by_digest.get(digest)
-        if earlier is not None:
-            faults.add("weights", f"example {number}: its weights are those of example {earlier}.")
-        self._example_by_digest[digest] = number
 
     def _accepts(self, records: pa.Table) -> bool:
         """Whether a run of the configuration accepts all these examples."""
@@ -85,7 +80,8 @@ class Tally:
         """Checks that example numbers are unique, and ascending in each split."""
         latest: dict[str, int] = {}
         for number, split, _ in self._examples:
-            if number < latest.get(split, -1):
+            before = latest.get(split, -1)
+            if number < before:
                 faults.add("ids", f"the examples of {split} are not in the order of their numbers.")
                 break
             latest[split] = number
@@ -97,10 +93,9 @@ class Tally:
         """Checks that every example is in the split that its rank in its pattern gives it."""
         examples = sorted(self._examples)
         enabled = self.config.patterns.enabled
-        targets = np.array([enabled.index(target) for _, _, target in examples], np.int64)
-        assigned = assign_splits(self.config, targets)
+        targets = [enabled.index(target) for _, _, target in examples]
+        assigned = assign_splits(self.config, np.array(targets, np.int64))
         for (number, split, _), right in zip(examples, assigned, strict=True):
             if split != SPLITS[right]:
-                faults.add(
-                    "splits", f"example {number}: it is not in the split that it belongs to."
-                )
+                sentence = "it is not in the split that it belongs to."
+                faults.add("splits", f"example {number}: {sentence}")

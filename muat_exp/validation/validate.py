@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from muat_exp.config.groups import Config
+from muat_exp.dataset.faults import Faults
 from muat_exp.dataset.parquet import shards
 from muat_exp.dataset.reading import read_config
 from muat_exp.evaluation.measurement import RunContext
@@ -18,11 +19,10 @@ from muat_exp.progress import Reporter, Silent
 from muat_exp.prompts.rendering import Renderer
 from muat_exp.prompts.tokens import LLAMA3
 from muat_exp.signatures.probe_set import given_probes
-from muat_exp.validation.claims import check_claims
 from muat_exp.validation.examples import Checked, check_examples
-from muat_exp.validation.faults import Faults
 from muat_exp.validation.files import Batch, batches, check_files
 from muat_exp.validation.published_format import check_published_format
+from muat_exp.validation.statements import check_statements
 from muat_exp.validation.tally import Tally
 
 # Kinds of faults with which the splits are not checked: they follow from the examples, all of them.
@@ -73,7 +73,7 @@ def _check_own_format(
     tally.check_ids(faults)
     if not faults.found.keys() & _BEFORE_SPLITS:
         tally.check_splits(faults)
-    check_claims(folder, tally, renderer, faults)
+    check_statements(folder, tally, renderer, faults)
 
 
 def _check_batch(task: RunContext, renderer: Renderer, batch: Batch) -> tuple[str, Checked]:

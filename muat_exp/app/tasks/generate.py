@@ -9,10 +9,10 @@ from typing import Any, ClassVar
 
 from muat_exp.app.request import Request, TaskKeys
 from muat_exp.app.resuming import continued
+from muat_exp.app.startup import heavy_imports
 from muat_exp.config.checks import require
 from muat_exp.config.groups import Config
 from muat_exp.config.keys import key
-from muat_exp.startup import heavy_imports
 
 
 @dataclass(frozen=True)
@@ -52,8 +52,9 @@ def make_dataset(config: Config, folder: Path, brief: bool = False) -> float:
     if config.logger.name == "wandb":
         require_login(config.logger.mode)
     with heavy_imports():
+        from muat_exp.app.printing import print_brief, print_summary
         from muat_exp.generation.pipeline import generate
-        from muat_exp.progress import print_brief, print_summary, reporter
+        from muat_exp.progress import reporter
         from muat_exp.sweep.jobs import objective
 
     shown = config.progress and (sys.stdout.isatty() or not brief)

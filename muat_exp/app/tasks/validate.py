@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from muat_exp.app.request import DatasetKeys, Request
+from muat_exp.app.startup import heavy_imports
 from muat_exp.errors import DatasetError
-from muat_exp.startup import heavy_imports
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,11 @@ from typing import Any
 from muat_exp.config.identity import config_signature
 from muat_exp.dataset.card import NOT_COUNTED, render_card
 from muat_exp.dataset.checksums import shards_digest
+from muat_exp.dataset.faults import Faults
 from muat_exp.dataset.reading import read_summary
 from muat_exp.dataset.writing import Written
 from muat_exp.errors import DatasetError
 from muat_exp.prompts.rendering import Renderer
-from muat_exp.validation.faults import Faults
 from muat_exp.validation.tally import Tally
 
 _TOKEN_SECTION = re.compile(r"\n## Token counts\n.*?(?=\n## )", re.DOTALL)
@@ -22,7 +22,7 @@ _MAX_SHOWN = 120  # characters of a line of the card
 _MALFORMED = (KeyError, TypeError, ValueError, AttributeError)
 
 
-def check_claims(folder: Path, tally: Tally, renderer: Renderer, faults: Faults) -> None:
+def check_statements(folder: Path, tally: Tally, renderer: Renderer, faults: Faults) -> None:
     """Checks that the summary and the card say of all examples what they are."""
     try:
         summary = read_summary(folder)
@@ -37,7 +37,8 @@ def check_claims(folder: Path, tally: Tally, renderer: Renderer, faults: Faults)
 
 def _wrong_figures(tally: Tally, summary: dict[str, Any]) -> Iterator[str]:
     """A sentence for each figure of a summary that is not the data's."""
-    for key, value in _figures(tally).items():
+    figures = _figures(tally)
+    for key, value in figures.items():
         said = _look_up(summary, key)
         if not _agree(said, value):
             yield f"summary.json: {key} is {said}, but the data give {value}."
@@ -85,14 +86,16 @@ def _contradictions(tally: Tally, summary: dict[str, Any]) -> Iterator[str]:
 
 def _wrong_sums(tally: Tally, summary: dict[str, Any]) -> Iterator[str]:
     """A sentence for each way in which the counts of a run do not add up."""
-    patterns = {name: summary["patterns"][name] for name in tally.config.patterns.enabled}
-    for name, row in {"all": summary, **patterns}.items():
-        if row["attempts"] != row["accepted"] + sum(row["rejected"].values()):
+    names = tally.config.patterns.enabled
+    rows = [summary["patterns"][name] for name in names]
+    for name, row in zip(("all", *names), (summary, *rows), strict=True):
+        judged = row["accepted"] + sum(row["rejected"].values())
+        if row["attempts"] != judged:
             yield f"summary.json: the attempts of {name} are not its accepted and rejected ones."
-    total = _counts(summary)
-    counts = [_counts(row) for row in patterns.values()]
-    for key, count in total.items():
-        if count != sum(row[key] for row in counts):
+    counts = [_counts(row) for row in rows]
+    for key, total in _counts(summary).items():
+        over_patterns = sum(row[key] for row in counts)
+        if total != over_patterns:
             yield f"summary.json: {key} of all is not the sum over the patterns."
 
 
@@ -106,7 +109,8 @@ def _broken_rules(tally: Tally, summary: dict[str, Any]) -> Iterator[str]:
     dataset = tally.config.dataset
     asked = dataset.num_examples
     short = tally.count < asked
-    if tally.count > asked or (short and dataset.on_shortfall == "error"):
+    too_short = short and dataset.on_shortfall == "error"
+    if too_short or tally.count > asked:
         yield f"there are {tally.count} examples; the configuration asks for {asked}."
     if dataset.balance and not short and not _is_balanced(tally):
         yield f"the patterns are not balanced: {dict(tally.patterns)}."

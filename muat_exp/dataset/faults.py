@@ -1,5 +1,7 @@
 """What is wrong with a dataset, as sentences."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -32,15 +34,21 @@ class Faults:
     def extend(self, others: "Faults") -> None:
         """Takes over what was found elsewhere."""
         for kind, sentences in others.found.items():
-            self.found.setdefault(kind, []).extend(sentences)
+            for sentence in sentences:
+                self.add(kind, sentence)
 
     def sentences(self) -> list[str]:
         """All faults; of a kind with many, the first and how many more there are."""
         listed = []
         for kind, sentences in self.found.items():
             listed += sentences[:_MAX_LISTED]
-            if len(sentences) > _MAX_LISTED:
-                listed.append(
-                    f"and {len(sentences) - _MAX_LISTED} more faults of this kind ({kind})"
-                )
+            more = len(sentences) - _MAX_LISTED
+            if more > 0:
+                listed.append(f"and {more} more faults of this kind ({kind})")
         return listed
+
+
+def unequal(values: Sequence[object], expected: Sequence[object]) -> NDArray[np.bool_]:
+    """Where two sequences of one length n differ, bool `(n,)`."""
+    pairs = zip(values, expected, strict=True)
+    return np.array([value != wanted for value, wanted in pairs], np.bool_)
