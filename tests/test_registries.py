@@ -1,4 +1,7 @@
-"""The registries: a code, a name or a limit is written in one place, and an unknown one is an error."""
+"""The registries: a code, a name or a limit is written in one place.
+
+An unknown one is an error.
+"""
 
 import ast
 import re
@@ -35,13 +38,15 @@ def strings(module):
 
 def coded(module, function):
     """Names by the constant that a module assigns `function("<name>")` to."""
-    return {
-        node.targets[0].id: node.value.args[0].value
-        for node in tree(module).body
-        if isinstance(node, ast.Assign)
-        and isinstance(node.value, ast.Call)
-        and getattr(node.value.func, "id", "") == function
-    }
+    names = {}
+    for node in tree(module).body:
+        match node:
+            case ast.Assign(
+                targets=[ast.Name(id=constant)],
+                value=ast.Call(func=ast.Name(id=called), args=[ast.Constant(value=name)]),
+            ) if called == function:
+                names[constant] = name
+    return names
 
 
 @pytest.mark.parametrize(
@@ -69,13 +74,15 @@ def test_kernels_number_nothing_by_its_place(module):
 
 
 def test_the_compilation_cache_knows_all_modules_that_kernels_take_constants_from():
-    imported = {
-        node.module.removeprefix("muat_exp.").replace(".", "/") + ".py"
+    sources = {
+        node.module or ""
         for module in KERNELS
         if module != "kernels/compiled.py"  # compiles, and is not compiled
         for node in ast.walk(tree(module))
-        if isinstance(node, ast.ImportFrom) and node.module.startswith("muat_exp.")
+        if isinstance(node, ast.ImportFrom)
     }
+    own = [source for source in sources if source.startswith("muat_exp.")]
+    imported = {source.removeprefix("muat_exp.").replace(".", "/") + ".py" for source in own}
     assert imported - set(KERNELS) <= set(compiled.REGISTRIES)
 
 
@@ -155,7 +162,8 @@ def test_the_option_all_enables_every_pattern():
 
 def test_every_entry_says_what_it_is():
     assert all(rule.description for rule in RULES.values())
-    assert all(entry.doc for entry in (*METHODS.values(), *CORRUPTION_KINDS.values()))
+    assert all(method.doc for method in METHODS.values())
+    assert all(kind.doc for kind in CORRUPTION_KINDS.values())
     assert all(DEFINITIONS.values())
 
 
