@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from muat_exp.config.groups import Config
 from muat_exp.dataset.schema import SCORES, lists
-from muat_exp.evaluation.measurement import RunContext, measure, unbounded
+from muat_exp.evaluation.measurement import Pair, RunContext, measure, unbounded
 from muat_exp.executors.serial import SerialExecutor
 from muat_exp.prompts.rendering import Renderer
 from muat_exp.sequences.space import matches
@@ -243,7 +243,7 @@ def _check_measures(context: RunContext, subjects: pa.Table, faults: Faults) -> 
     improved, degraded = (
         stored_population(config, specs, subjects, name) for name in ("weights", "degraded_weights")
     )
-    measured = measure(context, specs, data, degraded, improved, SerialExecutor())
+    measured = measure(context, specs, data, Pair(degraded, improved), SerialExecutor())
     for name, values in zip(SCORES, measured.scores.T, strict=True):
         _compare_scores(name, values, subjects, faults)
     stored = np.array(
