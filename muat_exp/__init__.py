@@ -1,6 +1,6 @@
 """Thousands of small networks whose behaviour is known, to train interpreters on."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from muat_exp.app.compose import load_config
@@ -38,8 +38,11 @@ HOMES = {
 }
 
 
-def __getattr__(name: str) -> Any:
-    """Imports a public name on first use, so that a wrong configuration is refused before torch is imported."""
+def __getattr__(name: str) -> object:
+    """Imports a public name on first use.
+
+    A wrong configuration is then refused before torch is imported.
+    """
     from importlib import import_module
 
     if name not in HOMES:

@@ -146,7 +146,7 @@ def _check_patterns(values: dict[str, Any], patterns: PatternsConfig) -> None:
 
 
 def _check_labels(
-    labels: Any, sequences: tuple[str, ...], benchmark: _BenchmarkSet, patterns: PatternsConfig
+    labels: object, sequences: tuple[str, ...], benchmark: _BenchmarkSet, patterns: PatternsConfig
 ) -> None:
     """Raises `ProbeSetError` where labels are not those of the predicates.
 

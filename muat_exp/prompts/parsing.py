@@ -7,7 +7,7 @@ refused with the line of the fault. Arrays are as large as the text that they co
 
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeGuard
 
 import numpy as np
 import orjson
@@ -24,9 +24,10 @@ _ARCHITECTURE = re.compile(
     r"input: (?P<length>\d{1,4}) tokens of (?P<vocabulary>\d{1,4})(?: \([^)\n]*\))?, "
     r"output: 1 logit"
 )
-_OBJECT = re.compile(
-    r"^\{\n.*?^\}\n", re.MULTILINE | re.DOTALL
-)  # of one layer, in an interwoven prompt
+# The object of one layer in an interwoven prompt.
+_OBJECT = re.compile(r"^\{\n.*?^\}\n", re.MULTILINE | re.DOTALL)
+_SEPARATE = ("Architecture", "Weights", "Signature")  # sections of a prompt that is read
+_INTERWOVEN = ("Architecture", "Layers")
 
 
 @dataclass(frozen=True)
@@ -87,12 +88,10 @@ def parse_prompt(text: str) -> ParsedPrompt:
     """
     sections = _split_sections(text)
     interwoven = "Layers" in sections
-    for name in (
-        ("Architecture", "Layers") if interwoven else ("Architecture", "Weights", "Signature")
-    ):
+    for name in _INTERWOVEN if interwoven else _SEPARATE:
         if name not in sections:
             raise PromptError(f"line 1: there is no section '## {name}'.")
-    architecture, vocabulary = _read_architecture(*sections["Architecture"])
+    architecture, vocab_size = _read_architecture(*sections["Architecture"])
     if interwoven:
         line, body = sections["Layers"]
         weights, profiles = _read_layers(body, line)
@@ -102,21 +101,23 @@ def parse_prompt(text: str) -> ParsedPrompt:
         profiles = sections["Signature"]
     _check_fit(weights, architecture, line)
     signature = _read_signature(*profiles, architecture)
-    return ParsedPrompt(architecture, vocabulary, weights, signature)
+    return ParsedPrompt(architecture, vocab_size, weights, signature)
 
 
 def _read_architecture(line: int, text: str) -> tuple[Architecture, int]:
     """The architecture that a section begins with on a line, and the number of tokens."""
+    refusal = PromptError(
+        f"line {line}: the architecture can't be read from '{text.strip()[:80]}'."
+    )
     found = _ARCHITECTURE.search(text)
-    depth = int(found["depth"]) if found else 0
-    widths = [int(width) for width in found["widths"].split(", ")] if found else []
+    if not found or found["activation"] not in ACTIVATIONS:
+        raise refusal
+    depth = int(found["depth"])
+    widths = [int(width) for width in found["widths"].split(", ")]
     if len(widths) == 1:  # of all layers
         widths = widths * depth
-    known = found is not None and found["activation"] in ACTIVATIONS
-    if not found or not known or not widths or len(widths) != depth:
-        raise PromptError(
-            f"line {line}: the architecture can't be read from '{text.strip()[:80]}'."
-        )
+    if not widths or len(widths) != depth:
+        raise refusal
     architecture = Architecture(int(found["length"]), tuple(widths), found["activation"])
     return architecture, int(found["vocabulary"])
 
@@ -163,10 +164,11 @@ def parse_weights(text: str) -> dict[str, NDArray[np.float32]]:
 def _parse_object(text: str, line: int) -> dict[str, NDArray[np.float32]]:
     """Weights from the JSON object in a text that begins on a line."""
     start = text.find("{")
-    end = text.rfind("}")
-    if start < 0 or end < start:
+    end = text.rfind("}") + 1
+    if start < 0 or end <= start:
         raise PromptError(f"line {line}: there is no JSON object of weights.")
-    return _read_weights(text[start : end + 1], text.count("\n", 0, start) + line)
+    skipped = text.count("\n", 0, start)
+    return _read_weights(text[start:end], line + skipped)
 
 
 def _check_length(text: str) -> None:
@@ -184,34 +186,49 @@ def _split_sections(text: str) -> dict[str, tuple[int, str]]:
     heads = [*re.finditer(r"^## (\w+)\n", text, re.MULTILINE)]
     ends = [*(head.start() for head in heads[1:]), len(text)]
     for head, end in zip(heads, ends, strict=False):
-        sections.setdefault(head[1], (text.count("\n", 0, head.end()) + 1, text[head.end() : end]))
+        start = head.end()
+        line = text.count("\n", 0, start) + 1
+        sections.setdefault(head[1], (line, text[start:end]))
     return sections
 
 
-def _load_json(text: str, line: int) -> Any:
+def _load_json(text: str, line: int) -> object:
     """A JSON value; a fault is named by its line."""
     try:
         return orjson.loads(text)
     except (orjson.JSONDecodeError, RecursionError) as error:
         place = line + getattr(error, "lineno", 1) - 1
-        raise PromptError(
-            f"line {place}: this is not JSON: {getattr(error, 'msg', error)}."
-        ) from error
+        reason = getattr(error, "msg", error)
+        raise PromptError(f"line {place}: this is not JSON: {reason}.") from error
 
 
-def numbers(value: Any, dimensions: int, name: str, line: int) -> NDArray[np.float32]:
-    """A rectangular array of finite numbers."""
+def _load_object(text: str, line: int) -> dict[str, object]:
+    """A JSON object; a fault is named by its line."""
+    value = _load_json(text, line)
+    if not isinstance(value, dict):
+        raise PromptError(f"line {line}: the weights must be a JSON object.")
+    return value
+
+
+def _is_row(value: object) -> TypeGuard[list[float]]:
+    """Whether a JSON value is a list of numbers that is not empty."""
+    return isinstance(value, list) and bool(value) and all(type(x) in (int, float) for x in value)
+
+
+def _is_matrix(value: object) -> TypeGuard[list[list[float]]]:
+    """Whether a JSON value is a list of equally long rows that is not empty."""
+    if not isinstance(value, list) or not all(_is_row(row) for row in value):
+        return False
+    lengths = {len(row) for row in value}
+    return len(lengths) == 1
+
+
+def numbers(value: object, dimensions: int, name: str, line: int) -> NDArray[np.float32]:
+    """An array of finite numbers, of one dimension or of two."""
     rows = value if dimensions == 2 else [value]
-    sound = isinstance(rows, list) and rows and all(isinstance(row, list) and row for row in rows)
-    if (
-        not sound
-        or len({len(row) for row in rows}) > 1
-        or not all(type(x) in (int, float) for row in rows for x in row)
-    ):
-        shape = (
-            "a list of equally long lists of numbers" if dimensions == 2 else "a list of numbers"
-        )
-        raise PromptError(f"line {line}: {name} must be {shape}.")
+    if not _is_matrix(rows):
+        shapes = ("a list of numbers", "a list of equally long lists of numbers")
+        raise PromptError(f"line {line}: {name} must be {shapes[dimensions - 1]}.")
     with np.errstate(over="ignore"):
         array = np.array(rows, np.float64).astype(np.float32)
     if not np.isfinite(array).all():
@@ -224,11 +241,11 @@ def _read_layers(text: str, line: int) -> tuple[dict[str, NDArray[np.float32]], 
 
     And the rest of the section, with its lines where they were.
     """
-    values: dict[str, Any] = {}
+    values: dict[str, object] = {}
 
     def take(found: re.Match[str]) -> str:
         start = line + text.count("\n", 0, found.start())
-        layer = _load_json(found[0], start)
+        layer = _load_object(found[0], start)
         twice = sorted(values.keys() & layer.keys())
         if twice:
             raise PromptError(f"line {start}: {twice[0][:40]} is there twice.")
@@ -241,13 +258,10 @@ def _read_layers(text: str, line: int) -> tuple[dict[str, NDArray[np.float32]], 
 
 def _read_weights(text: str, line: int) -> dict[str, NDArray[np.float32]]:
     """Weights from a JSON object that begins on a line."""
-    values = _load_json(text, line)
-    if not isinstance(values, dict):
-        raise PromptError(f"line {line}: the weights must be a JSON object.")
-    return _check_weights(values, line)
+    return _check_weights(_load_object(text, line), line)
 
 
-def _check_weights(values: dict[str, Any], line: int) -> dict[str, NDArray[np.float32]]:
+def _check_weights(values: dict[str, object], line: int) -> dict[str, NDArray[np.float32]]:
     """The entries of a JSON object as arrays, layer by layer."""
     weights = {}
     names = layer_names(len(values) // 2)
@@ -295,14 +309,11 @@ def _read_signature(
     for number, row in enumerate(text.split("\n"), line):
         if row.startswith("### ") and len(blocks) < len(layers):
             module = layers[len(blocks)].module
-            if row[4:] != str(module):
-                raise PromptError(
-                    f"line {number}: '### {module}' must come here, not '{row[:20]}'."
-                )
+            _check_heading(row, number, module)
             blocks[module] = {}
+        elif row.strip() and not blocks:
+            raise _stray_line(row, number)
         elif row.strip():
-            if not blocks:
-                raise _stray_line(row, number)
             layer = layers[len(blocks) - 1]
             name, values = _read_profile(row, number, layer)
             if name in blocks[layer.module]:
@@ -315,13 +326,19 @@ def _read_signature(
     return blocks
 
 
+def _check_heading(row: str, number: int, module: int) -> None:
+    """Raises `PromptError` unless a line is the heading of a module's block."""
+    if row[4:] != str(module):
+        raise PromptError(f"line {number}: '### {module}' must come here, not '{row[:20]}'.")
+
+
 def _read_profile(row: str, number: int, layer: Layer) -> tuple[str, NDArray[np.float32]]:
     """The method and the numbers of one line of a layer's block."""
     name, colon, rest = row.partition(": ")
     if not colon or not name.isidentifier():
         raise _stray_line(row, number)
     values = _load_json(f"[{rest}]", number)
-    nested = bool(values) and isinstance(values[0], list)
+    nested = isinstance(values, list) and any(isinstance(row, list) for row in values[:1])
     array = numbers(values, 2 if nested else 1, name, number)
     if len(array) != layer.fan_out:
         raise PromptError(
