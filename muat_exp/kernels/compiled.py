@@ -27,6 +27,7 @@ REGISTRIES = (
     "signatures/methods.py",
     "subjects/activations.py",
     "subjects/architecture.py",
+    "subjects/schemes.py",
 )
 
 
