@@ -6,6 +6,7 @@ refused with the line of the fault. Arrays are as large as the text that they co
 """
 
 import re
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TypeGuard
 
@@ -88,9 +89,7 @@ def parse_prompt(text: str) -> ParsedPrompt:
     """
     sections = _split_sections(text)
     interwoven = "Layers" in sections
-    for name in _INTERWOVEN if interwoven else _SEPARATE:
-        if name not in sections:
-            raise PromptError(f"line 1: there is no section '## {name}'.")
+    _check_sections(sections, _INTERWOVEN if interwoven else _SEPARATE)
     architecture, vocab_size = _read_architecture(*sections["Architecture"])
     if interwoven:
         line, body = sections["Layers"]
@@ -102,6 +101,13 @@ def parse_prompt(text: str) -> ParsedPrompt:
     _check_fit(weights, architecture, line)
     signature = _read_signature(*profiles, architecture)
     return ParsedPrompt(architecture, vocab_size, weights, signature)
+
+
+def _check_sections(sections: Collection[str], names: Sequence[str]) -> None:
+    """Raises `PromptError` unless all sections of these names are there."""
+    for name in names:
+        if name not in sections:
+            raise PromptError(f"line 1: there is no section '## {name}'.")
 
 
 def _read_architecture(line: int, text: str) -> tuple[Architecture, int]:
@@ -128,15 +134,15 @@ def _check_fit(
     """Raises `PromptError` unless the weights are those of the architecture, with their shapes."""
     expected = architecture.shapes
     given = {name: values.shape for name, values in weights.items()}
-    if given == expected:
-        return
-    names = {**expected, **given}
-    wrong = next(name for name in names if given.get(name) != expected.get(name))
-    raise PromptError(
-        f"line {line}: {wrong} has shape {given.get(wrong)}; "
-        f"{architecture.num_layers} hidden layers of {architecture.widths_text} neurons "
-        f"on {architecture.features} tokens need {expected.get(wrong)}."
-    )
+    for name in {**expected, **given}:
+        here = given.get(name)
+        needed = expected.get(name)
+        if here != needed:
+            raise PromptError(
+                f"line {line}: {name} has shape {here}; "
+                f"{architecture.num_layers} hidden layers of {architecture.widths_text} neurons "
+                f"on {architecture.features} tokens need {needed}."
+            )
 
 
 def parse_weights(text: str) -> dict[str, NDArray[np.float32]]:
@@ -244,13 +250,14 @@ def _read_layers(text: str, line: int) -> tuple[dict[str, NDArray[np.float32]], 
     values: dict[str, object] = {}
 
     def take(found: re.Match[str]) -> str:
+        own = found[0]
         start = line + text.count("\n", 0, found.start())
-        layer = _load_object(found[0], start)
+        layer = _load_object(own, start)
         twice = sorted(values.keys() & layer.keys())
         if twice:
             raise PromptError(f"line {start}: {twice[0][:40]} is there twice.")
         values.update(layer)
-        return "\n" * found[0].count("\n")
+        return "\n" * own.count("\n")
 
     rest = _OBJECT.sub(take, text)
     return _check_weights(values, line), (line, rest)
@@ -266,10 +273,8 @@ def _check_weights(values: dict[str, object], line: int) -> dict[str, NDArray[np
     weights = {}
     names = layer_names(len(values) // 2)
     for weight, bias in names:
-        for name, dimensions in ((weight, 2), (bias, 1)):
-            if name not in values:
-                raise PromptError(f"line {line}: {name} is missing.")
-            weights[name] = numbers(values[name], dimensions, name, line)
+        weights[weight] = _named_numbers(values, weight, 2, line)
+        weights[bias] = _named_numbers(values, bias, 1, line)
     unknown = [name for name in values if name not in weights]
     if unknown or not weights:
         first = unknown[0] if unknown else ""
@@ -280,21 +285,27 @@ def _check_weights(values: dict[str, object], line: int) -> dict[str, NDArray[np
     return weights
 
 
+def _named_numbers(
+    values: dict[str, object], name: str, dimensions: int, line: int
+) -> NDArray[np.float32]:
+    """One entry of a JSON object as an array."""
+    if name not in values:
+        raise PromptError(f"line {line}: {name} is missing.")
+    return numbers(values[name], dimensions, name, line)
+
+
 def _check_chain(weights: dict[str, NDArray[np.float32]], line: int) -> None:
     """Raises `PromptError` unless the layers fit each other and the last gives one logit."""
     before: int | None = None
-    for name, array in weights.items():
-        if array.ndim == 1:  # a bias
-            if len(array) != before:
-                raise PromptError(
-                    f"line {line}: {name} has {len(array)} numbers for {before} neurons."
-                )
-            continue
-        fan_out, fan_in = array.shape
+    for weight, bias in layer_names(len(weights) // 2):
+        fan_out, fan_in = weights[weight].shape
         if before not in (None, fan_in):
             raise PromptError(
-                f"line {line}: {name} takes {fan_in} inputs, but the layer before gives {before}."
+                f"line {line}: {weight} takes {fan_in} inputs, but the layer before gives {before}."
             )
+        biases = len(weights[bias])
+        if biases != fan_out:
+            raise PromptError(f"line {line}: {bias} has {biases} numbers for {fan_out} neurons.")
         before = fan_out
     if before != 1:
         raise PromptError(f"line {line}: the last layer gives {before} outputs; it must give 1.")
@@ -315,10 +326,11 @@ def _read_signature(
             raise _stray_line(row, number)
         elif row.strip():
             layer = layers[len(blocks) - 1]
+            block = blocks[layer.module]
             name, values = _read_profile(row, number, layer)
-            if name in blocks[layer.module]:
+            if name in block:
                 raise _stray_line(row, number)
-            blocks[layer.module][name] = values
+            block[name] = values
     if len(blocks) != len(layers):
         raise PromptError(
             f"line {line}: the signature has {len(blocks)} layers; the network has {len(layers)}."
