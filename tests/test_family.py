@@ -40,7 +40,7 @@ from muat_exp.sequences.patterns import DEFINITIONS, NAMES
 from muat_exp.signatures.methods import METHODS
 from muat_exp.subjects.activations import ACTIVATIONS
 from muat_exp.subjects.corruption import CORRUPTION_KINDS
-from muat_exp.subjects.shapes import SHAPES
+from muat_exp.subjects.shapes import SHAPES, hidden_widths
 from muat_exp.validation.validate import validate
 
 SOME_NAMES = st.lists(st.sampled_from(NAMES), min_size=2, max_size=6, unique=True)
@@ -131,14 +131,13 @@ def test_all_tasks_agree_on_any_small_dataset(workers, tmp_path_factory, config:
         parsed = muat_exp.parse_prompt(prompts[subject.example_id]["classification_prompt"])
         assert np.allclose(parsed.parameters, subject.weights, rtol=1e-6, atol=6e-7)
         assert parsed.architecture == subject.architecture
-        assert len(subject.widths) == subject.num_layers
+        shape = config.architecture.shape
+        assert subject.widths == hidden_widths(shape, subject.num_layers, subject.neurons_per_layer)
         model = json.loads(prompts[subject.example_id]["metadata"])["model_config"]
-        if config.architecture.shape == "pyramid":
-            assert model["hidden_widths"] == list(subject.widths)
-            assert subject.widths[-1] == 4 or subject.num_layers == 1
-        else:
+        if shape == "uniform":
             assert "hidden_widths" not in model
-            assert set(subject.widths) == {subject.neurons_per_layer}
+        else:
+            assert model["hidden_widths"] == list(subject.widths)
     if len(subjects):
         for task in PROMPT_TASKS:
             score = judge(dataset, true_answers(dataset, task, folder / "answers.jsonl"), "", 2)
