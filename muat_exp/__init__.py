@@ -43,7 +43,7 @@ _HOMES = {
 def __getattr__(name: str) -> object:
     """Imports a public name on first use.
 
-    So a wrong configuration is refused before PyTorch is imported.
+    A wrong configuration is then refused before torch is imported.
     """
     from importlib import import_module
 

@@ -60,8 +60,10 @@ def test_signatures_are_by_layer_neuron_and_method(examples, stage):
         )
         assert np.array_equal(np.array(rows, np.float32), np.asarray(stored, np.float32))
         assert layers["0"]["layer_info"] == {
-            "num_neurons": subject.neurons_per_layer, "num_examples": 200, "profile_methods": ["mean", "std", "pca"],
-        }  # fmt: skip
+            "num_neurons": subject.neurons_per_layer,
+            "num_examples": 200,
+            "profile_methods": ["mean", "std", "pca"],
+        }
 
 
 def test_metrics_tell_both_stages_epoch_by_epoch(examples):
@@ -100,10 +102,23 @@ def test_metadata_carry_every_published_key(examples):
     for subject, row in examples:
         metadata = json.loads(row["metadata"])
         assert metadata.keys() >= {
-            "target_pattern", "degraded_accuracy", "improved_accuracy", "improvement", "model_config", "corruption_stats",
-            "selected_patterns", "precision", "quantization", "config_signature", "tasks_included", "activation", "seed",
-            "subject_index", "test_accuracy", "response",
-        }  # fmt: skip
+            "target_pattern",
+            "degraded_accuracy",
+            "improved_accuracy",
+            "improvement",
+            "model_config",
+            "corruption_stats",
+            "selected_patterns",
+            "precision",
+            "quantization",
+            "config_signature",
+            "tasks_included",
+            "activation",
+            "seed",
+            "subject_index",
+            "test_accuracy",
+            "response",
+        }
         assert metadata["tasks_included"] == ["classification", "modification"]
         assert (metadata["activation"], metadata["subject_index"]) == (
             subject.activation,

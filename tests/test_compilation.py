@@ -3,6 +3,7 @@
 import threading
 import time
 
+import numba
 import pytest
 
 from muat_exp.kernels import compiled
@@ -15,7 +16,8 @@ def empty_cache(tmp_path, monkeypatch):
 
 
 def test_kernels_are_compiled_once_and_it_is_said():
-    runs, notes = [], []
+    runs: list[int] = []
+    notes: list[str] = []
     for _ in range(2):
         compile_once(lambda: runs.append(1), notes.append)
     assert runs == [1]
@@ -49,5 +51,5 @@ def test_who_comes_later_waits():
 def test_another_version_or_processor_compiles_anew(monkeypatch):
     compile_once(lambda: None, lambda text: None)
     assert kernels_are_cached()
-    monkeypatch.setattr(compiled.numba, "__version__", "another")
+    monkeypatch.setattr(numba, "__version__", "another")
     assert not kernels_are_cached()

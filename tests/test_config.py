@@ -1,4 +1,7 @@
-"""Configurations: every YAML file composes, every mistake is one sentence that names the value and what is allowed."""
+"""Configurations: every YAML file composes, every mistake is told in one sentence.
+
+The sentence names the value and what is allowed.
+"""
 
 import json
 import sys
@@ -79,9 +82,9 @@ def test_the_defaults_are_those_that_the_hash_takes_for_granted():
     here = dict(flatten(Config().to_dict()))
     changed = [key for key, value in recorded["values"].items() if here.get(key) != value]
     message = (
-        f"the defaults of {', '.join(changed)} changed: config_signature leaves out what is at its default, so datasets "
-        "made before and after would bear the same hash. Increase config.identity.DEFAULTS and record the defaults "
-        "anew: python tests/test_config.py"
+        f"the defaults of {', '.join(changed)} changed: config_signature leaves out what is at its "
+        "default, so datasets made before and after would bear the same hash. Increase "
+        "config.identity.DEFAULTS and record the defaults anew: python tests/test_config.py"
     )
     assert not changed or recorded["number"] != identity.DEFAULTS, message
     assert recorded["number"] == identity.DEFAULTS, (

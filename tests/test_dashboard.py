@@ -11,16 +11,27 @@ from test_cli import call
 SECTIONS = ["Training", "Acceptance", "Corruption sweep", "Throughput"]
 
 
+class Server(ThreadingHTTPServer):
+    """Keeps the views that are saved to it."""
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), Stub)
+        self.views = []
+
+
 class Stub(BaseHTTPRequestHandler):
-    """As much of W&B's GraphQL as saving a view needs; keeps the views."""
+    """As much of W&B's GraphQL as saving a view needs; tells its server of the views."""
+
+    server: Server
 
     def do_POST(self):
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        request = json.loads(body) if self.path == "/graphql" else {"query": ""}
-        query, variables = request["query"], request.get("variables") or {}
+        request = json.loads(body) if self.path == "/graphql" else {}
+        query: str = request.get("query", "")
+        variables = request.get("variables") or {}
         if "upsertView" in query:
             self.server.views.append(variables)
-            view = {
+            view: dict[str, object] = {
                 "id": "dmlldw==",
                 "name": variables["name"],
                 "displayName": variables["displayName"],
@@ -45,7 +56,7 @@ class Stub(BaseHTTPRequestHandler):
                 "starCount": 0,
                 "starred": False,
             }
-            answer = {"upsertView": {"view": view, "inserted": True}}
+            answer: dict[str, object] = {"upsertView": {"view": view, "inserted": True}}
         elif "viewer" in query:
             answer = {
                 "viewer": {
@@ -74,12 +85,12 @@ class Stub(BaseHTTPRequestHandler):
                 "serverInfo": None,
                 "upsertModel": {"model": project, "inserted": False},
             }
-        body = json.dumps({"data": answer}).encode()
+        reply = json.dumps({"data": answer}).encode()
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Content-Length", str(len(reply)))
         self.end_headers()
-        self.wfile.write(body)
+        self.wfile.write(reply)
 
     def log_message(self, *arguments):
         pass
@@ -87,8 +98,7 @@ class Stub(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def stub():
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Stub)
-    server.views = []
+    server = Server()
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield server
     server.shutdown()

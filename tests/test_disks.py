@@ -64,8 +64,10 @@ def test_a_run_on_a_full_or_read_only_disk_is_a_sentence_and_continues_when_ther
     ]
     assert codes == ["full: 1", "read-only: 1", "roomy: 0"], done.stderr
     full, read_only = done.stderr.splitlines()
-    assert full.startswith("error: ") and "No space left on device" in full
-    assert read_only.startswith("error: ") and "Read-only file system" in read_only
+    assert full.startswith("error: ")
+    assert "No space left on device" in full
+    assert read_only.startswith("error: ")
+    assert "Read-only file system" in read_only
     assert pq.read_table(tmp_path / "copied/dataset/prompts").num_rows == 6
 
 

@@ -1,4 +1,7 @@
-"""Any small configuration: what is generated validates, renders again, is read back from its texts, and scores as the truth."""
+"""Any small configuration: what is generated holds in every task.
+
+It validates, renders again, is read back from its texts, and scores as the truth.
+"""
 
 import json
 from dataclasses import replace
@@ -37,7 +40,7 @@ from muat_exp.sequences.patterns import DEFINITIONS, NAMES
 from muat_exp.signatures.methods import METHODS
 from muat_exp.subjects.activations import ACTIVATIONS
 from muat_exp.subjects.corruption import CORRUPTION_KINDS
-from muat_exp.subjects.shapes import SHAPES
+from muat_exp.subjects.shapes import SHAPES, hidden_widths
 from muat_exp.validation.validate import validate
 
 SOME_NAMES = st.lists(st.sampled_from(NAMES), min_size=2, max_size=6, unique=True)
@@ -59,24 +62,49 @@ def configurations(draw):
         seed=draw(st.integers(0, 2**62)),
         logger=LoggerConfig("none"),
         architecture=ArchitectureConfig(
-            Range(low, high), Range(4, draw(st.integers(4, 18))), draw(some(ACTIVATIONS, 1)),
-            draw(st.sampled_from([0.0, 0.1])), draw(st.sampled_from(PRECISIONS)), draw(st.sampled_from(QUANTIZATIONS[:3])),
-            draw(st.sampled_from(SHAPES)),
+            num_layers=Range(low, high),
+            neurons_per_layer=Range(4, draw(st.integers(4, 18))),
+            activations=draw(some(ACTIVATIONS, 1)),
+            dropout=draw(st.sampled_from([0.0, 0.1])),
+            precision=draw(st.sampled_from(PRECISIONS)),
+            quantization=draw(st.sampled_from(QUANTIZATIONS[:3])),
+            shape=draw(st.sampled_from(SHAPES)),
         ),
         patterns=PatternsConfig(
-            names, draw(st.sampled_from(tuple(DEFINITIONS))), draw(st.integers(8, 26)), draw(st.integers(4, 8)),
-            per_subject=Range(1, draw(st.integers(1, 2))), examples_per_subject=draw(st.integers(40, 200)),
+            enabled=names,
+            definitions=draw(st.sampled_from(tuple(DEFINITIONS))),
+            vocab_size=draw(st.integers(8, 26)),
+            sequence_length=draw(st.integers(4, 8)),
+            per_subject=Range(1, draw(st.integers(1, 2))),
+            examples_per_subject=draw(st.integers(40, 200)),
         ),
-        corruption=CorruptionConfig(draw(st.sampled_from([0.0, 0.2])), draw(st.sampled_from(tuple(CORRUPTION_KINDS)))),
+        corruption=CorruptionConfig(
+            rate=draw(st.sampled_from([0.0, 0.2])),
+            kind=draw(st.sampled_from(tuple(CORRUPTION_KINDS))),
+        ),
         signature=SignatureConfig(
-            draw(some(tuple(METHODS), 1)), draw(st.sampled_from(SITES)), draw(st.integers(1, 12)), probes=draw(st.integers(12, 60))
+            methods=draw(some(tuple(METHODS), 1)),
+            site=draw(st.sampled_from(SITES)),
+            components=draw(st.integers(1, 12)),
+            probes=draw(st.integers(12, 60)),
         ),
-        training=TrainingConfig(min_improvement=0.01, min_test_accuracy=0.0, test_examples=100, response_examples=50),
+        training=TrainingConfig(
+            min_improvement=0.01,
+            min_test_accuracy=0.0,
+            test_examples=100,
+            response_examples=50,
+        ),
         dataset=DatasetConfig(
-            num_examples=12, balance=draw(st.booleans()), on_shortfall="accept", max_attempts_per_example=8,
-            tasks=PROMPT_TASKS, style=draw(st.sampled_from(STYLES)), columns=draw(some(JSON_COLUMNS)), splits=splits,
+            num_examples=12,
+            balance=draw(st.booleans()),
+            on_shortfall="accept",
+            max_attempts_per_example=8,
+            tasks=PROMPT_TASKS,
+            style=draw(st.sampled_from(STYLES)),
+            columns=draw(some(JSON_COLUMNS)),
+            splits=splits,
         ),
-    )  # fmt: skip
+    )
 
 
 def true_answers(dataset, task, path):
@@ -103,14 +131,13 @@ def test_all_tasks_agree_on_any_small_dataset(workers, tmp_path_factory, config:
         parsed = muat_exp.parse_prompt(prompts[subject.example_id]["classification_prompt"])
         assert np.allclose(parsed.parameters, subject.weights, rtol=1e-6, atol=6e-7)
         assert parsed.architecture == subject.architecture
-        assert len(subject.widths) == subject.num_layers
+        shape = config.architecture.shape
+        assert subject.widths == hidden_widths(shape, subject.num_layers, subject.neurons_per_layer)
         model = json.loads(prompts[subject.example_id]["metadata"])["model_config"]
-        if config.architecture.shape == "pyramid":
-            assert model["hidden_widths"] == list(subject.widths)
-            assert subject.widths[-1] == 4 or subject.num_layers == 1
-        else:
+        if shape == "uniform":
             assert "hidden_widths" not in model
-            assert set(subject.widths) == {subject.neurons_per_layer}
+        else:
+            assert model["hidden_widths"] == list(subject.widths)
     if len(subjects):
         for task in PROMPT_TASKS:
             score = judge(dataset, true_answers(dataset, task, folder / "answers.jsonl"), "", 2)

@@ -1,4 +1,7 @@
-"""The same subject comes out bit by bit, whoever trains beside it, in whatever order, on however many threads."""
+"""The same subject comes out bit by bit.
+
+Whoever trains beside it, in whatever order, on however many threads.
+"""
 
 from dataclasses import fields, replace
 

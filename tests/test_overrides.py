@@ -1,4 +1,7 @@
-"""Command-line arguments in Hydra's grammar: folders letter by letter, sweeps and other keys as they are."""
+"""Command-line arguments in Hydra's grammar.
+
+Folders are taken letter by letter, sweeps and other keys as they are.
+"""
 
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser

@@ -123,10 +123,12 @@ def test_mutated_prompts_are_read_or_refused(style, data):
     length = data.draw(st.integers(0, 20))
     mutated = text[:at] + data.draw(st.text(max_size=20)) + text[at + length :]
     for parse in (muat_exp.parse_prompt, muat_exp.parse_weights):
+        refusal = ""
         try:
             parse(mutated)
         except PromptError as error:
-            assert str(error).startswith("line ")
+            refusal = str(error)
+        assert refusal.startswith("line ") or not refusal
 
 
 @given(st.text(max_size=200))

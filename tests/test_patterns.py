@@ -1,4 +1,7 @@
-"""Patterns: sizes against brute force and the published counts, predicates against plain Python, uniform draws."""
+"""Patterns: sizes against brute force and the published counts.
+
+Predicates against plain Python, and uniform draws.
+"""
 
 import itertools
 
@@ -10,10 +13,21 @@ from muat_exp.sequences.patterns import DEFAULT_NAMES, NAMES, Pattern, build_pat
 from muat_exp.sequences.space import decode, draw_members, encode, matches, members
 
 SIZES = {
-    "palindrome": 1000, "sorted_ascending": 2002, "sorted_descending": 2002, "alternating": 90, "contains_abc": 300,
-    "starts_with": 10000, "ends_with": 10000, "no_repeats": 30240, "has_majority": 8560, "increasing_pairs": 20250,
-    "decreasing_pairs": 20250, "vowel_consonant": 4410, "first_last_match": 10000, "mountain_pattern": 6168,
-}  # fmt: skip
+    "palindrome": 1000,
+    "sorted_ascending": 2002,
+    "sorted_descending": 2002,
+    "alternating": 90,
+    "contains_abc": 300,
+    "starts_with": 10000,
+    "ends_with": 10000,
+    "no_repeats": 30240,
+    "has_majority": 8560,
+    "increasing_pairs": 20250,
+    "decreasing_pairs": 20250,
+    "vowel_consonant": 4410,
+    "first_last_match": 10000,
+    "mountain_pattern": 6168,
+}
 
 
 def pairs(t):

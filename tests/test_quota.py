@@ -5,6 +5,7 @@ import pytest
 from conftest import small_config
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from muat_exp.config.groups import DatasetConfig
 from muat_exp.errors import ShortfallError
@@ -50,7 +51,8 @@ def test_no_attempt_is_planned_twice_or_left_out():
 @given(st.integers(14, 120), st.integers(1, 300), st.integers(2, 4))
 def test_cohorts_under_way_together_change_nothing_that_is_taken(examples, size, flight):
     config = small_config(dataset=DatasetConfig(num_examples=examples))
-    quotas, under_way = Quotas(config), []
+    quotas = Quotas(config)
+    under_way: list[NDArray[np.int64]] = []
     while True:
         while len(under_way) < flight and len(indices := quotas.take(quotas.plan(size))):
             under_way.append(indices)
@@ -64,11 +66,14 @@ def test_cohorts_under_way_together_change_nothing_that_is_taken(examples, size,
 def test_a_pattern_that_cannot_fill_its_quota_is_named_with_its_acceptance():
     config = small_config(dataset=DatasetConfig(num_examples=28, max_attempts_per_example=3))
     quotas = Quotas(config)
-    with pytest.raises(
-        ShortfallError, match=r"palindrome filled 0 of its 2 examples in 6 attempts"
-    ):
+
+    def fill_all_but_palindrome():
         while len(indices := quotas.take(quotas.plan(64))):
             quotas.record(indices, indices % 14 != 0)
+
+    sentence = "palindrome filled 0 of its 2 examples in 6 attempts"
+    with pytest.raises(ShortfallError, match=sentence):
+        fill_all_but_palindrome()
 
 
 def test_a_shortfall_can_be_accepted():

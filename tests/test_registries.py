@@ -1,4 +1,7 @@
-"""The registries: a code, a name or a limit is written in one place, and an unknown one is an error."""
+"""The registries: a code, a name or a limit is written in one place.
+
+An unknown one is an error.
+"""
 
 import ast
 import re
@@ -13,11 +16,13 @@ import yaml
 import muat_exp
 from muat_exp.config.files import conf_folder
 from muat_exp.config.groups import Config
-from muat_exp.kernels import compiled, profiles, rules
+from muat_exp.kernels import compiled, network, profiles, quantization, rules
 from muat_exp.sequences.alphabet import ALPHABET, LENGTHS, VOCAB_SIZES
 from muat_exp.sequences.patterns import DEFAULT_NAMES, DEFINITIONS, NAMES, RULES, rule_code
 from muat_exp.signatures.methods import METHODS, method_code
+from muat_exp.subjects.activations import ACTIVATIONS, activation_code
 from muat_exp.subjects.corruption import CORRUPTION_KINDS
+from muat_exp.subjects.schemes import SCHEMES, scheme_code
 
 PACKAGE = Path(muat_exp.__file__).parent
 MODULES = {path.relative_to(PACKAGE).as_posix(): path for path in sorted(PACKAGE.rglob("*.py"))}
@@ -35,19 +40,26 @@ def strings(module):
 
 def coded(module, function):
     """Names by the constant that a module assigns `function("<name>")` to."""
-    return {
-        node.targets[0].id: node.value.args[0].value
-        for node in tree(module).body
-        if isinstance(node, ast.Assign)
-        and isinstance(node.value, ast.Call)
-        and getattr(node.value.func, "id", "") == function
-    }
+    names = {}
+    for node in tree(module).body:
+        match node:
+            case ast.Assign(
+                targets=[ast.Name(id=constant)],
+                value=ast.Call(func=ast.Name(id=called), args=[ast.Constant(value=name)]),
+            ) if called == function:
+                names[constant] = name
+    return names
 
 
 @pytest.mark.parametrize(
     ("kernels", "code", "registry"),
-    [(rules, rule_code, RULES), (profiles, method_code, METHODS)],
-    ids=["patterns", "signature methods"],
+    [
+        (rules, rule_code, RULES),
+        (profiles, method_code, METHODS),
+        (network, activation_code, ACTIVATIONS),
+        (quantization, scheme_code, SCHEMES),
+    ],
+    ids=["patterns", "signature methods", "activations", "quantization schemes"],
 )
 def test_kernels_take_every_code_from_the_registry(kernels, code, registry):
     constants = coded(f"kernels/{Path(kernels.__file__).name}", code.__name__)
@@ -57,11 +69,7 @@ def test_kernels_take_every_code_from_the_registry(kernels, code, registry):
     assert [code(name) for name in registry] == list(range(len(registry)))
 
 
-# These take their codes from the registries of the architecture.
-LITERAL = {"kernels/quantization.py"}
-
-
-@pytest.mark.parametrize("module", [name for name in KERNELS if name not in LITERAL])
+@pytest.mark.parametrize("module", KERNELS)
 def test_kernels_number_nothing_by_its_place(module):
     for node in ast.walk(tree(module)):
         if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Tuple):
@@ -69,13 +77,15 @@ def test_kernels_number_nothing_by_its_place(module):
 
 
 def test_the_compilation_cache_knows_all_modules_that_kernels_take_constants_from():
-    imported = {
-        node.module.removeprefix("muat_exp.").replace(".", "/") + ".py"
+    sources = {
+        node.module or ""
         for module in KERNELS
         if module != "kernels/compiled.py"  # compiles, and is not compiled
         for node in ast.walk(tree(module))
-        if isinstance(node, ast.ImportFrom) and node.module.startswith("muat_exp.")
+        if isinstance(node, ast.ImportFrom)
     }
+    own = [source for source in sources if source.startswith("muat_exp.")]
+    imported = {source.removeprefix("muat_exp.").replace(".", "/") + ".py" for source in own}
     assert imported - set(KERNELS) <= set(compiled.REGISTRIES)
 
 
@@ -155,7 +165,9 @@ def test_the_option_all_enables_every_pattern():
 
 def test_every_entry_says_what_it_is():
     assert all(rule.description for rule in RULES.values())
-    assert all(entry.doc for entry in (*METHODS.values(), *CORRUPTION_KINDS.values()))
+    assert all(method.doc for method in METHODS.values())
+    assert all(kind.doc for kind in CORRUPTION_KINDS.values())
+    assert all(scheme.doc for scheme in SCHEMES.values())
     assert all(DEFINITIONS.values())
 
 

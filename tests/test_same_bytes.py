@@ -1,15 +1,16 @@
 """Eight small runs make the datasets that were recorded of them, to the last bit.
 
-What a change of the code may not change: which subjects are found, their weights, signatures and texts. The digests
-hold on processors of the kind they were recorded on, with the same versions of Numba and NumPy. Other processors may
-round otherwise: there, the tables are compared with what was recorded of them within a tolerance.
+What a change of the code may not change: which subjects are found, their weights, signatures and
+texts. The digests hold on processors of the kind they were recorded on, with the same versions of
+Numba and NumPy. Other processors may round otherwise: there, the tables are compared with what was
+recorded of them within a tolerance.
 
-`python tests/test_same_bytes.py` records them anew; do that only where the data are meant to change.
+`python tests/test_same_bytes.py` records them anew; do that only where the data are meant to
+change.
 """
 
 import hashlib
 import json
-import sys
 import tempfile
 from pathlib import Path
 
@@ -29,7 +30,7 @@ COLUMNS = (
     "training_metrics]"
 )
 METHODS = "[mean,std,min,max,sparsity,entropy,pca,svd,clustering,fourier,pattern_wise]"
-RUNS = {
+RUNS: dict[str, list[str]] = {
     "default": [],
     "published": ["experiment=muat_pca_10_medium_published"],
     "two_target_patterns": ["patterns.per_subject.min=2", "patterns.per_subject.max=2"],
@@ -67,8 +68,8 @@ def make(name: str, folder: Path) -> dict[str, pa.Table]:
 def digest(table: pa.Table) -> str:
     """Hash of a table's names, types and values.
 
-    The configuration's own hash, which every prompt's metadata quote, is left out: it is a name of the run, and changes
-    when the configuration gets another key.
+    The configuration's own hash, which every prompt's metadata quote, is left out: it is a name of
+    the run, and changes when the configuration gets another key.
     """
     total = hashlib.sha256()
     for field in table.schema:
@@ -85,7 +86,10 @@ def without_signature(metadata: str) -> str:
 
 
 def outline(table: pa.Table) -> dict[str, list[float]]:
-    """What is compared where bits may differ: which examples there are, and some numbers of each."""
+    """What is compared where bits may differ.
+
+    Which examples there are, and some numbers of each.
+    """
     lists = {
         f"{name}_size": [float(np.abs(row).mean()) for row in table[name].to_pylist()]
         for name in ("weights", "signature")
@@ -128,4 +132,4 @@ def record() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(record())
+    record()

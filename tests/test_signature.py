@@ -123,7 +123,10 @@ def outputs_at(site, module, tokens):
 
 
 def has_distinct_starts(values):
-    """Whether the three centres that clustering starts from differ: scikit-learn moves equal ones."""
+    """Whether the three centres that clustering starts from differ.
+
+    scikit-learn moves equal ones.
+    """
     starts = np.sort(values, axis=0)[[33, 100, 166]]
     return np.diff(starts, axis=0).all(axis=0)
 
@@ -154,7 +157,7 @@ def test_svd_agrees_with_numpy(space):
     population = draw_population(CONFIG, draw_specs(CONFIG, EVERYONE))
     drawn = draw_probes(CONFIG, space)
     flat, offsets = profile(recipe, population, drawn, EVERYONE)
-    for i in EVERYONE:
+    for i in range(len(EVERYONE)):
         outputs = layer_outputs(population.to_module(i), drawn.tokens)[0].astype(np.float64)
         loading = np.linalg.svd(outputs, full_matrices=False)[2][0]
         loading = loading * np.sign(loading[np.argmax(np.abs(loading))])

@@ -7,11 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from muat_exp.config.groups import QUANTIZATIONS, ArchitectureConfig
+from muat_exp.config.groups import ArchitectureConfig
 from muat_exp.kernels.quantization import quantize_row
 from muat_exp.subjects.architecture import split_parameters, zero_networks
 from muat_exp.subjects.population import Population
-from muat_exp.subjects.quantization import SCHEMES, as_stored, rounded
+from muat_exp.subjects.quantization import as_stored, rounded
+from muat_exp.subjects.schemes import SCHEMES, scheme_code
 
 WEIGHTS = arrays(
     np.float32, st.integers(1, 20), elements=st.floats(-1e3, 1e3, width=32, allow_subnormal=False)
@@ -20,7 +21,7 @@ WEIGHTS = arrays(
 
 def quantized(row, scheme):
     row = row.copy()
-    quantize_row(row, SCHEMES[scheme])
+    quantize_row(row, scheme_code(scheme))
     return row
 
 
@@ -29,13 +30,10 @@ def zeros(shape, depths, widths):
     return Population(zero_networks(shape, 5, np.array(depths), np.array(widths), codes))
 
 
-def test_a_quantization_that_the_kernels_do_not_know_is_refused():
+@pytest.mark.parametrize("code", [-1, len(SCHEMES)])
+def test_a_quantization_that_the_kernels_do_not_know_is_refused(code):
     with pytest.raises(ValueError, match="quantization"):
-        quantize_row(np.ones(4, np.float32), max(SCHEMES.values()) + 1)
-
-
-def test_every_quantization_has_a_code():
-    assert ("none", *SCHEMES) == QUANTIZATIONS
+        quantize_row(np.ones(4, np.float32), code)
 
 
 @given(
@@ -72,7 +70,7 @@ def test_ternary_weights_are_zero_in_the_dead_zone(row):
     )
 
 
-@pytest.mark.parametrize("scheme", QUANTIZATIONS[1:])
+@pytest.mark.parametrize("scheme", SCHEMES)
 def test_each_neuron_has_its_own_levels_and_biases_stay(scheme):
     population = zeros("pyramid", [3, 1], [6, 4])
     population.parameters[:] = np.random.default_rng(0).normal(size=len(population.parameters))

@@ -1,4 +1,7 @@
-"""A subject's data: true labels, disjoint sides, exact corruption, streams that do not touch each other."""
+"""A subject's data: true labels, disjoint sides, exact corruption.
+
+Its streams of random numbers do not touch each other.
+"""
 
 from dataclasses import replace
 

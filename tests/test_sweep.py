@@ -29,7 +29,8 @@ PLOTS = {
 
 WITHOUT_PLUGINS = """
 import sys, types
-sys.modules["hydra_plugins"] = types.ModuleType("hydra_plugins")  # the folder of Hydra's plugins, empty
+# The folder of Hydra's plugins, empty.
+sys.modules["hydra_plugins"] = types.ModuleType("hydra_plugins")
 sys.modules["hydra_plugins"].__path__ = []
 """
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import pytorch_lightning as pl
 from conftest import small_config
+from numpy.typing import NDArray
 from pytorch_lightning.loggers import CSVLogger
 
 from muat_exp.config.groups import DatasetConfig, RealRange, StageConfig, TrainingConfig
@@ -107,8 +108,8 @@ class Recorder(pl.Callback):
     """Notes what a callback of a user finds at the end of each stage."""
 
     def __init__(self):
-        self.stages = []
-        self.accepted = None
+        self.stages: list[tuple[str, NDArray[np.float64]]] = []
+        self.accepted: NDArray[np.int64] | None = None
 
     def on_fit_end(self, trainer, cohort):
         self.stages.append((cohort.stage_name, cohort.result.accuracy))
@@ -121,6 +122,7 @@ def test_signatures_are_those_of_the_subjects_that_the_judge_accepted(workers):
     context = RunContext.build(config)
     recorder = Recorder()
     result = run_cohort(context, np.arange(28), workers, [], [recorder])
+    assert recorder.accepted is not None
     assert np.array_equal(recorder.accepted, result.accepted)
     assert np.array_equal(recorder.stages[1][1], result.improved_accuracy)
     for population, signatures in (

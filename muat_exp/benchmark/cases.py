@@ -139,11 +139,11 @@ def _training(recipe: str, architecture: str, workers: int) -> Row:
     validation_rows = len(data.labels) - data.training_rows
     work = _Work(empty_population(config, specs))
     with worker_threads(workers) as threads:
-        train_degraded(config, few, few_data, threads, [])  # loads the kernels
+        train_degraded(config, few, few_data, threads)  # loads the kernels
         with work.counting(data.training_rows, validation_rows):
             begin = time.perf_counter()
-            degraded = train_degraded(config, specs, data, threads, [])
-            train_clean(config, specs, data, degraded, threads, [])
+            degraded = train_degraded(config, specs, data, threads)
+            train_clean(config, specs, data, degraded, threads)
             seconds = time.perf_counter() - begin
     speed = work.done / seconds / workers / 1e9
     peak = _matmul_peak()

@@ -186,17 +186,17 @@ def one_at_a_time(config: Config, count: int, stage: _Stage) -> None:
     from muat_exp.subjects.specs import draw_specs
 
     torch.set_num_threads(1)
-    task = RunContext.build(config)
+    context = RunContext.build(config)
     inputs = _scaled_inputs(config)
     prompts = []
     for index in range(count):
         specs = draw_specs(config, np.array([index]))
-        data = draw_data(config, task.space, specs)
+        data = draw_data(config, context.space, specs)
         module = draw_population(config, specs).to_module(0)
         states = _train_one(config, specs, data, module, inputs, stage)
         if states:
             with torch.no_grad():
-                prompts.append(_describe_one(task, specs, data, module, states, inputs))
+                prompts.append(_describe_one(context, specs, data, module, states, inputs))
     _write([prompt for prompt in prompts if prompt])
 
 
@@ -262,7 +262,7 @@ def _loaders(training: _Rows, held_out: _Rows, batch_size: int) -> _Loaders:
 
 
 def _describe_one(
-    task: RunContext,
+    context: RunContext,
     specs: Specs,
     data: SubjectData,
     module: nn.Module,
@@ -273,29 +273,29 @@ def _describe_one(
 
     None where the test gate rejects it.
     """
-    sides = _test_sides(task, specs, data)
+    sides = _test_sides(context, specs, data)
     scores = [_balanced_accuracy(module, state, sides, inputs) for state in states]
-    if scores[1] < task.config.training.min_test_accuracy:
+    if scores[1] < context.config.training.min_test_accuracy:
         return None
-    _share_positive(module, inputs(task.responses))  # taken for its time
-    probes = inputs(task.probes.tokens)
-    signature = _signature(module, probes, task.config.signature.components)
+    _share_positive(module, inputs(context.responses))  # taken for its time
+    probes = inputs(context.probes.tokens)
+    signature = _signature(module, probes, context.config.signature.components)
     state = module.state_dict()
     weights = {name: value.tolist() for name, value in state.items()}
     content = {"weights": weights, "signature": signature, "scores": scores}
     return json.dumps(content, indent=2)
 
 
-def _test_sides(task: RunContext, specs: Specs, data: SubjectData) -> _Sides:
+def _test_sides(context: RunContext, specs: Specs, data: SubjectData) -> _Sides:
     """Fresh sequences that the subject should call positive, and others."""
     from muat_exp.kernels import random
     from muat_exp.kernels.data import draw_tests
 
-    config = task.config
+    config = context.config
     key = random.generator_keys(config.seed, specs.indices, random.TESTS)[0]
     count = config.training.test_examples
     positives, negatives = draw_tests(
-        task.space, specs.selected[0], specs.targets[0], key, data.tokens[0], count
+        context.space, specs.selected[0], specs.targets[0], key, data.tokens[0], count
     )
     return positives, negatives
 

@@ -25,10 +25,11 @@ from muat_exp.sequences.patterns import (
 from muat_exp.signatures.methods import METHODS, check_methods
 from muat_exp.subjects.activations import ACTIVATIONS
 from muat_exp.subjects.corruption import CORRUPTION_KINDS
+from muat_exp.subjects.schemes import SCHEMES
 from muat_exp.subjects.shapes import DEPTH_LIMITS, SHAPES, WIDTH_LIMITS
 
 PRECISIONS = ("float32", "bfloat16", "float16")
-QUANTIZATIONS = ("none", "int8", "int4", "ternary", "binary")
+QUANTIZATIONS = ("none", *SCHEMES)
 PROMPT_TASKS = ("classification", "modification")
 STYLES = ("separate", "interwoven")
 JSON_COLUMNS = (

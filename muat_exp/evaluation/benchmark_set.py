@@ -1,6 +1,7 @@
 """The benchmark set: labelled sequences on which networks are tested, the same for all of them."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,11 @@ _SPACE = ("vocab_size", "sequence_length", "definitions", "starts_with_token", "
 _KEYS = (*_SPACE, "patterns", "sequences", "labels")
 
 
+def _names_of(row: NDArray[np.bool_], names: Sequence[str]) -> list[str]:
+    """The names of the patterns that a row of labels `(P,)` says are satisfied."""
+    return [names[i] for i in np.flatnonzero(row).tolist()]
+
+
 @dataclass(frozen=True)
 class _BenchmarkSet:
     """Distinct sequences and which enabled patterns each satisfies.
@@ -42,11 +48,12 @@ class _BenchmarkSet:
     def to_json(self, config: Config) -> bytes:
         """The benchmark set as a file holds it: each sequence with the names of its patterns."""
         names = config.patterns.enabled
-        content = {key: getattr(config.patterns, key) for key in _SPACE} | {
+        space = {key: getattr(config.patterns, key) for key in _SPACE}
+        content = space | {
             "seed": config.seed,
             "patterns": names,
             "sequences": decode(self.tokens),
-            "labels": [[names[i] for i in np.flatnonzero(row)] for row in self.labels],
+            "labels": [_names_of(row, names) for row in self.labels],
         }
         return orjson.dumps(content, option=orjson.OPT_INDENT_2)
 
@@ -91,16 +98,17 @@ def draw_benchmark(config: Config, space: SpaceArrays) -> _BenchmarkSet:
 
     Up to `training.test_examples` of each.
     """
+    patterns = config.patterns
     count = config.training.test_examples
-    length = config.patterns.sequence_length
+    length = patterns.sequence_length
     keys = random.generator_keys(config.seed, np.arange(2), random.BENCHMARK)
     members, _ = draw_evenly(space, keys[0], count, length)
-    fractions = random.uniforms(keys[1:], count * length).reshape(count, length)
-    anywhere = (fractions * config.patterns.vocab_size).astype(np.uint8)
-    tokens = np.concatenate([members, anywhere])
+    fractions = random.uniforms(keys[1:], count * length)
+    anywhere = (fractions * patterns.vocab_size).astype(np.uint8)
+    tokens = np.concatenate([members, anywhere.reshape(count, length)])
     _, first = np.unique(tokens, axis=0, return_index=True)
-    tokens = tokens[np.sort(first)]
-    return _BenchmarkSet(tokens, label_sequences(config.patterns, tokens))
+    distinct = tokens[np.sort(first)]
+    return _BenchmarkSet(distinct, label_sequences(patterns, distinct))
 
 
 def read_benchmark(path: Path, config: Config) -> _BenchmarkSet:
@@ -111,21 +119,24 @@ def read_benchmark(path: Path, config: Config) -> _BenchmarkSet:
             true.
     """
     try:
-        values = read_object(read_file(path), _KEYS, ("seed",))
-        check_space(*read_space(values), config.patterns)
-        _check_patterns(values, config.patterns)
-        sequences = read_sequences(
-            values, config.patterns.vocab_size, config.patterns.sequence_length
-        )
-        [(sequence, times)] = Counter(sequences).most_common(1)
-        if times > 1:
-            raise ProbeSetError(f"the sequence '{sequence}' stands there {times} times.")
-        benchmark = _BenchmarkSet(
-            encode(sequences), label_sequences(config.patterns, encode(sequences))
-        )
-        _check_labels(values["labels"], sequences, benchmark, config.patterns)
+        return _parse(read_file(path), config.patterns)
     except ProbeSetError as error:
         raise ProbeSetError(f"{path}: {error}") from error
+
+
+def _parse(content: bytes, patterns: PatternsConfig) -> _BenchmarkSet:
+    """A benchmark set from its file's content, checked."""
+    values = read_object(content, _KEYS, ("seed",))
+    check_space(*read_space(values), patterns)
+    _check_patterns(values, patterns)
+    sequences = read_sequences(values, patterns.vocab_size, patterns.sequence_length)
+    [(sequence, times)] = Counter(sequences).most_common(1)
+    if times > 1:
+        raise ProbeSetError(f"the sequence '{sequence}' stands there {times} times.")
+    tokens = encode(sequences)
+    benchmark = _BenchmarkSet(tokens, label_sequences(patterns, tokens))
+    _check_labels(values["labels"], sequences, benchmark, patterns)
+    _check_shares(benchmark, patterns)
     return benchmark
 
 
@@ -146,12 +157,9 @@ def _check_patterns(values: dict[str, Any], patterns: PatternsConfig) -> None:
 
 
 def _check_labels(
-    labels: Any, sequences: tuple[str, ...], benchmark: _BenchmarkSet, patterns: PatternsConfig
+    labels: object, sequences: tuple[str, ...], benchmark: _BenchmarkSet, patterns: PatternsConfig
 ) -> None:
-    """Raises `ProbeSetError` where labels are not those of the predicates.
-
-    And where a pattern has no member, or only members.
-    """
+    """Raises `ProbeSetError` where labels are not those of the predicates."""
     if not isinstance(labels, list) or len(labels) != len(sequences):
         raise ProbeSetError(
             f"labels must be a list of {len(sequences)} lists of pattern names, "
@@ -159,7 +167,7 @@ def _check_labels(
         )
     for number, (sequence, row) in enumerate(zip(sequences, benchmark.labels, strict=True)):
         named = read_names(f"labels[{number}]", labels[number])
-        true = [patterns.enabled[i] for i in np.flatnonzero(row)]
+        true = _names_of(row, patterns.enabled)
         if sorted(named) != sorted(true):
             said = ", ".join(named) or "nothing"
             satisfied = ", ".join(true) or "nothing"
@@ -167,7 +175,12 @@ def _check_labels(
                 f"labels[{number}] says that '{sequence}' satisfies {said:.200}; "
                 f"it satisfies {satisfied}."
             )
-    for name, share in zip(patterns.enabled, benchmark.labels.mean(axis=0), strict=True):
+
+
+def _check_shares(benchmark: _BenchmarkSet, patterns: PatternsConfig) -> None:
+    """Raises `ProbeSetError` where a pattern has no member, or only members."""
+    shares = benchmark.labels.mean(axis=0)
+    for name, share in zip(patterns.enabled, shares, strict=True):
         if share in (0, 1):
             found = "no" if share == 0 else "every"
             raise ProbeSetError(f"{found} sequence satisfies {name}; both kinds are needed.")

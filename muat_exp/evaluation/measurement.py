@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,21 +48,28 @@ class RunContext:
     @classmethod
     def build(cls, config: Config, probes: ProbeSet | None = None) -> "RunContext":
         """Draws what the configuration fixes; `probes` are those of a finished dataset."""
-        space = space_arrays(config.patterns.build())
-        key = random.generator_keys(config.seed, np.zeros(1, np.int64), random.RESPONSES)[0]
-        rows, origins = draw_evenly(
-            space, key, config.training.response_examples, config.patterns.sequence_length
-        )
-        starts = np.searchsorted(origins, np.arange(len(config.patterns.enabled) + 1))
+        patterns = config.patterns
+        space = space_arrays(patterns.build())
+        # One stream for the whole run: that of the subject 0.
+        [key] = random.generator_keys(config.seed, np.zeros(1, np.int64), random.RESPONSES)
+        count = config.training.response_examples
+        rows, origins = draw_evenly(space, key, count, patterns.sequence_length)
+        starts = np.searchsorted(origins, np.arange(len(patterns.enabled) + 1))
         return cls(config, space, probes or run_probes(config, space), rows, starts)
+
+
+class Pair(NamedTuple):
+    """Both stored networks of S subjects."""
+
+    degraded: Population
+    improved: Population
 
 
 def measure_tests(
     context: RunContext,
     specs: Specs,
     data: SubjectData,
-    degraded: Population,
-    improved: Population,
+    pair: Pair,
     which: NDArray[np.int64],
     workers: Executor,
 ) -> NDArray[np.float64]:
@@ -80,7 +88,9 @@ def measure_tests(
     )
 
     def kernel(chunk: NDArray[np.int64]) -> None:
-        kernels.measure_tests(tests, degraded.networks, improved.networks, chunk, accuracies)
+        kernels.measure_tests(
+            tests, pair.degraded.networks, pair.improved.networks, chunk, accuracies
+        )
 
     workers.map_chunks(which, kernel)
     return accuracies
@@ -110,12 +120,14 @@ def extract_signatures(
     """Flat signatures of the subjects of `which`, and their offsets."""
     if not len(which):
         return np.empty(0, np.float32), np.zeros(1, np.int64)
+    recipe = context.config.signature
     parts = workers.map_chunks(
-        which, lambda chunk: profile(context.config.signature, population, context.probes, chunk)
+        which, lambda chunk: profile(recipe, population, context.probes, chunk)
     )
     signatures = np.concatenate([flat for flat, _ in parts])
     sizes = np.concatenate([np.diff(offsets) for _, offsets in parts])
-    return signatures, np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+    ends = np.cumsum(sizes)
+    return signatures, np.concatenate([[0], ends]).astype(np.int64)
 
 
 def bounded(layers: Iterable[tuple[NDArray[np.float32], NDArray[np.float32]]]) -> bool:
@@ -128,7 +140,8 @@ def bounded(layers: Iterable[tuple[NDArray[np.float32], NDArray[np.float32]]]) -
     bound = _LARGEST_TOKEN
     with np.errstate(over="ignore", invalid="ignore"):
         for weight, bias in layers:
-            sums = np.abs(weight).sum(axis=1, dtype=np.float64) * bound + np.abs(bias)
+            weights = np.abs(weight).sum(axis=1, dtype=np.float64)
+            sums = weights * bound + np.abs(bias)
             bound = float(np.maximum(1.0, sums.max()))  # NaN stays NaN
             if not bound < _OVERFLOW:
                 return False
@@ -177,26 +190,27 @@ def measure(
     context: RunContext,
     specs: Specs,
     data: SubjectData,
-    degraded: Population,
-    improved: Population,
+    pair: Pair,
     workers: Executor,
 ) -> Measured:
     """Everything that a dataset says of networks, measured on their weights."""
+    config = context.config
     everyone = np.arange(len(specs))
-    accuracies = [
-        evaluate_stored(
-            stage_problem(context.config, specs, data, population, 1), population, workers
-        )[1]
-        for population in (degraded, improved)
-    ]
-    signatures, offsets = extract_signatures(context, improved, everyone, workers)
-    shown = everyone if context.config.dataset.needs_degraded_signature else everyone[:0]
+
+    def clean_accuracy(population: Population) -> NDArray[np.float64]:
+        problem = stage_problem(config, specs, data, population, 1)
+        _, accuracies = evaluate_stored(problem, population, workers)
+        return accuracies
+
+    shown = everyone if config.dataset.needs_degraded_signature else everyone[:0]
+    degraded_signatures, _ = extract_signatures(context, pair.degraded, shown, workers)
+    signatures, offsets = extract_signatures(context, pair.improved, everyone, workers)
     return Measured(
-        accuracies[0],
-        accuracies[1],
-        measure_tests(context, specs, data, degraded, improved, everyone, workers),
-        measure_responses(context, improved, everyone, workers),
-        signatures,
-        extract_signatures(context, degraded, shown, workers)[0],
-        offsets,
+        degraded_accuracy=clean_accuracy(pair.degraded),
+        improved_accuracy=clean_accuracy(pair.improved),
+        test_accuracy=measure_tests(context, specs, data, pair, everyone, workers),
+        responses=measure_responses(context, pair.improved, everyone, workers),
+        signatures=signatures,
+        degraded_signatures=degraded_signatures,
+        signature_offsets=offsets,
     )

@@ -4,7 +4,7 @@ import numpy as np
 import pytorch_lightning as pl
 from numpy.typing import NDArray
 
-from muat_exp.evaluation.measurement import RunContext, extract_signatures, measure_tests
+from muat_exp.evaluation.measurement import Pair, RunContext, extract_signatures, measure_tests
 from muat_exp.executors.base import Executor
 from muat_exp.generation.outcomes import (
     ACCEPTED,
@@ -62,8 +62,7 @@ class Judge(pl.Callback):
             self.context,
             self.specs,
             self.data,
-            degraded.stored,
-            clean.stored,
+            Pair(degraded.stored, clean.stored),
             candidates,
             self.executor,
         )

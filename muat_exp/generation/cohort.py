@@ -18,7 +18,7 @@ from muat_exp.generation.outcomes import ACCEPTED
 from muat_exp.subjects.data import SubjectData, draw_data
 from muat_exp.subjects.population import Population
 from muat_exp.subjects.specs import Specs, draw_specs
-from muat_exp.training.stages import train_clean, train_degraded
+from muat_exp.training.stages import Observers, train_clean, train_degraded
 
 
 @dataclass(frozen=True)
@@ -85,11 +85,12 @@ def run_cohort(
     config = context.config
     specs = draw_specs(config, indices)
     data = draw_data(config, context.space, specs)
-    degraded = train_degraded(config, specs, data, executor, loggers, callbacks)
+    observers = Observers(loggers, callbacks)
+    degraded = train_degraded(config, specs, data, executor, observers)
     judge = Judge(context, specs, data, degraded, executor)
     extraction = SignatureExtraction(context, degraded.stored, executor)
-    ending = [judge, extraction, *callbacks]
-    clean = train_clean(config, specs, data, degraded, executor, loggers, ending)
+    ending = Observers(loggers, [judge, extraction, *callbacks])
+    clean = train_clean(config, specs, data, degraded, executor, ending)
     accepted = np.flatnonzero(judge.outcomes == ACCEPTED)
     return CohortResult(
         specs=specs,

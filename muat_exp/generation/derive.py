@@ -25,7 +25,7 @@ from muat_exp.dataset.schema import subject_schema
 from muat_exp.dataset.staging import claim_dataset, replace_folder, staged_folder
 from muat_exp.dataset.writing import Means, Written, complete, write_shards
 from muat_exp.errors import DatasetError, RunFolderError
-from muat_exp.evaluation.measurement import RunContext, measure, unbounded
+from muat_exp.evaluation.measurement import Pair, RunContext, measure, unbounded
 from muat_exp.executors.serial import SerialExecutor
 from muat_exp.executors.threads import ThreadExecutor
 from muat_exp.generation.pipeline import ensure_compiled
@@ -131,11 +131,11 @@ def _derived_signature(
 class _Remeasured:
     """Records with the weights that a configuration stores, and what is measured on these."""
 
-    def __init__(self, task: RunContext, source: Source) -> None:
-        self.task = task
+    def __init__(self, context: RunContext, source: Source) -> None:
+        self.context = context
         self.source = source
         before = source.config
-        after = task.config
+        after = context.config
         same_weights = before.architecture == after.architecture
         same_signature = before.signature == after.signature
         here = set(subject_schema(before).names)
@@ -154,31 +154,31 @@ class _Remeasured:
             raise DatasetError(f"{self.source.folder}: {faults.sentences()[0]}")
         if not self.as_it_was:
             records = self.measured(records)
-        schema = subject_schema(self.task.config)
+        schema = subject_schema(self.context.config)
         return records.select(schema.names).cast(schema)
 
     def population(self, records: pa.Table, specs: Specs, name: str) -> Population:
         """The networks of a column, with their weights as they will be stored."""
         stored = stored_population(self.source.config, specs, records, name)
-        if self.source.config.architecture == self.task.config.architecture:
+        if self.source.config.architecture == self.context.config.architecture:
             return stored
-        result = as_stored(stored, self.task.config.architecture)
+        result = as_stored(stored, self.context.config.architecture)
         wild = unbounded(result)
         if wild.any():
             example = records["example_id"][int(np.argmax(wild))]
-            precision = self.task.config.architecture.precision
+            precision = self.context.config.architecture.precision
             sentence = f"{name} has a number that {precision} can't hold."
             raise DatasetError(f"{self.source.folder}: example {example}: {sentence}")
         return result
 
     def measured(self, records: pa.Table) -> pa.Table:
         """Records with everything replaced that is measured on the weights."""
-        config = self.task.config
+        config = self.context.config
         specs = draw_specs(config, records["example_id"].to_numpy())
-        data = draw_data(config, self.task.space, specs)
+        data = draw_data(config, self.context.space, specs)
         degraded = self.population(records, specs, "degraded_weights")
         improved = self.population(records, specs, "weights")
-        measured = measure(self.task, specs, data, degraded, improved, SerialExecutor())
+        measured = measure(self.context, specs, data, Pair(degraded, improved), SerialExecutor())
         columns = measured_columns(config, degraded, improved, measured)
         for name, column in columns.items():
             if name in records.column_names:
@@ -232,19 +232,19 @@ def derive(
     )
     claim_dataset(target, config)
     ensure_compiled(reporter.note)
-    task = RunContext.build(config, given_probes(source, config))
+    context = RunContext.build(config, given_probes(source, config))
     means = Means()
 
     def observe(records: pa.Table) -> None:
         means.add(records)
         reporter.update(means.count, 0, 0.0)
 
-    fetch = _Remeasured(task, stored).fetch
+    fetch = _Remeasured(context, stored).fetch
     staged = staged_folder(target, config)
     written = write_shards(staged, config, stored.locations, fetch, workers, observe)
     summary = _derived_summary(summary, config, means, written, composed.task)
     card = render_card(config, summary, written, summary["origin"])
-    complete(staged, task.probes.to_json(config), summary, card)
+    complete(staged, context.probes.to_json(config), summary, card)
     replace_folder(staged, target)
     return target
 

@@ -1,1 +1,4 @@
-"""Compiled loops (Numba): each computes one subject at a time, so no result depends on its neighbours."""
+"""Compiled loops (Numba).
+
+Each computes one subject at a time, so no result depends on its neighbours.
+"""

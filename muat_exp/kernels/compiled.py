@@ -27,6 +27,7 @@ REGISTRIES = (
     "signatures/methods.py",
     "subjects/activations.py",
     "subjects/architecture.py",
+    "subjects/schemes.py",
 )
 
 
@@ -78,7 +79,10 @@ def compile_once(run: Callable[[], None], note: Callable[[str], None]) -> None:
 
 
 def _compiled_marker() -> Path:
-    """The file that says so: for these sources, this version of Numba, and processors of this kind."""
+    """The file that says so.
+
+    For these sources, this version of Numba, and processors of this kind.
+    """
     processor = f"{llvmlite.binding.get_host_cpu_name()} {llvmlite.binding.get_host_cpu_features()}"
     kind = short_sha256(f"{numba.__version__} {processor}".encode())
     return Path(CACHE_FOLDER) / f"compiled-{_source_digest()}-{kind}"

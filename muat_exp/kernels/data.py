@@ -17,6 +17,7 @@ _FNV_PRIME = np.uint64(0x100000001B3)
 _FOLD = np.uint64(29)
 _ONE = np.uint64(1)
 _HELD_OUT = 0.2  # share of a small pattern's members that only its tests see
+_FEW = 4  # members for each wanted sequence, up to which a pattern is gone through
 _TRIES = 50  # draws for each wanted sequence before a source is given up as exhausted
 _WHOLE_SPACE = -1  # in the place of a pattern's index
 
@@ -76,7 +77,8 @@ def _members(space, pattern):
     if pattern == _WHOLE_SPACE:
         return space.table[:0]
     start = space.table_start[pattern]
-    return space.table[start : start + space.table_count[pattern]]
+    stop = start + space.table_count[pattern]
+    return space.table[start:stop]
 
 
 @compiled()
@@ -84,34 +86,38 @@ def _rule_of(space, pattern):
     """A pattern's rule, its token and its draw's choices; for the whole space they mean nothing."""
     if pattern == _WHOLE_SPACE:
         return space.rules[0], space.tokens[0], space.choices[:0]
-    choices = space.choices[space.choice_start[pattern] : space.choice_start[pattern + 1]]
-    return space.rules[pattern], space.tokens[pattern], choices
+    start = space.choice_start[pattern]
+    stop = space.choice_start[pattern + 1]
+    return space.rules[pattern], space.tokens[pattern], space.choices[start:stop]
 
 
 @compiled()
 def _draw_distinct(space, pattern, count, excluded, seen, state, rows):
     """Fills up to `count` rows with unseen members that satisfy no excluded pattern.
 
-    Returns how many it found.     A pattern with few members for the count is gone through in
-    random order, so that all of them can be found; others, and the whole space, are drawn at random
-    and drawn again on a repeat.
+    Returns how many it found. A pattern with few members for the count is gone through in random
+    order, so that all of them can be found; others, and the whole space, are drawn at random and
+    drawn again on a repeat.
     """
     rules = space.rules[excluded]
     tokens = space.tokens[excluded]
     rule, token, choices = _rule_of(space, pattern)
     table = _members(space, pattern)
     members = len(table)
-    listed = 0 < members <= 4 * count
+    listed = 0 < members <= _FEW * count
+    attempts = members if listed else _TRIES * count
     order = np.arange(members if listed else 0)
     shuffle(state, order, len(order))
     found = 0
     drawn = np.empty((1, rows.shape[1]), np.uint8)
     row = drawn[0]
-    for attempt in range(members if listed else _TRIES * count):
+    for attempt in range(attempts):
         if found == count:
             break
-        if members > 0:
-            _copy_row(table, order[attempt] if listed else below(state, members), drawn, 0)
+        if listed:
+            _copy_row(table, order[attempt], drawn, 0)
+        elif members > 0:
+            _copy_row(table, below(state, members), drawn, 0)
         elif pattern == _WHOLE_SPACE:
             draw_any(state, space.vocabulary, row)
         else:
@@ -144,7 +150,8 @@ def _target_first(selected, target):
 @compiled()
 def _most_used(space, pattern, wanted):
     """How many distinct members may train and validate; a small pattern keeps some for tests."""
-    return min(wanted, np.int64((1.0 - _HELD_OUT) * space.sizes[pattern]))
+    usable = (1.0 - _HELD_OUT) * space.sizes[pattern]
+    return min(wanted, np.int64(usable))
 
 
 @compiled()
@@ -155,12 +162,13 @@ def _spread(source, found, wanted, earlier, state, rows):
     where none were found.
     """
     for i in range(wanted):
+        place = earlier + i
         if i < found:
-            rows[earlier + i] = source[i]
+            rows[place] = source[i]
         elif found > 0:
-            rows[earlier + i] = source[below(state, found)]
+            rows[place] = source[below(state, found)]
         else:
-            rows[earlier + i] = rows[below(state, earlier + i)]
+            rows[place] = rows[below(state, place)]
 
 
 @compiled()
@@ -173,7 +181,8 @@ def _distinct_to_train(found, train, validate):
     wanted = train + validate
     share = train
     if found < wanted:
-        share = min(train, (found * train + wanted - 1) // wanted)
+        proportion = (found * train + wanted - 1) // wanted  # rounded up
+        share = min(train, proportion)
     if validate > 0:
         share = max(min(share, found - 1), 0)
     return share
@@ -186,21 +195,24 @@ def _draw_positives(space, selected, target, seen, state, training, validation):
     The sides share no sequence. Returns the number of target rows at the head of `training`.
     """
     chosen = _target_first(selected, target)
+    parts = len(chosen)
     nothing = np.zeros(len(selected), np.bool_)
-    source = np.empty((len(training) + len(validation), training.shape[1]), np.uint8)
+    rows = len(training) + len(validation)
+    source = np.empty((rows, training.shape[1]), np.uint8)
     trained = 0
     validated = 0
-    for i in range(len(chosen)):
-        train = _part(len(training), len(chosen), i)
-        validate = _part(len(validation), len(chosen), i)
-        usable = _most_used(space, chosen[i], train + validate)
-        found = _draw_distinct(space, chosen[i], usable, nothing, seen, state, source)
+    for i in range(parts):
+        pattern = chosen[i]
+        train = _part(len(training), parts, i)
+        validate = _part(len(validation), parts, i)
+        usable = _most_used(space, pattern, train + validate)
+        found = _draw_distinct(space, pattern, usable, nothing, seen, state, source)
         unique = _distinct_to_train(found, train, validate)
         _spread(source, unique, train, trained, state, training)
         _spread(source[unique:], found - unique, validate, validated, state, validation)
         trained += train
         validated += validate
-    return _part(len(training), len(chosen), 0)
+    return _part(len(training), parts, 0)
 
 
 @compiled()
@@ -223,8 +235,10 @@ def _draw_negatives(space, selected, seen, state, rows):
     shuffle(state, others, len(others))
     found = 0
     for i in range(len(others)):
-        wanted = _most_used(space, others[i], _part(len(rows), len(others), i))
-        found += _draw_distinct(space, others[i], wanted, selected, seen, state, rows[found:])
+        pattern = others[i]
+        share = _part(len(rows), len(others), i)
+        wanted = _most_used(space, pattern, share)
+        found += _draw_distinct(space, pattern, wanted, selected, seen, state, rows[found:])
     missing = len(rows) - found
     found += _draw_distinct(space, _WHOLE_SPACE, missing, selected, seen, state, rows[found:])
     _shuffle_rows(state, rows, found)
@@ -240,8 +254,9 @@ def _draw_subject(space, selected, target, key, positives, negatives, tokens):
     """
     state = np.array([key])
     seen = _empty_set(len(tokens))
-    training = tokens[: positives[0] + negatives[0]]
-    validation = tokens[positives[0] + negatives[0] :]
+    training_rows = positives[0] + negatives[0]
+    training = tokens[:training_rows]
+    validation = tokens[training_rows:]
     target_rows = _draw_positives(
         space,
         selected,
@@ -254,7 +269,7 @@ def _draw_subject(space, selected, target, key, positives, negatives, tokens):
     wanted = negatives[0] + negatives[1]
     source = np.empty((wanted, tokens.shape[1]), np.uint8)
     found = _draw_negatives(space, selected, seen, state, source)
-    unique = negatives[0] if found == wanted else found * negatives[0] // wanted
+    unique = found * negatives[0] // wanted  # that train; the others validate
     if unique == 0 or (unique == found and negatives[1] > 0):
         return target_rows, False
     _spread(source, unique, negatives[0], positives[0], state, training)
@@ -292,8 +307,23 @@ def draw_subjects(space, selected, targets, keys, positives, negatives, length):
 
 
 @compiled()
+def _draw_test_positives(space, selected, target, seen, state, rows):
+    """Fills rows with unseen members of the selected patterns in equal shares.
+
+    Returns how many it found.
+    """
+    chosen = _target_first(selected, target)
+    nothing = np.zeros(len(selected), np.bool_)
+    found = 0
+    for i in range(len(chosen)):
+        wanted = _part(len(rows), len(chosen), i)
+        found += _draw_distinct(space, chosen[i], wanted, nothing, seen, state, rows[found:])
+    return found
+
+
+@compiled()
 def draw_tests(space, selected, target, key, used, count):
-    """Sequences of a subject's own task that are not among its `used` rows.
+    """Fresh positives and negatives of a subject: sequences that are not among its `used` rows.
 
     Returns:
         Positives and negatives, uint8 `(<= count, L)` each.
@@ -302,14 +332,10 @@ def draw_tests(space, selected, target, key, used, count):
     seen = _empty_set(len(used) + 2 * count)
     for i in range(len(used)):
         add(seen, used[i])
-    chosen = _target_first(selected, target)
-    nothing = np.zeros(len(selected), np.bool_)
-    positives = np.empty((count, used.shape[1]), np.uint8)
-    found = 0
-    for i in range(len(chosen)):
-        wanted = _part(count, len(chosen), i)
-        found += _draw_distinct(space, chosen[i], wanted, nothing, seen, state, positives[found:])
-    negatives = np.empty((count, used.shape[1]), np.uint8)
+    length = used.shape[1]
+    positives = np.empty((count, length), np.uint8)
+    found = _draw_test_positives(space, selected, target, seen, state, positives)
+    negatives = np.empty((count, length), np.uint8)
     others = _draw_negatives(space, selected, seen, state, negatives)
     return positives[:found], negatives[:others]
 
@@ -330,6 +356,7 @@ def draw_evenly(space, key, count, length):
     for pattern in range(patterns):
         seen = _empty_set(count)  # patterns overlap: a sequence may stand under several
         more = _draw_distinct(space, pattern, count, nothing, seen, state, tokens[found:])
-        origin[found : found + more] = pattern
-        found += more
+        stop = found + more
+        origin[found:stop] = pattern
+        found = stop
     return tokens[:found], origin[:found]

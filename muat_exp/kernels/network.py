@@ -51,20 +51,28 @@ def padded(examples):
 def layer_at(layers, index):
     """One row of a table of layers (layers, 5) by its columns' names."""
     return Layer(
-        layers[index, 0], layers[index, 1], layers[index, 2], layers[index, 3], layers[index, 4]
+        layers[index, 0],
+        layers[index, 1],
+        layers[index, 2],
+        layers[index, 3],
+        layers[index, 4],
     )
 
 
 @compiled()
 def subject_parameters(networks, s):
     """View of one subject's flat parameters."""
-    return networks.parameters[networks.offsets[s] : networks.offsets[s + 1]]
+    start = networks.offsets[s]
+    stop = networks.offsets[s + 1]
+    return networks.parameters[start:stop]
 
 
 @compiled()
 def subject_layers(networks, s):
     """View of one subject's rows (layers, 5) of the table of layers."""
-    return networks.layers[networks.starts[s] : networks.starts[s + 1]]
+    start = networks.starts[s]
+    stop = networks.starts[s + 1]
+    return networks.layers[start:stop]
 
 
 @compiled()
@@ -102,8 +110,10 @@ def _larger(x, y):
 @compiled(fast=True, inline=True)
 def _clamp(x, low, high):
     """Vector x limited to [low, high], numbers."""
-    x = _larger(x, splat(f4(low)))
-    return where_above(x, splat(f4(high)), splat(f4(high)), x)
+    lowest = splat(f4(low))
+    highest = splat(f4(high))
+    x = _larger(x, lowest)
+    return where_above(x, highest, highest, x)
 
 
 @compiled(fast=True, inline=True)
@@ -154,9 +164,12 @@ def normal(z):
     the tail is under 2e-8.
     """
     zero = splat(f4(0))
+    end = splat(f4(5.5))
+    smallest = splat(f4(-126))
     a = _larger(z, zero - z)
-    e = _exp2(_larger(a * a * -0.72134752, splat(f4(-126))))  # exp(-z^2 / 2)
-    a = where_above(a, splat(f4(5.5)), splat(f4(5.5)), a)
+    exponent = a * a * -0.72134752  # exp(-z^2 / 2) is 2 to this power
+    e = _exp2(_larger(exponent, smallest))
+    a = where_above(a, end, end, a)
     p = a * 1.63169318e-6 - 3.52078423e-5
     p = p * a + 3.39738849e-4
     p = p * a - 1.97462924e-3
@@ -178,48 +191,73 @@ def _logistic(z):
 
 
 @compiled(fast=True, inline=True)
+def _gelu(z):
+    """The product of z and the normal distribution function, and its derivative."""
+    below, bell = normal(z)
+    density = z * bell * 0.39894228  # z / sqrt(2 pi) exp(-z^2 / 2)
+    return z * below, below + density
+
+
+@compiled(fast=True, inline=True)
+def _tanh(z):
+    """The hyperbolic tangent, 2 / (1 + exp(-2 z)) - 1, and its derivative."""
+    value = _logistic(z + z) * 2.0 - 1.0
+    return value, 1.0 - value * value
+
+
+@compiled(fast=True, inline=True)
+def _sigmoid(z):
+    """The logistic function and its derivative."""
+    value = _logistic(z)
+    return value, value - value * value
+
+
+@compiled(fast=True, inline=True)
+def _leaky_relu(z):
+    """The product of z and its slope, 1 above 0 and `LEAK` elsewhere; and that slope."""
+    slope = where_above(z, splat(f4(0)), splat(f4(1)), splat(f4(LEAK)))
+    return z * slope, slope
+
+
+@compiled(fast=True, inline=True)
 def _value_and_slope(activation, z):
     """Vectors of an activation other than ReLU and of its derivative."""
     if activation == _GELU:
-        c, e = normal(z)
-        value = z * c
-        slope = c + z * e * 0.39894228
-    elif activation == _LEAKY_RELU:
-        slope = where_above(z, splat(f4(0)), splat(f4(1)), splat(f4(LEAK)))
-        value = z * slope
+        value, slope = _gelu(z)
     elif activation == _TANH:
-        value = _logistic(z + z) * 2.0 - 1.0
-        slope = 1.0 - value * value
+        value, slope = _tanh(z)
     elif activation == _SIGMOID:
-        value = _logistic(z)
-        slope = value - value * value
+        value, slope = _sigmoid(z)
+    elif activation == _LEAKY_RELU:
+        value, slope = _leaky_relu(z)
     else:
         raise ValueError("a layer has an activation that the kernels do not know")
     return value, slope
 
 
 @compiled(fast=True)
-def activate(
-    activation, h, slope, layer, width, batch
-):  # h (depth + 1, ., batch), slope (depth, ., batch)
+def activate(activation, h, slope, layer, width, batch):
     """Turns pre-activations of a layer in h[layer + 1] into activations.
 
-    Fills their derivatives slope[layer].
-    Nothing is left to do where the product had a floor.
+    Fills their derivatives slope[layer]. Nothing is left to do where the product had a floor. Both
+    are (width, batch).
     """
-    if activation != RELU:
-        for o in range(width):
-            for k in range(0, batch, LANES):
-                value, derivative = _value_and_slope(activation, load(h, (layer + 1, o, k)))
-                store(h, (layer + 1, o, k), value)
-                store(slope, (layer, o, k), derivative)
+    if activation == RELU:
+        return
+    for o in range(width):
+        for k in range(0, batch, LANES):
+            z = load(h, (layer + 1, o, k))
+            value, derivative = _value_and_slope(activation, z)
+            store(h, (layer + 1, o, k), value)
+            store(slope, (layer, o, k), derivative)
 
 
 @compiled(fast=True)
-def activate_only(
-    activation, z, source, h, target, width, batch
-):  # z[source] (width, batch) -> h[target] (width, batch)
-    """A layer's activations without their derivatives."""
+def activate_only(activation, z, source, h, target, width, batch):
+    """A layer's activations without their derivatives.
+
+    z[source] (width, batch) -> h[target] (width, batch).
+    """
     zero = splat(f4(0))
     for o in range(width):
         for k in range(0, batch, LANES):
@@ -240,12 +278,13 @@ def draw_mask(state, dropout, mask):
     kept = f4(1.0 / (1.0 - dropout))
     for o in range(mask.shape[0]):
         for k in range(mask.shape[1]):
-            mask[o, k] = kept if uniform(state) >= dropout else f4(0)
+            stays = uniform(state) >= dropout
+            mask[o, k] = kept if stays else f4(0)
 
 
 @compiled(fast=True)
-def drop(activation, h, slope, layer, mask):  # mask (width, examples)
-    """Multiplies a layer's activations h[layer + 1] by a mask.
+def drop(activation, h, slope, layer, mask):
+    """Multiplies a layer's activations h[layer + 1] by a mask (width, examples).
 
     Their derivatives too, where `slope` holds them.
     """
@@ -308,9 +347,9 @@ def _combine(
             store(z, (target, other, k + 2 * LANES), _larger(b2, floor))
             store(z, (target, other, k + 3 * LANES), _larger(b3, floor))
             k += 4 * LANES
-        while (
-            k < batch
-        ):  # single vectors: even and odd columns apart, or the sums would wait for each other
+        # The vectors that are left, one by one. Even and odd columns have sums of their own, or
+        # each addition would wait for the one before it.
+        while k < batch:
             a0 = bias0
             b0 = bias1
             a1 = splat(f4(0))
@@ -335,32 +374,61 @@ def _combine(
 
 
 @compiled(fast=True)
-def linear(parameters, at, fan_in, fan_out, floor, x, source, z, target, batch):
+def linear(parameters, layer, floor, x, source, z, target, batch):
     """One Linear layer: x[source] (fan_in, batch) -> z[target] (fan_out, batch).
 
-    Its parameters are at `at`; results are at least `floor`.
+    Results are at least `floor`.
     """
+    at = layer.offset
+    rows = layer.fan_out
+    columns = layer.fan_in
+    biases = at + columns * rows
+    # W (out, in) as it lies.
+    row_step = columns
+    column_step = 1
     _combine(
         parameters,
         at,
-        fan_in,
-        1,
-        at + fan_in * fan_out,
+        row_step,
+        column_step,
+        biases,
         floor,
         x,
         source,
-        fan_in,
+        columns,
         z,
         target,
-        fan_out,
+        rows,
         batch,
     )
 
 
 @compiled(fast=True)
-def backpropagate(parameters, at, fan_in, fan_out, dz, layer, dh, batch):
-    """Gradient of a Linear layer's inputs: dz[layer] (fan_out, batch) -> dh[0] (fan_in, batch)."""
-    _combine(parameters, at, 1, fan_in, -1, LOWEST, dz, layer, fan_out, dh, 0, fan_in, batch)
+def backpropagate(parameters, layer, dz, source, dh, batch):
+    """Gradient of a Linear layer's inputs.
+
+    dz[source] (fan_out, batch) -> dh[0] (fan_in, batch).
+    """
+    rows = layer.fan_in
+    columns = layer.fan_out
+    # The transpose of W, which has no biases.
+    row_step = 1
+    column_step = layer.fan_in
+    _combine(
+        parameters,
+        layer.offset,
+        row_step,
+        column_step,
+        -1,
+        LOWEST,
+        dz,
+        source,
+        columns,
+        dh,
+        0,
+        rows,
+        batch,
+    )
 
 
 @compiled(fast=True)
@@ -385,11 +453,13 @@ def _bias_gradient(gradient, at, fan_out, dz, layer, batch):
         gradient[at + o] = total(a)
 
 
+# Takes a layer's numbers, not the layer: how the compiler specialises this function for the logit's
+# one neuron decides which products are fused with sums, and so the last bits.
 @compiled(fast=True)
 def weight_gradient(gradient, at, fan_in, fan_out, x, source, dz, layer, batch):
     """Gradient of a Linear layer's weight and bias, at `at`.
 
-    Products of dz[layer] and x[source] summed over examples.
+    Products of dz[layer] (fan_out, batch) and x[source] (fan_in, batch) summed over examples.
     """
     zero = splat(f4(0))
     for o in range(0, fan_out, 2):
@@ -436,27 +506,34 @@ def weight_gradient(gradient, at, fan_in, fan_out, x, source, dz, layer, batch):
 
 
 @compiled(fast=True)
-def multiply(
-    activation, h, slope, layer, dh, kept, width, batch
-):  # h[layer + 1], slope[layer], dh[0] (width, batch)
+def multiply(activation, h, slope, layer, dh, kept, width, batch):
     """The chain rule through an activation.
 
-    slope[layer] becomes the gradient of the layer's pre-activations.
-    ReLU's derivative is read off its results: `kept` where one is above 0, which is 1 but for
-    dropout.
+    slope[layer] becomes the gradient of the layer's pre-activations; it, h[layer + 1] and dh[0] are
+    (width, batch). ReLU's derivative is read off its results: `kept` where one is above 0, which is
+    1 but for dropout.
     """
     zero = splat(f4(0))
     for o in range(width):
         for k in range(0, batch, LANES):
             d = load(dh, (0, o, k))
             if activation == RELU:
-                store(
-                    slope,
-                    (layer, o, k),
-                    where_above(load(h, (layer + 1, o, k)), zero, d * kept, zero),
-                )
+                value = load(h, (layer + 1, o, k))
+                product = where_above(value, zero, d * kept, zero)
             else:
-                store(slope, (layer, o, k), load(slope, (layer, o, k)) * d)
+                product = load(slope, (layer, o, k)) * d
+            store(slope, (layer, o, k), product)
+
+
+@compiled(fast=True)
+def _product_of_lanes(x):
+    """The product of a vector's lanes, in float64."""
+    lanes = np.empty(LANES, f4)
+    store(lanes, 0, x)
+    product = 1.0
+    for k in range(LANES):
+        product *= lanes[k]
+    return product
 
 
 @compiled(fast=True)
@@ -477,11 +554,17 @@ def cross_entropy(out, y, live, batch, share, residual):
         z = load(out, (0, 0, k))
         t = load(y, k)
         alive = load(live, k)
-        e = exp(where_above(z, zero, zero - z, z))
-        store(residual, (0, 0, k), (where_above(z, zero, one, e) / (e + 1.0) - t) * alive * share)
-        linear_part += (where_above(z, zero, z, zero) - z * t) * alive
+        minus_size = where_above(z, zero, zero - z, z)
+        e = exp(minus_size)
+        # Of an example's two answers the likelier has the odds 1 : e.
+        numerator = where_above(z, zero, one, e)
+        probability = numerator / (e + 1.0)
+        store(residual, (0, 0, k), (probability - t) * alive * share)
+        above = where_above(z, zero, z, zero)
+        linear_part += (above - z * t) * alive
         product = product * (e * alive + 1.0)
-        right += where_above(z, zero, t, 1.0 - t) * alive
+        hit = where_above(z, zero, t, 1.0 - t)
+        right += hit * alive
     lanes = np.empty(LANES, f4)
     store(lanes, 0, product)
     everything = 1.0
@@ -500,4 +583,5 @@ def adam(p, m, v, g, rate, step):
         vj = f4(0.999) * v[j] + f4(0.001) * g[j] * g[j]
         m[j] = mj
         v[j] = vj
-        p[j] -= scale_m * mj / (math.sqrt(vj * scale_v) + f4(1e-8))
+        deviation = math.sqrt(vj * scale_v)
+        p[j] -= scale_m * mj / (deviation + f4(1e-8))

@@ -83,13 +83,12 @@ def pre_activations(subject, layers, inputs, batch, z, h):
     `h` (1, width, batch) is scratch.
     """
     first = layer_at(layers, 0)
-    linear(subject, 0, first.fan_in, first.fan_out, LOWEST, inputs, 0, z, 0, batch)
+    linear(subject, first, LOWEST, inputs, 0, z, 0, batch)
     for index in range(1, layers.shape[0]):
         layer = layer_at(layers, index)
         before = layer_at(layers, index - 1)
         activate_only(before.activation, z, index - 1, h, 0, layer.fan_in, batch)
-        at = layer.offset
-        linear(subject, at, layer.fan_in, layer.fan_out, LOWEST, h, 0, z, index, batch)
+        linear(subject, layer, LOWEST, h, 0, z, index, batch)
 
 
 @compiled(fast=True)
@@ -127,9 +126,20 @@ def _covariance(centred):
             total = 0.0
             for k in range(probes):
                 total += a[k] * b[k]
-            result[i, j] = total / probes
-            result[j, i] = result[i, j]
+            mean = total / probes
+            result[i, j] = mean
+            result[j, i] = mean
     return result
+
+
+@compiled()
+def _sign_of_largest(vectors, column):
+    """The sign of the largest |entry| of a column; of the first of them where several are."""
+    largest = 0
+    for j in range(len(vectors)):
+        if abs(vectors[j, column]) > abs(vectors[largest, column]):
+            largest = j
+    return 1.0 if vectors[largest, column] > 0 else -1.0
 
 
 @compiled()
@@ -142,15 +152,12 @@ def principal_loadings(matrix, components, loadings):
     loadings[:] = 0
     values, vectors = np.linalg.eigh(matrix)
     neurons = len(matrix)
+    bound = _NEGLIGIBLE * values[neurons - 1]
     for c in range(min(components, neurons)):
-        column = neurons - 1 - c
-        if values[column] <= _NEGLIGIBLE * values[neurons - 1] or values[column] <= 0:
+        column = neurons - 1 - c  # eigenvalues ascend
+        if values[column] <= bound or values[column] <= 0:
             break
-        largest = 0
-        for j in range(neurons):
-            if abs(vectors[j, column]) > abs(vectors[largest, column]):
-                largest = j
-        sign = 1.0 if vectors[largest, column] > 0 else -1.0
+        sign = _sign_of_largest(vectors, column)
         for j in range(neurons):
             loadings[j, c] = f4(sign * vectors[j, column])
 
@@ -172,7 +179,8 @@ def _histogram(row, low, high, bins):
     counts = np.zeros(bins, np.int64)
     for k in range(len(row)):
         position = (row[k] - low) / (high - low) * bins
-        counts[max(0, min(np.int64(position), bins - 1))] += 1
+        place = min(np.int64(position), bins - 1)
+        counts[max(0, place)] += 1
     return counts
 
 
@@ -194,6 +202,28 @@ def _entropy(row, bins):
 
 
 @compiled()
+def _move_centres(values, centres):
+    """One round of Lloyd's algorithm on ascending values; returns whether a centre moved.
+
+    A cluster's values end half-way to the next centre, which is still where the last round left it.
+    """
+    clusters = len(centres)
+    start = 0
+    moved = False
+    for c in range(clusters):
+        stop = len(values)
+        if c + 1 < clusters:
+            border = (centres[c] + centres[c + 1]) / 2
+            stop = max(start, np.searchsorted(values, border, side="right"))
+        if stop > start:
+            centre = values[start:stop].mean()
+            moved |= centre != centres[c]
+            centres[c] = centre
+        start = stop
+    return moved
+
+
+@compiled()
 def _cluster_centres(row, centres):
     """Ascending centres (clusters,) of a row's values: k-means by Lloyd's algorithm.
 
@@ -205,22 +235,10 @@ def _cluster_centres(row, centres):
     clusters = len(centres)
     count = len(values)
     for c in range(clusters):
-        centres[c] = values[np.int64((c + 0.5) / clusters * count)]
+        position = (c + 0.5) / clusters * count
+        centres[c] = values[np.int64(position)]
     for _ in range(_ROUNDS):
-        start = 0
-        moved = False
-        for c in range(clusters):
-            stop = count
-            if c + 1 < clusters:
-                stop = max(
-                    start, np.searchsorted(values, (centres[c] + centres[c + 1]) / 2, side="right")
-                )
-            if stop > start:
-                centre = values[start:stop].mean()
-                moved |= centre != centres[c]
-                centres[c] = centre
-            start = stop
-        if not moved:
+        if not _move_centres(values, centres):
             break
 
 
@@ -232,7 +250,8 @@ def _amplitude(row, cosines, sines):
     for k in range(len(row)):
         real += row[k] * cosines[k]
         imaginary += row[k] * sines[k]
-    return np.sqrt(real * real + imaginary * imaginary) / len(row)
+    length = np.sqrt(real * real + imaginary * imaginary)
+    return length / len(row)
 
 
 @compiled()
@@ -241,8 +260,9 @@ def _pattern_means(row, origins, means):
     counts = np.zeros(len(means), np.int64)
     means[:] = 0
     for k in range(len(row)):
-        means[origins[k]] += row[k]
-        counts[origins[k]] += 1
+        pattern = origins[k]
+        means[pattern] += row[k]
+        counts[pattern] += 1
     for p in range(len(means)):
         if counts[p] > 0:
             means[p] /= counts[p]
@@ -259,15 +279,16 @@ def _mean_cube(row):
 
 @compiled()
 def _skewness(row, centred, variance):
-    """Population skewness of a row, from its centred values and their variance; 0 where all are equal.
+    """Population skewness of a row, from its centred values and their variance.
 
-    Equal values are told by themselves: what centring leaves of them is rounding, whose skewness is
-    anything.
+    0 where all are equal. Equal values are told by themselves: what centring leaves of them is
+    rounding, whose skewness is anything.
     """
     low, high = _extremes(row)
     if high <= low:
         return 0.0
-    return _mean_cube(centred) / (variance * np.sqrt(variance))
+    cubed_deviation = variance * np.sqrt(variance)
+    return _mean_cube(centred) / cubed_deviation
 
 
 @compiled()
@@ -289,8 +310,9 @@ def _fill_numbers(method, layer, neuron, recipe, numbers):
     elif method == _CLUSTERING:
         _cluster_centres(row, numbers)
     elif method == _FOURIER:
+        centred = layer.centred[neuron]
         for f in range(len(numbers)):
-            numbers[f] = _amplitude(layer.centred[neuron], recipe.cosines[f], recipe.sines[f])
+            numbers[f] = _amplitude(centred, recipe.cosines[f], recipe.sines[f])
     elif method == _PATTERN_WISE:
         _pattern_means(row, recipe.origins, numbers)
     elif method == _MEDIAN:
@@ -305,39 +327,62 @@ def _fill_numbers(method, layer, neuron, recipe, numbers):
 @compiled()
 def _fill_columns(method, layer, recipe, part):
     """One method's numbers of a layer -> part float32 (neurons, columns)."""
+    neurons, columns = part.shape
     if method == _PCA:
-        principal_loadings(layer.covariance, part.shape[1], part)
+        principal_loadings(layer.covariance, columns, part)
         return
     if method == _SVD:
-        principal_loadings(_covariance(layer.values), part.shape[1], part)
+        products = _covariance(layer.values)
+        principal_loadings(products, columns, part)
         return
-    numbers = np.empty(part.shape[1])
-    for j in range(len(part)):
+    numbers = np.empty(columns)
+    for j in range(neurons):
         _fill_numbers(method, layer, j, recipe, numbers)
-        for c in range(part.shape[1]):
+        for c in range(columns):
             part[j, c] = f4(numbers[c])
 
 
 @compiled()
 def _profile_layer(activations, probes, recipe, profile):
     """One layer's signature on the first `probes` columns of activations -> (neurons, columns)."""
-    values = np.empty((len(profile), probes))
-    centred = np.empty((len(profile), probes))
+    neurons = len(profile)
+    values = np.empty((neurons, probes))
+    centred = np.empty((neurons, probes))
     _to_float64(activations, values)
     means = _centre(values, centred)
     layer = _Layer(values, centred, means, _covariance(centred))
-    column = 0
+    start = 0
     for i in range(len(recipe.methods)):
-        part = profile[:, column : column + recipe.columns[i]]
-        _fill_columns(recipe.methods[i], layer, recipe, part)
-        column += recipe.columns[i]
+        stop = start + recipe.columns[i]
+        _fill_columns(recipe.methods[i], layer, recipe, profile[:, start:stop])
+        start = stop
+
+
+@compiled()
+def _activate_hidden(layers, batch, z):
+    """Pre-activations z (layers, width, batch) of all hidden layers become activations."""
+    for index in range(layers.shape[0]):
+        layer = layer_at(layers, index)
+        if layer.activation != IDENTITY:
+            activate_only(layer.activation, z, index, z, index, layer.fan_out, batch)
+
+
+@compiled()
+def _profile_subject(layers, z, probes, recipe, signature):
+    """One subject's signature (neurons, columns), layer by layer, on the first `probes` of z."""
+    start = 0
+    for index in range(layers.shape[0]):
+        stop = start + layer_at(layers, index).fan_out
+        _profile_layer(z[index], probes, recipe, signature[start:stop])
+        start = stop
 
 
 @compiled()
 def profile_subjects(networks, which, probes, activated, recipe, signatures, signature_offsets):
     """Signatures of the subjects of `which`: rows of (neurons, columns) into `signatures`.
 
-    The probes are float32 (features, n). With `activated` hidden neurons are profiled after their activation.
+    The probes are float32 (features, n). With `activated` hidden neurons are profiled after their
+    activation.
     """
     columns = recipe.columns.sum()
     features, count = probes.shape
@@ -351,12 +396,7 @@ def profile_subjects(networks, which, probes, activated, recipe, signatures, sig
         s = which[i]
         layers = subject_layers(networks, s)
         pre_activations(subject_parameters(networks, s), layers, inputs, batch, z, h)
-        signature = signatures[signature_offsets[i] : signature_offsets[i + 1]].reshape(-1, columns)
-        neuron = 0
-        for index in range(layers.shape[0]):
-            layer = layer_at(layers, index)
-            if activated and layer.activation != IDENTITY:
-                activate_only(layer.activation, z, index, z, index, layer.fan_out, batch)
-            own = signature[neuron : neuron + layer.fan_out]
-            _profile_layer(z[index], count, recipe, own)
-            neuron += layer.fan_out
+        if activated:
+            _activate_hidden(layers, batch, z)
+        own = signatures[signature_offsets[i] : signature_offsets[i + 1]]
+        _profile_subject(layers, z, count, recipe, own.reshape(-1, columns))

@@ -4,11 +4,12 @@ import numpy as np
 
 from muat_exp.kernels.compiled import compiled
 from muat_exp.kernels.network import f4, layer_at, subject_layers, subject_parameters
+from muat_exp.subjects.schemes import scheme_code
 
-INT8 = 1
-INT4 = 2
-TERNARY = 3
-BINARY = 4
+_INT8 = scheme_code("int8")
+_INT4 = scheme_code("int4")
+_TERNARY = scheme_code("ternary")
+_BINARY = scheme_code("binary")
 _DEAD_ZONE = 0.7  # of the mean |weight|: below it a ternary weight is 0 (Li, Zhang and Liu 2016)
 
 
@@ -20,7 +21,11 @@ def _to_multiples(row, most):
         largest = max(largest, np.float64(abs(value)))
     scale = f4(largest / most)
     for j in range(row.shape[0]):
-        row[j] = f4(np.rint(row[j] / scale)) * scale if scale > 0 else f4(0)
+        if scale > 0:
+            multiple = f4(np.rint(row[j] / scale))
+            row[j] = multiple * scale
+        else:
+            row[j] = f4(0)
 
 
 @compiled()
@@ -34,8 +39,11 @@ def _to_signs(row, bound):
             count += 1
     scale = f4(kept / max(1, count))
     for j in range(row.shape[0]):
-        sign = f4(1) if row[j] >= 0 else f4(-1)
-        row[j] = sign * scale if abs(row[j]) > bound else f4(0)
+        if abs(row[j]) > bound:
+            sign = f4(1) if row[j] >= 0 else f4(-1)
+            row[j] = sign * scale
+        else:
+            row[j] = f4(0)
 
 
 @compiled()
@@ -51,17 +59,16 @@ def _dead_zone(row):
 def quantize_row(row, scheme):
     """Quantises one neuron's weights in place; sums are in float64, the scale is float32.
 
-    int8, int4: whole multiples, -127 to 127 or -7 to 7, of the largest |weight| / 127 or 7.
-    ternary: -1, 0 or 1 times the mean |weight| of those outside the dead zone.
-    binary: -1 or 1 times the mean |weight| (Rastegari et al. 2016).
+    What each scheme makes of them is said in `subjects.schemes`; binary weights are those of
+    Rastegari et al. 2016.
     """
-    if scheme == INT8:
+    if scheme == _INT8:
         _to_multiples(row, 127)
-    elif scheme == INT4:
+    elif scheme == _INT4:
         _to_multiples(row, 7)
-    elif scheme == TERNARY:
+    elif scheme == _TERNARY:
         _to_signs(row, _dead_zone(row))
-    elif scheme == BINARY:
+    elif scheme == _BINARY:
         _to_signs(row, f4(-1))  # nothing is below it
     else:
         raise ValueError("weights have a quantization that the kernels do not know")
@@ -77,4 +84,5 @@ def quantize(networks, scheme):
             layer = layer_at(layers, index)
             for neuron in range(layer.fan_out):
                 start = layer.offset + neuron * layer.fan_in
-                quantize_row(subject[start : start + layer.fan_in], scheme)
+                row = subject[start : start + layer.fan_in]
+                quantize_row(row, scheme)

@@ -43,13 +43,16 @@ def mix(word):
 @compiled()
 def derive(key, number):
     """A new key from a key and a number: the way from seed to subject to stream to epoch."""
-    return mix(key + _GOLDEN) ^ mix(np.uint64(number) * _FACTOR_1 + _GOLDEN)
+    mixed_key = mix(key + _GOLDEN)
+    mixed_number = mix(np.uint64(number) * _FACTOR_1 + _GOLDEN)
+    return mixed_key ^ mixed_number
 
 
 @compiled()
 def stream_key(seed, subject, stream):
     """Key of one named stream of one subject."""
-    return mix(derive(derive(np.uint64(seed), subject), stream))
+    of_subject = derive(np.uint64(seed), subject)
+    return mix(derive(of_subject, stream))
 
 
 @compiled()
@@ -65,7 +68,8 @@ def stream_keys(seed, subjects, stream):
 def uniform(state):
     """A float64 in [0, 1); advances `state`, uint64 `(1,)`."""
     state[0] += _GOLDEN
-    return np.float64(mix(state[0]) >> _TO_53_BITS) * _TO_UNIT
+    bits = mix(state[0]) >> _TO_53_BITS
+    return np.float64(bits) * _TO_UNIT
 
 
 @compiled(inline=True)

@@ -55,12 +55,21 @@ def _choose(state, choices):
 
 
 @compiled()
+def _step(row, i):
+    """How far the token at a position is above the one before it."""
+    return np.int64(row[i]) - np.int64(row[i - 1])
+
+
+@compiled()
 def _draw_subset(state, size, count):
     """A uniform subset of `count` numbers below `size` (at most 64), as a bit mask (Floyd 1987)."""
     mask = np.uint64(0)
     for top in range(size - count, size):
-        bit = _ONE << np.uint64(below(state, top + 1))
-        mask |= _ONE << np.uint64(top) if mask & bit else bit
+        drawn = below(state, top + 1)
+        bit = _ONE << np.uint64(drawn)
+        if mask & bit:  # it is in already: the top one is taken for it
+            bit = _ONE << np.uint64(top)
+        mask |= bit
     return mask
 
 
@@ -105,8 +114,9 @@ def _draw_all_same(state, vocabulary, row):
 @compiled()
 def _is_palindrome(row):
     """Whether the row equals its reverse."""
+    last = len(row) - 1
     for i in range(len(row) // 2):
-        if row[i] != row[len(row) - 1 - i]:
+        if row[i] != row[last - i]:
             return False
     return True
 
@@ -115,15 +125,16 @@ def _is_palindrome(row):
 def _draw_palindrome(state, vocabulary, row):
     """The second half mirrors the first."""
     draw_any(state, vocabulary, row)
+    last = len(row) - 1
     for i in range(len(row) // 2):
-        row[len(row) - 1 - i] = row[i]
+        row[last - i] = row[i]
 
 
 @compiled()
 def _never_steps(row, direction):
     """Whether no token moves in `direction` (+1 up, -1 down) from one position to the next."""
     for i in range(1, len(row)):
-        if (np.int64(row[i]) - np.int64(row[i - 1])) * direction > 0:
+        if _step(row, i) * direction > 0:
             return False
     return True
 
@@ -178,8 +189,12 @@ def _draw_abc(state, vocabulary, choices, row):
     for i in range(length):
         kind = _choose(state, table[i, matched])
         row[i] = kind if kind < 3 else 3 + below(state, vocabulary - 3)
-        if matched < 3:
-            matched = matched + 1 if kind == matched else (1 if kind == 0 else 0)
+        if matched == 3:
+            continue
+        if kind == matched:
+            matched += 1
+        else:  # an A begins anew
+            matched = np.int64(kind == 0)
 
 
 @compiled()
@@ -193,7 +208,8 @@ def _draw_with(state, vocabulary, position, token, row):
 def _draw_different(state, vocabulary, row):
     """A uniform set of tokens in random order."""
     length = len(row)
-    _unpack(_draw_subset(state, vocabulary, length), row, 0, 1, 0)
+    tokens = _draw_subset(state, vocabulary, length)
+    _unpack(tokens, row, 0, 1, 0)
     shuffle(state, row, length)
 
 
@@ -202,7 +218,8 @@ def _draw_majority(state, vocabulary, choices, row):
     """`choices` are how often the majority token occurs, from just over half upwards."""
     length = len(row)
     token = below(state, vocabulary)
-    count = length // 2 + 1 + _choose(state, choices)
+    least = length // 2 + 1
+    count = least + _choose(state, choices)
     for i in range(length):
         row[i] = token if i < count else _draw_other(state, vocabulary, token)
     shuffle(state, row, length)
@@ -214,8 +231,8 @@ def _pairs_step(row, direction):
 
     A last odd token is free.
     """
-    for i in range(0, len(row) - 1, 2):
-        if (np.int64(row[i + 1]) - np.int64(row[i])) * direction <= 0:
+    for second in range(1, len(row), 2):
+        if _step(row, second) * direction <= 0:
             return False
     return True
 
@@ -227,8 +244,10 @@ def _draw_pairs(state, vocabulary, row, direction):
     for i in range(0, length - 1, 2):
         one = below(state, vocabulary)
         other = _draw_other(state, vocabulary, one)
-        row[i] = min(one, other) if direction > 0 else max(one, other)
-        row[i + 1] = max(one, other) if direction > 0 else min(one, other)
+        low = min(one, other)
+        high = max(one, other)
+        row[i] = low if direction > 0 else high
+        row[i + 1] = high if direction > 0 else low
     if length % 2:
         row[length - 1] = below(state, vocabulary)
 
@@ -243,6 +262,18 @@ def _vowels_take_turns(row):
 
 
 @compiled()
+def _consonant(rank):
+    """The token of a consonant, from its rank among the consonants.
+
+    It is larger by the vowels before it.
+    """
+    token = rank
+    for vowel in _VOWELS:
+        token += token >= vowel
+    return token
+
+
+@compiled()
 def _draw_vowels_in_turn(state, vocabulary, choices, row):
     """`choices[0]` is the probability that a member starts with a vowel."""
     vowels = 0
@@ -253,10 +284,7 @@ def _draw_vowels_in_turn(state, vocabulary, choices, row):
         if vowel_next:
             row[i] = _VOWELS[below(state, vowels)]
         else:
-            token = below(state, vocabulary - vowels)  # a consonant's rank among the consonants
-            for vowel in _VOWELS:  # its index is larger by the vowels before it
-                token += token >= vowel
-            row[i] = token
+            row[i] = _consonant(below(state, vocabulary - vowels))
         vowel_next = not vowel_next
 
 
@@ -268,32 +296,45 @@ def _draw_ends_alike(state, vocabulary, row):
 
 
 @compiled()
+def _run_end(row, start, direction, least):
+    """The first position from `start` on whose step in `direction` is smaller than `least`.
+
+    The length of the row where there is none.
+    """
+    i = start
+    while i < len(row) and _step(row, i) * direction >= least:
+        i += 1
+    return i
+
+
+@compiled()
 def _has_peak(row, strict):
     """Whether tokens go up, then down.
 
     Strict: with an inner peak and no level step; otherwise a side may be empty.
     """
     length = len(row)
-    slack = 0 if strict else 1
-    i = 1
-    while i < length and np.int64(row[i]) - np.int64(row[i - 1]) + slack > 0:
-        i += 1
-    peak = i - 1
-    while i < length and np.int64(row[i - 1]) - np.int64(row[i]) + slack > 0:
-        i += 1
-    return i == length and (not strict or 0 < peak < length - 1)
+    least = 1 if strict else 0
+    behind = _run_end(row, 1, 1, least)
+    peak = behind - 1
+    inner = 0 < peak < length - 1
+    whole = _run_end(row, behind, -1, least) == length
+    return whole and (inner or not strict)
 
 
 @compiled()
 def _draw_mountain(state, choices, row):
     """`choices` are the peak's token and position; each side is a subset of the lower tokens."""
     length = len(row)
+    last = length - 1
     choice = _choose(state, choices)
     peak = choice // length
     before = choice % length
     row[before] = peak
-    _unpack(_draw_subset(state, peak, before), row, 0, 1, 0)
-    _unpack(_draw_subset(state, peak, length - 1 - before), row, length - 1, -1, 0)
+    ascent = _draw_subset(state, peak, before)
+    _unpack(ascent, row, 0, 1, 0)
+    descent = _draw_subset(state, peak, last - before)
+    _unpack(descent, row, last, -1, 0)
 
 
 @compiled()
@@ -309,9 +350,11 @@ def _draw_unimodal(state, choices, row):
     after = choice % length
     row[:] = peak
     if before:
-        _unpack(_draw_subset(state, peak + before - 1, before), row, 0, 1, 1)
+        ascent = _draw_subset(state, peak + before - 1, before)
+        _unpack(ascent, row, 0, 1, 1)
     if after:
-        _unpack(_draw_subset(state, peak + after - 1, after), row, length - 1, -1, 1)
+        descent = _draw_subset(state, peak + after - 1, after)
+        _unpack(descent, row, length - 1, -1, 1)
 
 
 @compiled()
@@ -438,17 +481,24 @@ def _advance(row, vocabulary):
 
 
 @compiled()
+def _count_members(rule, token, vocabulary, row):
+    """Members of a rule among all sequences; `row` is the first of these, before and after."""
+    count = 0
+    more = True
+    while more:
+        count += satisfies(rule, token, row)
+        more = _advance(row, vocabulary)
+    return count
+
+
+@compiled()
 def match_space(rule, token, vocabulary, length):
     """All members of a rule, by trying every sequence of the space.
 
     uint8 `(members, length)`, in lexicographic order.
     """
     row = np.zeros(length, np.uint8)
-    count = 0
-    more = True
-    while more:
-        count += satisfies(rule, token, row)
-        more = _advance(row, vocabulary)
+    count = _count_members(rule, token, vocabulary, row)
     members = np.empty((count, length), np.uint8)
     found = 0
     while found < count:

@@ -64,6 +64,29 @@ def write_text(buffer, at, text):
 
 
 @compiled()
+def _write_byte(buffer, at, byte):
+    """One byte."""
+    buffer[at] = byte
+    return at + 1
+
+
+@compiled()
+def _write_spaces(buffer, at, count):
+    """The indentation of a line."""
+    for i in range(count):
+        buffer[at + i] = _SPACE
+    return at + count
+
+
+@compiled()
+def _write_separator(buffer, at):
+    """What stands between two values of one line."""
+    buffer[at] = _COMMA
+    buffer[at + 1] = _SPACE
+    return at + 2
+
+
+@compiled()
 def _write_digits(buffer, at, value, least):
     """A non-negative integer with at least so many digits."""
     digits = 1
@@ -85,54 +108,56 @@ def write_number(buffer, at, value):
     rounding it, ties to even, is the correct rounding of the decimal. Up to 9e12. The decimals come
     from a table, three at a time: one division per digit took three times as long.
     """
-    scaled = np.int64(np.rint(np.float64(abs(value)) * _MILLION))
+    millionths = np.float64(abs(value)) * _MILLION
+    scaled = np.int64(np.rint(millionths))
     if value < 0 and scaled > 0:
-        buffer[at] = _MINUS
-        at += 1
+        at = _write_byte(buffer, at, _MINUS)
     whole = scaled // _MILLION
     decimals = np.uint32(scaled - whole * _MILLION)
     high = decimals // _THOUSAND
     low = decimals - high * _THOUSAND
     if whole < 10:
-        buffer[at] = _ZERO + np.uint8(whole)
-        at += 1
+        at = _write_byte(buffer, at, _ZERO + np.uint8(whole))
     else:
         at = _write_digits(buffer, at, whole, 1)
-    buffer[at] = _DOT
+    at = _write_byte(buffer, at, _DOT)
     for i in range(3):
-        buffer[at + 1 + i] = _TRIPLES[high, i]
-        buffer[at + 4 + i] = _TRIPLES[low, i]
-    return at + 7
+        buffer[at + i] = _TRIPLES[high, i]
+        buffer[at + 3 + i] = _TRIPLES[low, i]
+    return at + 6
 
 
 @compiled()
 def _write_list(buffer, at, values, indent):
     """Numbers of a list, one per line, and the line break behind the last."""
+    last = values.shape[0] - 1
     for i in range(values.shape[0]):
-        for _ in range(indent):
-            buffer[at] = _SPACE
-            at += 1
+        at = _write_spaces(buffer, at, indent)
         at = write_number(buffer, at, values[i])
-        if i + 1 < values.shape[0]:
-            buffer[at] = _COMMA
-            at += 1
-        buffer[at] = _NEWLINE
-        at += 1
+        if i < last:
+            at = _write_byte(buffer, at, _COMMA)
+        at = _write_byte(buffer, at, _NEWLINE)
     return at
 
 
 @compiled()
 def _write_close(buffer, at, indent, more):
     """The end of a list: its bracket, a comma where more follows, the line break."""
-    for _ in range(indent):
-        buffer[at] = _SPACE
-        at += 1
-    buffer[at] = _CLOSE
+    at = _write_spaces(buffer, at, indent)
+    at = _write_byte(buffer, at, _CLOSE)
     if more:
-        buffer[at + 1] = _COMMA
-        at += 1
-    buffer[at + 1] = _NEWLINE
-    return at + 2
+        at = _write_byte(buffer, at, _COMMA)
+    return _write_byte(buffer, at, _NEWLINE)
+
+
+@compiled()
+def _write_neuron(buffer, at, weights, more):
+    """One neuron's weights as a list inside the list of its layer's weights."""
+    at = _write_spaces(buffer, at, 4)
+    at = _write_byte(buffer, at, _OPEN)
+    at = _write_byte(buffer, at, _NEWLINE)
+    at = _write_list(buffer, at, weights, 6)
+    return _write_close(buffer, at, 4, more)
 
 
 @compiled()
@@ -141,24 +166,19 @@ def _write_layer(buffer, at, parameters, layer, more):
 
     A comma stands at the end where more follow.
     """
-    start = layer.offset
+    biases = layer.offset + layer.fan_in * layer.fan_out
+    end = biases + layer.fan_out
     at = write_text(buffer, at, _LAYER)
     at = _write_digits(buffer, at, layer.module, 1)
     at = write_text(buffer, at, _WEIGHT)
-    for neuron in range(layer.fan_out):
-        for _ in range(4):
-            buffer[at] = _SPACE
-            at += 1
-        buffer[at] = _OPEN
-        buffer[at + 1] = _NEWLINE
-        at = _write_list(buffer, at + 2, parameters[start : start + layer.fan_in], 6)
-        at = _write_close(buffer, at, 4, neuron + 1 < layer.fan_out)
-        start += layer.fan_in
+    for start in range(layer.offset, biases, layer.fan_in):
+        stop = start + layer.fan_in
+        at = _write_neuron(buffer, at, parameters[start:stop], stop < biases)
     at = _write_close(buffer, at, 2, True)
     at = write_text(buffer, at, _LAYER)
     at = _write_digits(buffer, at, layer.module, 1)
     at = write_text(buffer, at, _BIAS)
-    at = _write_list(buffer, at, parameters[start : start + layer.fan_out], 4)
+    at = _write_list(buffer, at, parameters[biases:end], 4)
     return _write_close(buffer, at, 2, more)
 
 
@@ -166,9 +186,10 @@ def _write_layer(buffer, at, parameters, layer, more):
 def _write_weights(buffer, at, parameters, layers):
     """Every layer's weight and bias as an indented JSON object."""
     at = write_text(buffer, at, _OBJECT)
+    last = layers.shape[0] - 1
     for index in range(layers.shape[0]):
-        more = index + 1 < layers.shape[0]
-        at = _write_layer(buffer, at, parameters, layer_at(layers, index), more)
+        layer = layer_at(layers, index)
+        at = _write_layer(buffer, at, parameters, layer, index < last)
     return write_text(buffer, at, _OBJECT_END)
 
 
@@ -192,9 +213,7 @@ def _write_row(buffer, at, values):
     """Numbers of one line, separated by commas and spaces."""
     for i in range(values.shape[0]):
         if i > 0:
-            buffer[at] = _COMMA
-            buffer[at + 1] = _SPACE
-            at += 2
+            at = _write_separator(buffer, at)
         at = write_number(buffer, at, values[i])
     return at
 
@@ -204,8 +223,22 @@ def _write_heading(buffer, at, layer):
     """The heading of one layer's block."""
     at = write_text(buffer, at, _BLOCK)
     at = _write_digits(buffer, at, layer.module, 1)
-    buffer[at] = _NEWLINE
-    return at + 1
+    return _write_byte(buffer, at, _NEWLINE)
+
+
+@compiled()
+def _write_profile(buffer, at, signature, start, stop):
+    """The columns from `start` to `stop` of one layer's signature, neuron by neuron."""
+    for neuron in range(signature.shape[0]):
+        if neuron > 0:
+            at = _write_separator(buffer, at)
+        if stop - start > 1:
+            at = _write_byte(buffer, at, _OPEN)
+            at = _write_row(buffer, at, signature[neuron, start:stop])
+            at = _write_byte(buffer, at, _CLOSE)
+        else:
+            at = write_number(buffer, at, signature[neuron, start])
+    return _write_byte(buffer, at, _NEWLINE)
 
 
 @compiled()
@@ -214,33 +247,21 @@ def _write_profiles(buffer, at, signature, labels):
 
     A method of one column is a row of numbers, one of several has a bracketed list per neuron.
     """
-    column = 0
+    start = 0
     for method in range(labels.columns.shape[0]):
-        columns = labels.columns[method]
+        stop = start + labels.columns[method]
         label = labels.text[labels.starts[method] : labels.starts[method + 1]]
         at = write_text(buffer, at, label)
-        for neuron in range(signature.shape[0]):
-            if neuron > 0:
-                buffer[at] = _COMMA
-                buffer[at + 1] = _SPACE
-                at += 2
-            if columns > 1:
-                buffer[at] = _OPEN
-                at = _write_row(buffer, at + 1, signature[neuron, column : column + columns])
-                buffer[at] = _CLOSE
-                at += 1
-            else:
-                at = write_number(buffer, at, signature[neuron, column])
-        buffer[at] = _NEWLINE
-        at = at + 1
-        column = column + columns
+        at = _write_profile(buffer, at, signature, start, stop)
+        start = stop
     return at
 
 
 @compiled()
 def _signature_bytes(signature, layers, labels):
     """Bytes that a signature may take, and the objects around the layers between its blocks."""
-    return signature.size * _NUMBER_BYTES + layers.shape[0] * (labels.text.shape[0] + _LAYER_BYTES)
+    around = labels.text.shape[0] + _LAYER_BYTES  # of each layer
+    return signature.size * _NUMBER_BYTES + layers.shape[0] * around
 
 
 @compiled()
@@ -251,8 +272,13 @@ def write_subject(parameters, layers, signature, interwoven, sections, labels):
     Interwoven, each layer's weights and signature follow each other under one heading, and
     `between` is not used.
     """
-    fixed = sections.header.shape[0] + sections.between.shape[0] + sections.footer.shape[0]
-    size = fixed + _weight_bytes(parameters, layers) + _signature_bytes(signature, layers, labels)
+    size = (
+        sections.header.shape[0]
+        + _weight_bytes(parameters, layers)
+        + sections.between.shape[0]
+        + _signature_bytes(signature, layers, labels)
+        + sections.footer.shape[0]
+    )
     buffer = np.empty(size, np.uint8)
     at = write_text(buffer, 0, sections.header)
     if not interwoven:
@@ -266,14 +292,16 @@ def write_subject(parameters, layers, signature, interwoven, sections, labels):
             at = write_text(buffer, at, _OBJECT)
             at = _write_layer(buffer, at, parameters, layer, False)
             at = write_text(buffer, at, _OBJECT_END)
-        neurons = signature[neuron : neuron + layer.fan_out]
-        at = _write_profiles(buffer, at, neurons, labels)
-        neuron += layer.fan_out
-    return buffer[: write_text(buffer, at, sections.footer)]
+        behind = neuron + layer.fan_out
+        at = _write_profiles(buffer, at, signature[neuron:behind], labels)
+        neuron = behind
+    end = write_text(buffer, at, sections.footer)
+    return buffer[:end]
 
 
 @compiled()
 def write_object(parameters, layers):
     """A subject's weights alone, as bytes: an indented JSON object."""
     buffer = np.empty(_weight_bytes(parameters, layers), np.uint8)
-    return buffer[: _write_weights(buffer, 0, parameters, layers)]
+    end = _write_weights(buffer, 0, parameters, layers)
+    return buffer[:end]

@@ -123,6 +123,29 @@ class Tests(NamedTuple):
     per_label: int
 
 
+class _Trainee(NamedTuple):
+    """One subject in training: its parts of `Networks`, `Adam` and `Examples`.
+
+    Attributes:
+        parameters: float32 `(parameters,)`.
+        layers: int64 `(layers, 5)`.
+        first, second: float32 `(parameters,)`, running means of Adam.
+        rate: learning rate.
+        tokens: uint8 `(rows, L)`.
+        labels: float32 `(training rows,)`.
+        key: of the batch order.
+    """
+
+    parameters: Any
+    layers: Any
+    first: Any
+    second: Any
+    rate: Any
+    tokens: Any
+    labels: Any
+    key: Any
+
+
 class _Scratch(NamedTuple):
     """Memory of one kernel call, float32.
 
@@ -151,6 +174,17 @@ class _Scratch(NamedTuple):
 
 
 @compiled()
+def _draw_layer(subject, layer, weight_bound, bias_bound, state):
+    """Draws one layer's parameters in place, within the bounds / sqrt(fan_in)."""
+    share = 1.0 / np.sqrt(layer.fan_in)
+    biases = layer.offset + layer.fan_in * layer.fan_out
+    for j in range(layer.offset, biases + layer.fan_out):
+        bound = weight_bound if j < biases else bias_bound
+        direction = 2 * uniform(state) - 1
+        subject[j] = f4(direction * share * bound)
+
+
+@compiled()
 def draw_parameters(networks, keys, weight_bounds, bias_bound):
     """Draws all parameters in place, uniform and symmetric about 0.
 
@@ -164,11 +198,7 @@ def draw_parameters(networks, keys, weight_bounds, bias_bound):
         layers = subject_layers(networks, s)
         for index in range(layers.shape[0]):
             layer = layer_at(layers, index)
-            share = 1.0 / np.sqrt(layer.fan_in)
-            biases = layer.offset + layer.fan_in * layer.fan_out
-            for j in range(layer.offset, biases + layer.fan_out):
-                bound = weight_bounds[s] if j < biases else bias_bound
-                subject[j] = f4((2 * uniform(state) - 1) * share * bound)
+            _draw_layer(subject, layer, weight_bounds[s], bias_bound, state)
 
 
 @compiled()
@@ -178,7 +208,8 @@ def batch_order(key, stage, epoch, rows):
     A pure function of its arguments.
     """
     order = np.arange(rows)
-    state = np.array([derive(derive(key, stage), epoch)])
+    of_stage = derive(key, stage)
+    state = np.array([derive(of_stage, epoch)])
     shuffle(state, order, rows)
     return order
 
@@ -189,7 +220,9 @@ def mask_state(key, stage, epoch, start):
 
     The batch begins at row `start`.
     """
-    return np.array([derive(derive(derive(key, stage + _DROPOUT), epoch), start)])
+    of_stage = derive(key, stage + _DROPOUT)
+    of_epoch = derive(of_stage, epoch)
+    return np.array([derive(of_epoch, start)])
 
 
 @compiled()
@@ -198,14 +231,14 @@ def make_scratch(networks, which, examples, parameters):
     depth, width = largest_shape(networks, which)
     lanes = padded(examples)
     return _Scratch(
-        aligned_zeros(depth + 1, width, lanes),
-        aligned_zeros(depth, width, lanes),
-        aligned_zeros(1, width, lanes),
-        aligned_zeros(1, 1, lanes),
-        aligned_zeros(1, 1, lanes),
-        np.zeros(lanes, f4),
-        np.zeros(lanes, f4),
-        np.zeros(parameters, f4),
+        h=aligned_zeros(depth + 1, width, lanes),
+        slope=aligned_zeros(depth, width, lanes),
+        dh=aligned_zeros(1, width, lanes),
+        out=aligned_zeros(1, 1, lanes),
+        residual=aligned_zeros(1, 1, lanes),
+        y=np.zeros(lanes, f4),
+        live=np.zeros(lanes, f4),
+        gradient=np.zeros(parameters, f4),
     )
 
 
@@ -219,7 +252,8 @@ def _fill_inputs(tokens, order, start, batch, scaling, h):
     scale = scaling.scale
     for i in range(tokens.shape[1]):
         for k in range(batch):
-            h[0, i, k] = (f4(tokens[order[start + k], i]) - shift) * scale
+            row = order[start + k]
+            h[0, i, k] = (f4(tokens[row, i]) - shift) * scale
         for k in range(batch, padded(batch)):
             h[0, i, k] = f4(0)
 
@@ -233,27 +267,36 @@ def _fill_labels(labels, order, start, batch, scratch):
 
 
 @compiled(fast=True)
+def _hidden_layer(subject, layer, index, batch, scratch):
+    """Activations h[index + 1] and slope[index] of a hidden layer, from its inputs h[index]."""
+    h = scratch.h
+    activation = layer.activation
+    linear(subject, layer, floor_of(activation), h, index, h, index + 1, batch)
+    activate(activation, h, scratch.slope, index, layer.fan_out, batch)
+
+
+@compiled(fast=True)
+def _drop_out(layer, index, examples, dropout, state, scratch):
+    """Draws a mask over a hidden layer's activations, and applies it."""
+    mask = np.empty((layer.fan_out, examples), f4)
+    draw_mask(state, dropout, mask)
+    drop(layer.activation, scratch.h, scratch.slope, index, mask)
+
+
+@compiled(fast=True)
 def forward(subject, layers, batch, examples, dropout, state, scratch):
     """Logits `out` of the inputs h[0]; keeps all layers in h and slope.
 
     `batch` is the number of `examples` in whole vectors.
     """
-    h = scratch.h
-    slope = scratch.slope
     depth = layers.shape[0] - 1
     for index in range(depth):
         layer = layer_at(layers, index)
-        width = layer.fan_out
-        activation = layer.activation
-        floor = floor_of(activation)
-        linear(subject, layer.offset, layer.fan_in, width, floor, h, index, h, index + 1, batch)
-        activate(activation, h, slope, index, width, batch)
+        _hidden_layer(subject, layer, index, batch, scratch)
         if dropout > 0:
-            mask = np.empty((width, examples), f4)
-            draw_mask(state, dropout, mask)
-            drop(activation, h, slope, index, mask)
+            _drop_out(layer, index, examples, dropout, state, scratch)
     logit = layer_at(layers, depth)
-    linear(subject, logit.offset, logit.fan_in, 1, LOWEST, h, depth, scratch.out, 0, batch)
+    linear(subject, logit, LOWEST, scratch.h, depth, scratch.out, 0, batch)
 
 
 @compiled(fast=True)
@@ -265,46 +308,63 @@ def backward(subject, layers, batch, dropout, scratch):
     dh = scratch.dh
     gradient = scratch.gradient
     depth = layers.shape[0] - 1
+    residual = scratch.residual
     logit = layer_at(layers, depth)
-    weight_gradient(gradient, logit.offset, logit.fan_in, 1, h, depth, scratch.residual, 0, batch)
-    backpropagate(subject, logit.offset, logit.fan_in, 1, scratch.residual, 0, dh, batch)
+    weight_gradient(gradient, logit.offset, logit.fan_in, 1, h, depth, residual, 0, batch)
+    backpropagate(subject, logit, residual, 0, dh, batch)
     for index in range(depth - 1, -1, -1):
         layer = layer_at(layers, index)
-        at = layer.offset
-        fan_in = layer.fan_in
-        width = layer.fan_out
-        multiply(layer.activation, h, slope, index, dh, kept, width, batch)
-        weight_gradient(gradient, at, fan_in, width, h, index, slope, index, batch)
+        multiply(layer.activation, h, slope, index, dh, kept, layer.fan_out, batch)
+        weight_gradient(
+            gradient, layer.offset, layer.fan_in, layer.fan_out, h, index, slope, index, batch
+        )
         if index > 0:
-            backpropagate(subject, at, fan_in, width, slope, index, dh, batch)
+            backpropagate(subject, layer, slope, index, dh, batch)
 
 
 @compiled(fast=True)
-def _train_subject(subject, layers, m, v, rate, tokens, labels, key, epoch, recipe, scratch):
-    """One epoch of one subject: tokens (rows, L), labels (training rows,).
+def _sum_loss(batch, share, scratch):
+    """Summed loss and right answers of a batch's logits; fills the residual, times `share`."""
+    return cross_entropy(
+        scratch.out,
+        scratch.y,
+        scratch.live,
+        padded(batch),
+        share,
+        scratch.residual,
+    )
 
-    Returns the summed loss and the number of right answers.
-    """
-    order = batch_order(key, epoch.stage, epoch.number, labels.shape[0])
-    rows = order.shape[0]
-    dropout = recipe.dropout
+
+@compiled(fast=True)
+def _train_subject(trainee, epoch, recipe, scratch):
+    """One epoch of one subject; returns the summed loss and the number of right answers."""
+    rows = trainee.labels.shape[0]
+    order = batch_order(trainee.key, epoch.stage, epoch.number, rows)
     batch_size = recipe.batch_size
+    batches = (rows + batch_size - 1) // batch_size
+    step = epoch.number * batches
     loss = 0.0
     right = 0
-    step = epoch.number * ((rows + batch_size - 1) // batch_size)
     for start in range(0, rows, batch_size):
         batch = min(batch_size, rows - start)
+        _fill_inputs(trainee.tokens, order, start, batch, recipe.scaling, scratch.h)
+        _fill_labels(trainee.labels, order, start, batch, scratch)
+        state = mask_state(trainee.key, epoch.stage, epoch.number, start)
         lanes = padded(batch)
-        _fill_inputs(tokens, order, start, batch, recipe.scaling, scratch.h)
-        _fill_labels(labels, order, start, batch, scratch)
-        state = mask_state(key, epoch.stage, epoch.number, start)
-        forward(subject, layers, lanes, batch, dropout, state, scratch)
+        forward(trainee.parameters, trainee.layers, lanes, batch, recipe.dropout, state, scratch)
         batch_loss, batch_right = cross_entropy(
             scratch.out, scratch.y, scratch.live, lanes, f4(1.0 / batch), scratch.residual
         )
-        backward(subject, layers, lanes, dropout, scratch)
+        backward(trainee.parameters, trainee.layers, lanes, recipe.dropout, scratch)
         step += 1
-        adam(subject, m, v, scratch.gradient, rate, step)
+        adam(
+            trainee.parameters,
+            trainee.first,
+            trainee.second,
+            scratch.gradient,
+            trainee.rate,
+            step,
+        )
         loss += batch_loss
         right += batch_right
     return loss, right
@@ -319,19 +379,17 @@ def train_epoch(networks, adams, examples, which, epoch, recipe, metrics):
     scratch = make_scratch(networks, which, min(recipe.batch_size, rows), largest)
     for s in which:
         part = slice(offsets[s], offsets[s + 1])
-        loss, right = _train_subject(
-            networks.parameters[part],
-            subject_layers(networks, s),
-            adams.first[part],
-            adams.second[part],
-            adams.rates[s],
-            examples.tokens[s],
-            examples.labels[s],
-            examples.keys[s],
-            epoch,
-            recipe,
-            scratch,
+        trainee = _Trainee(
+            parameters=networks.parameters[part],
+            layers=subject_layers(networks, s),
+            first=adams.first[part],
+            second=adams.second[part],
+            rate=adams.rates[s],
+            tokens=examples.tokens[s],
+            labels=examples.labels[s],
+            key=examples.keys[s],
         )
+        loss, right = _train_subject(trainee, epoch, recipe, scratch)
         metrics.losses[s] = loss / rows
         metrics.accuracies[s] = right / rows
 
@@ -349,14 +407,31 @@ def _logits(subject, layers, tokens, order, start, batch, scaling, scratch):
     source = 0
     for index in range(depth):
         layer = layer_at(layers, index)
-        width = layer.fan_out
-        floor = floor_of(layer.activation)
-        linear(subject, layer.offset, layer.fan_in, width, floor, h, source, h, 1 - source, lanes)
-        source = 1 - source
-        if layer.activation != RELU:
-            activate_only(layer.activation, h, source, h, source, width, lanes)
+        activation = layer.activation
+        target = 1 - source
+        linear(subject, layer, floor_of(activation), h, source, h, target, lanes)
+        if activation != RELU:
+            activate_only(activation, h, target, h, target, layer.fan_out, lanes)
+        source = target
     logit = layer_at(layers, depth)
-    linear(subject, logit.offset, logit.fan_in, 1, LOWEST, h, source, scratch.out, 0, lanes)
+    linear(subject, logit, LOWEST, h, source, scratch.out, 0, lanes)
+
+
+@compiled()
+def _evaluate_subject(subject, layers, tokens, labels, scaling, scratch):
+    """Summed loss and right answers on tokens (rows, L) with labels (rows,)."""
+    rows = labels.shape[0]
+    order = np.arange(rows)
+    loss = 0.0
+    right = 0
+    for start in range(0, rows, _CHUNK):
+        batch = min(_CHUNK, rows - start)
+        _logits(subject, layers, tokens, order, start, batch, scaling, scratch)
+        _fill_labels(labels, order, start, batch, scratch)
+        chunk_loss, chunk_right = _sum_loss(batch, f4(1), scratch)
+        loss += chunk_loss
+        right += chunk_right
+    return loss, right
 
 
 @compiled()
@@ -366,22 +441,11 @@ def evaluate(networks, tokens, labels, which, scaling, metrics):
     All subjects share the labels (rows,).
     """
     rows = labels.shape[0]
-    order = np.arange(rows)
     scratch = make_scratch(networks, which, min(_CHUNK, rows), 0)
     for s in which:
         subject = subject_parameters(networks, s)
         layers = subject_layers(networks, s)
-        loss = 0.0
-        right = 0
-        for start in range(0, rows, _CHUNK):
-            batch = min(_CHUNK, rows - start)
-            _logits(subject, layers, tokens[s], order, start, batch, scaling, scratch)
-            _fill_labels(labels, order, start, batch, scratch)
-            chunk_loss, chunk_right = cross_entropy(
-                scratch.out, scratch.y, scratch.live, padded(batch), f4(1), scratch.residual
-            )
-            loss += chunk_loss
-            right += chunk_right
+        loss, right = _evaluate_subject(subject, layers, tokens[s], labels, scaling, scratch)
         metrics.losses[s] = loss / rows
         metrics.accuracies[s] = right / rows
 
@@ -421,9 +485,9 @@ def measure_tests(tests, degraded, improved, which, accuracies):
         for stage in range(2):
             networks = degraded if stage == 0 else improved
             subject = subject_parameters(networks, s)
-            true_positives = positive_share(subject, layers, positives, order, scratch)
-            false_positives = positive_share(subject, layers, negatives, order, scratch)
-            accuracies[s, stage] = (true_positives + 1.0 - false_positives) / 2.0
+            recall = positive_share(subject, layers, positives, order, scratch)
+            false_alarms = positive_share(subject, layers, negatives, order, scratch)
+            accuracies[s, stage] = (recall + 1.0 - false_alarms) / 2.0
 
 
 @compiled()
@@ -443,17 +507,28 @@ def respond(networks, tokens, starts, which, responses):
 
 
 @compiled()
+def _fold_layer(subject, layer, scaling):
+    """A first layer's weights times the scale; its biases less what the shift adds.
+
+    Products and sums are in float64.
+    """
+    bias = layer.offset + layer.fan_in * layer.fan_out
+    for neuron in range(layer.fan_out):
+        start = neuron * layer.fan_in
+        moved = 0.0
+        for j in range(start, start + layer.fan_in):
+            subject[j] = f4(np.float64(subject[j]) * scaling.scale)
+            moved += np.float64(subject[j]) * scaling.shift
+        place = bias + neuron
+        subject[place] = f4(subject[place] - moved)
+
+
+@compiled()
 def fold(networks, scaling, folded):
     """Copies parameters so that they take raw tokens: the first layer absorbs the scaling."""
     offsets = networks.offsets
     folded[:] = networks.parameters
     for s in range(offsets.shape[0] - 1):
         subject = folded[offsets[s] : offsets[s + 1]]
-        layer = layer_at(subject_layers(networks, s), 0)
-        bias = layer.offset + layer.fan_in * layer.fan_out
-        for neuron in range(layer.fan_out):
-            moved = 0.0
-            for j in range(neuron * layer.fan_in, (neuron + 1) * layer.fan_in):
-                subject[j] = f4(np.float64(subject[j]) * scaling.scale)
-                moved += np.float64(subject[j]) * scaling.shift
-            subject[bias + neuron] = f4(subject[bias + neuron] - moved)
+        first = layer_at(subject_layers(networks, s), 0)
+        _fold_layer(subject, first, scaling)

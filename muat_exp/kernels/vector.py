@@ -56,12 +56,14 @@ def _fill(builder, value):
     """
     undefined = ir.Constant(_FLOATS, ir.Undefined)
     first = builder.insert_element(undefined, value, _INT(0))
-    return builder.shuffle_vector(first, undefined, ir.Constant(_INTS, [0] * LANES))
+    nothing_but_first = ir.Constant(_INTS, [0] * LANES)
+    return builder.shuffle_vector(first, undefined, nothing_but_first)
 
 
 def _entry(context, builder, array_type, array, index_type, index):
     """Address of one entry of an array, without a check for negative indices."""
-    struct = context.make_array(array_type)(context, builder, array)
+    make = context.make_array(array_type)
+    struct = make(context, builder, array)
     if isinstance(index_type, types.BaseTuple):
         indices = cgutils.unpack_tuple(builder, index)
     else:
@@ -84,7 +86,8 @@ def load(typing_context, array, index):
 
     def codegen(context, builder, signature, arguments):
         array_type, index_type = signature.args
-        address = _pointer(context, builder, array_type, arguments[0], index_type, arguments[1])
+        array, index = arguments
+        address = _pointer(context, builder, array_type, array, index_type, index)
         value = builder.load(address)
         value.align = 4
         return value
@@ -98,8 +101,9 @@ def store(typing_context, array, index, value):
 
     def codegen(context, builder, signature, arguments):
         array_type, index_type, _ = signature.args
-        address = _pointer(context, builder, array_type, arguments[0], index_type, arguments[1])
-        builder.store(arguments[2], address).align = 4
+        array, index, value = arguments
+        address = _pointer(context, builder, array_type, array, index_type, index)
+        builder.store(value, address).align = 4
         return context.get_dummy_value()
 
     return types.void(array, index, vector), codegen
@@ -124,7 +128,8 @@ def broadcast(typing_context, array, index):
 
     def codegen(context, builder, signature, arguments):
         array_type, index_type = signature.args
-        address = _entry(context, builder, array_type, arguments[0], index_type, arguments[1])
+        array, index = arguments
+        address = _entry(context, builder, array_type, array, index_type, index)
         return _fill(builder, builder.load(address))
 
     return vector(array, index), codegen
@@ -161,15 +166,25 @@ def _halves_added(builder, x, y, group):
     # A shuffle numbers the lanes of its first operand from 0, those of its second from LANES.
     kept = [lane if early[lane] else LANES + lane for lane in lanes]
     moved = [lane + half if early[lane] else LANES + lane - half for lane in lanes]
-    blend = builder.shuffle_vector(x, y, ir.Constant(_INTS, kept))
-    other = builder.shuffle_vector(x, y, ir.Constant(_INTS, moved))
-    return builder.fadd(blend, other, flags=_FLAGS)
+
+    def picked(numbers):
+        return builder.shuffle_vector(x, y, ir.Constant(_INTS, numbers))
+
+    return builder.fadd(picked(kept), picked(moved), flags=_FLAGS)
 
 
 # Where `store_totals` finds its sums in the sixteen lanes. Each halving puts its second operand
 # into every other half: of eight sums, two lanes each, the order is a e c g b f d h.
 _LANES_OF_A_TO_D = [0, 8, 4, 12]
 _LANES_OF_E_TO_H = [2, 10, 6, 14]
+
+
+def _store_lanes(builder, value, lanes, address):
+    """Writes some lanes of a vector from an address on."""
+    picked = ir.Constant(ir.VectorType(_INT, len(lanes)), lanes)
+    part = builder.shuffle_vector(value, value, picked)
+    pointer = builder.bitcast(address, part.type.as_pointer())
+    builder.store(part, pointer).align = 4
 
 
 @intrinsic
@@ -187,20 +202,16 @@ def store_totals(typing_context, array, first, second, a, b, c, d, e, f, g, h):
     """
 
     def codegen(context, builder, signature, arguments):
-        array_type = signature.args[0]
-        sums = list(arguments[3:])
+        array_type, first_type, second_type, *_ = signature.args
+        array, first, second, *sums = arguments
         for group in (16, 8, 4):
             pairs = zip(sums[::2], sums[1::2], strict=True)
             sums = [_halves_added(builder, x, y, group) for x, y in pairs]
         whole = _halves_added(builder, sums[0], sums[0], 2)
-        for place, lanes in ((1, _LANES_OF_A_TO_D), (2, _LANES_OF_E_TO_H)):
-            four = ir.Constant(ir.VectorType(_INT, 4), lanes)
-            part = builder.shuffle_vector(whole, whole, four)
-            index_type = signature.args[place]
-            address = _entry(
-                context, builder, array_type, arguments[0], index_type, arguments[place]
-            )
-            builder.store(part, builder.bitcast(address, part.type.as_pointer())).align = 4
+        address = _entry(context, builder, array_type, array, first_type, first)
+        _store_lanes(builder, whole, _LANES_OF_A_TO_D, address)
+        address = _entry(context, builder, array_type, array, second_type, second)
+        _store_lanes(builder, whole, _LANES_OF_E_TO_H, address)
         return context.get_dummy_value()
 
     return types.void(array, first, second, *[vector] * 8), codegen
@@ -211,8 +222,9 @@ def where_above(typing_context, value, bound, then, otherwise):
     """Lane by lane, `then` where value > bound, else `otherwise`."""
 
     def codegen(context, builder, signature, arguments):
-        above = builder.fcmp_ordered(">", arguments[0], arguments[1], flags=_FLAGS)
-        return builder.select(above, arguments[2], arguments[3])
+        value, bound, then, otherwise = arguments
+        above = builder.fcmp_ordered(">", value, bound, flags=_FLAGS)
+        return builder.select(above, then, otherwise)
 
     return vector(vector, vector, vector, vector), codegen
 
@@ -235,9 +247,11 @@ def power_of_two(typing_context, value):
     """2 to the power of each lane, a whole number from -126 to 127, by its exponent bits."""
 
     def codegen(context, builder, signature, arguments):
+        bias = ir.Constant(_INTS, [_EXPONENT_BIAS] * LANES)
+        shift = ir.Constant(_INTS, [_MANTISSA_BITS] * LANES)
         whole = builder.fptosi(arguments[0], _INTS)
-        exponent = builder.add(whole, ir.Constant(_INTS, [_EXPONENT_BIAS] * LANES))
-        bits = builder.shl(exponent, ir.Constant(_INTS, [_MANTISSA_BITS] * LANES))
+        exponent = builder.add(whole, bias)
+        bits = builder.shl(exponent, shift)
         return builder.bitcast(bits, _FLOATS)
 
     return vector(vector), codegen

@@ -6,8 +6,9 @@ refused with the line of the fault. Arrays are as large as the text that they co
 """
 
 import re
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeGuard
 
 import numpy as np
 import orjson
@@ -24,9 +25,10 @@ _ARCHITECTURE = re.compile(
     r"input: (?P<length>\d{1,4}) tokens of (?P<vocabulary>\d{1,4})(?: \([^)\n]*\))?, "
     r"output: 1 logit"
 )
-_OBJECT = re.compile(
-    r"^\{\n.*?^\}\n", re.MULTILINE | re.DOTALL
-)  # of one layer, in an interwoven prompt
+# The object of one layer in an interwoven prompt.
+_OBJECT = re.compile(r"^\{\n.*?^\}\n", re.MULTILINE | re.DOTALL)
+_SEPARATE = ("Architecture", "Weights", "Signature")  # sections of a prompt that is read
+_INTERWOVEN = ("Architecture", "Layers")
 
 
 @dataclass(frozen=True)
@@ -87,12 +89,8 @@ def parse_prompt(text: str) -> ParsedPrompt:
     """
     sections = _split_sections(text)
     interwoven = "Layers" in sections
-    for name in (
-        ("Architecture", "Layers") if interwoven else ("Architecture", "Weights", "Signature")
-    ):
-        if name not in sections:
-            raise PromptError(f"line 1: there is no section '## {name}'.")
-    architecture, vocabulary = _read_architecture(*sections["Architecture"])
+    _check_sections(sections, _INTERWOVEN if interwoven else _SEPARATE)
+    architecture, vocab_size = _read_architecture(*sections["Architecture"])
     if interwoven:
         line, body = sections["Layers"]
         weights, profiles = _read_layers(body, line)
@@ -102,21 +100,30 @@ def parse_prompt(text: str) -> ParsedPrompt:
         profiles = sections["Signature"]
     _check_fit(weights, architecture, line)
     signature = _read_signature(*profiles, architecture)
-    return ParsedPrompt(architecture, vocabulary, weights, signature)
+    return ParsedPrompt(architecture, vocab_size, weights, signature)
+
+
+def _check_sections(sections: Collection[str], names: Sequence[str]) -> None:
+    """Raises `PromptError` unless all sections of these names are there."""
+    for name in names:
+        if name not in sections:
+            raise PromptError(f"line 1: there is no section '## {name}'.")
 
 
 def _read_architecture(line: int, text: str) -> tuple[Architecture, int]:
     """The architecture that a section begins with on a line, and the number of tokens."""
+    refusal = PromptError(
+        f"line {line}: the architecture can't be read from '{text.strip()[:80]}'."
+    )
     found = _ARCHITECTURE.search(text)
-    depth = int(found["depth"]) if found else 0
-    widths = [int(width) for width in found["widths"].split(", ")] if found else []
+    if not found or found["activation"] not in ACTIVATIONS:
+        raise refusal
+    depth = int(found["depth"])
+    widths = [int(width) for width in found["widths"].split(", ")]
     if len(widths) == 1:  # of all layers
         widths = widths * depth
-    known = found is not None and found["activation"] in ACTIVATIONS
-    if not found or not known or not widths or len(widths) != depth:
-        raise PromptError(
-            f"line {line}: the architecture can't be read from '{text.strip()[:80]}'."
-        )
+    if not widths or len(widths) != depth:
+        raise refusal
     architecture = Architecture(int(found["length"]), tuple(widths), found["activation"])
     return architecture, int(found["vocabulary"])
 
@@ -127,15 +134,15 @@ def _check_fit(
     """Raises `PromptError` unless the weights are those of the architecture, with their shapes."""
     expected = architecture.shapes
     given = {name: values.shape for name, values in weights.items()}
-    if given == expected:
-        return
-    names = {**expected, **given}
-    wrong = next(name for name in names if given.get(name) != expected.get(name))
-    raise PromptError(
-        f"line {line}: {wrong} has shape {given.get(wrong)}; "
-        f"{architecture.num_layers} hidden layers of {architecture.widths_text} neurons "
-        f"on {architecture.features} tokens need {expected.get(wrong)}."
-    )
+    for name in {**expected, **given}:
+        here = given.get(name)
+        needed = expected.get(name)
+        if here != needed:
+            raise PromptError(
+                f"line {line}: {name} has shape {here}; "
+                f"{architecture.num_layers} hidden layers of {architecture.widths_text} neurons "
+                f"on {architecture.features} tokens need {needed}."
+            )
 
 
 def parse_weights(text: str) -> dict[str, NDArray[np.float32]]:
@@ -163,10 +170,11 @@ def parse_weights(text: str) -> dict[str, NDArray[np.float32]]:
 def _parse_object(text: str, line: int) -> dict[str, NDArray[np.float32]]:
     """Weights from the JSON object in a text that begins on a line."""
     start = text.find("{")
-    end = text.rfind("}")
-    if start < 0 or end < start:
+    end = text.rfind("}") + 1
+    if start < 0 or end <= start:
         raise PromptError(f"line {line}: there is no JSON object of weights.")
-    return _read_weights(text[start : end + 1], text.count("\n", 0, start) + line)
+    skipped = text.count("\n", 0, start)
+    return _read_weights(text[start:end], line + skipped)
 
 
 def _check_length(text: str) -> None:
@@ -184,34 +192,49 @@ def _split_sections(text: str) -> dict[str, tuple[int, str]]:
     heads = [*re.finditer(r"^## (\w+)\n", text, re.MULTILINE)]
     ends = [*(head.start() for head in heads[1:]), len(text)]
     for head, end in zip(heads, ends, strict=False):
-        sections.setdefault(head[1], (text.count("\n", 0, head.end()) + 1, text[head.end() : end]))
+        start = head.end()
+        line = text.count("\n", 0, start) + 1
+        sections.setdefault(head[1], (line, text[start:end]))
     return sections
 
 
-def _load_json(text: str, line: int) -> Any:
+def _load_json(text: str, line: int) -> object:
     """A JSON value; a fault is named by its line."""
     try:
         return orjson.loads(text)
     except (orjson.JSONDecodeError, RecursionError) as error:
         place = line + getattr(error, "lineno", 1) - 1
-        raise PromptError(
-            f"line {place}: this is not JSON: {getattr(error, 'msg', error)}."
-        ) from error
+        reason = getattr(error, "msg", error)
+        raise PromptError(f"line {place}: this is not JSON: {reason}.") from error
 
 
-def numbers(value: Any, dimensions: int, name: str, line: int) -> NDArray[np.float32]:
-    """A rectangular array of finite numbers."""
+def _load_object(text: str, line: int) -> dict[str, object]:
+    """A JSON object; a fault is named by its line."""
+    value = _load_json(text, line)
+    if not isinstance(value, dict):
+        raise PromptError(f"line {line}: the weights must be a JSON object.")
+    return value
+
+
+def _is_row(value: object) -> TypeGuard[list[float]]:
+    """Whether a JSON value is a list of numbers that is not empty."""
+    return isinstance(value, list) and bool(value) and all(type(x) in (int, float) for x in value)
+
+
+def _is_matrix(value: object) -> TypeGuard[list[list[float]]]:
+    """Whether a JSON value is a list of equally long rows that is not empty."""
+    if not isinstance(value, list) or not all(_is_row(row) for row in value):
+        return False
+    lengths = {len(row) for row in value}
+    return len(lengths) == 1
+
+
+def numbers(value: object, dimensions: int, name: str, line: int) -> NDArray[np.float32]:
+    """An array of finite numbers, of one dimension or of two."""
     rows = value if dimensions == 2 else [value]
-    sound = isinstance(rows, list) and rows and all(isinstance(row, list) and row for row in rows)
-    if (
-        not sound
-        or len({len(row) for row in rows}) > 1
-        or not all(type(x) in (int, float) for row in rows for x in row)
-    ):
-        shape = (
-            "a list of equally long lists of numbers" if dimensions == 2 else "a list of numbers"
-        )
-        raise PromptError(f"line {line}: {name} must be {shape}.")
+    if not _is_matrix(rows):
+        shapes = ("a list of numbers", "a list of equally long lists of numbers")
+        raise PromptError(f"line {line}: {name} must be {shapes[dimensions - 1]}.")
     with np.errstate(over="ignore"):
         array = np.array(rows, np.float64).astype(np.float32)
     if not np.isfinite(array).all():
@@ -224,16 +247,17 @@ def _read_layers(text: str, line: int) -> tuple[dict[str, NDArray[np.float32]], 
 
     And the rest of the section, with its lines where they were.
     """
-    values: dict[str, Any] = {}
+    values: dict[str, object] = {}
 
     def take(found: re.Match[str]) -> str:
+        own = found[0]
         start = line + text.count("\n", 0, found.start())
-        layer = _load_json(found[0], start)
+        layer = _load_object(own, start)
         twice = sorted(values.keys() & layer.keys())
         if twice:
             raise PromptError(f"line {start}: {twice[0][:40]} is there twice.")
         values.update(layer)
-        return "\n" * found[0].count("\n")
+        return "\n" * own.count("\n")
 
     rest = _OBJECT.sub(take, text)
     return _check_weights(values, line), (line, rest)
@@ -241,21 +265,16 @@ def _read_layers(text: str, line: int) -> tuple[dict[str, NDArray[np.float32]], 
 
 def _read_weights(text: str, line: int) -> dict[str, NDArray[np.float32]]:
     """Weights from a JSON object that begins on a line."""
-    values = _load_json(text, line)
-    if not isinstance(values, dict):
-        raise PromptError(f"line {line}: the weights must be a JSON object.")
-    return _check_weights(values, line)
+    return _check_weights(_load_object(text, line), line)
 
 
-def _check_weights(values: dict[str, Any], line: int) -> dict[str, NDArray[np.float32]]:
+def _check_weights(values: dict[str, object], line: int) -> dict[str, NDArray[np.float32]]:
     """The entries of a JSON object as arrays, layer by layer."""
     weights = {}
     names = layer_names(len(values) // 2)
     for weight, bias in names:
-        for name, dimensions in ((weight, 2), (bias, 1)):
-            if name not in values:
-                raise PromptError(f"line {line}: {name} is missing.")
-            weights[name] = numbers(values[name], dimensions, name, line)
+        weights[weight] = _named_numbers(values, weight, 2, line)
+        weights[bias] = _named_numbers(values, bias, 1, line)
     unknown = [name for name in values if name not in weights]
     if unknown or not weights:
         first = unknown[0] if unknown else ""
@@ -266,21 +285,27 @@ def _check_weights(values: dict[str, Any], line: int) -> dict[str, NDArray[np.fl
     return weights
 
 
+def _named_numbers(
+    values: dict[str, object], name: str, dimensions: int, line: int
+) -> NDArray[np.float32]:
+    """One entry of a JSON object as an array."""
+    if name not in values:
+        raise PromptError(f"line {line}: {name} is missing.")
+    return numbers(values[name], dimensions, name, line)
+
+
 def _check_chain(weights: dict[str, NDArray[np.float32]], line: int) -> None:
     """Raises `PromptError` unless the layers fit each other and the last gives one logit."""
     before: int | None = None
-    for name, array in weights.items():
-        if array.ndim == 1:  # a bias
-            if len(array) != before:
-                raise PromptError(
-                    f"line {line}: {name} has {len(array)} numbers for {before} neurons."
-                )
-            continue
-        fan_out, fan_in = array.shape
+    for weight, bias in layer_names(len(weights) // 2):
+        fan_out, fan_in = weights[weight].shape
         if before not in (None, fan_in):
             raise PromptError(
-                f"line {line}: {name} takes {fan_in} inputs, but the layer before gives {before}."
+                f"line {line}: {weight} takes {fan_in} inputs, but the layer before gives {before}."
             )
+        biases = len(weights[bias])
+        if biases != fan_out:
+            raise PromptError(f"line {line}: {bias} has {biases} numbers for {fan_out} neurons.")
         before = fan_out
     if before != 1:
         raise PromptError(f"line {line}: the last layer gives {before} outputs; it must give 1.")
@@ -295,24 +320,28 @@ def _read_signature(
     for number, row in enumerate(text.split("\n"), line):
         if row.startswith("### ") and len(blocks) < len(layers):
             module = layers[len(blocks)].module
-            if row[4:] != str(module):
-                raise PromptError(
-                    f"line {number}: '### {module}' must come here, not '{row[:20]}'."
-                )
+            _check_heading(row, number, module)
             blocks[module] = {}
+        elif row.strip() and not blocks:
+            raise _stray_line(row, number)
         elif row.strip():
-            if not blocks:
-                raise _stray_line(row, number)
             layer = layers[len(blocks) - 1]
+            block = blocks[layer.module]
             name, values = _read_profile(row, number, layer)
-            if name in blocks[layer.module]:
+            if name in block:
                 raise _stray_line(row, number)
-            blocks[layer.module][name] = values
+            block[name] = values
     if len(blocks) != len(layers):
         raise PromptError(
             f"line {line}: the signature has {len(blocks)} layers; the network has {len(layers)}."
         )
     return blocks
+
+
+def _check_heading(row: str, number: int, module: int) -> None:
+    """Raises `PromptError` unless a line is the heading of a module's block."""
+    if row[4:] != str(module):
+        raise PromptError(f"line {number}: '### {module}' must come here, not '{row[:20]}'.")
 
 
 def _read_profile(row: str, number: int, layer: Layer) -> tuple[str, NDArray[np.float32]]:
@@ -321,7 +350,7 @@ def _read_profile(row: str, number: int, layer: Layer) -> tuple[str, NDArray[np.
     if not colon or not name.isidentifier():
         raise _stray_line(row, number)
     values = _load_json(f"[{rest}]", number)
-    nested = bool(values) and isinstance(values[0], list)
+    nested = isinstance(values, list) and any(isinstance(row, list) for row in values[:1])
     array = numbers(values, 2 if nested else 1, name, number)
     if len(array) != layer.fan_out:
         raise PromptError(

@@ -3,7 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from muat_exp.config.groups import Config
 from muat_exp.config.identity import config_signature
@@ -24,7 +26,8 @@ def prompt_schema(config: Config) -> pa.Schema:
     """Columns of the `prompts` configuration."""
     texts = [f"{task}_{part}" for task in config.dataset.tasks for part in _PARTS]
     names = ["metadata", *texts, *config.dataset.columns]
-    return pa.schema([("example_id", pa.int64()), *((name, pa.string()) for name in names)])
+    strings = [(name, pa.string()) for name in names]
+    return pa.schema([("example_id", pa.int64()), *strings])
 
 
 class Renderer:
@@ -50,26 +53,30 @@ class Renderer:
 
         And the tokens of each kind of prompt's texts, where there is a tokenizer.
         """
-        arrays = {
-            name: records[name].combine_chunks() for name in ARRAYS if name in records.column_names
-        }
+        names = [name for name in ARRAYS if name in records.column_names]
+        columns = {name: records[name].combine_chunks() for name in names}
+        scalars = records.drop_columns(names).to_pylist()
         rows = []
-        for i, record in enumerate(records.drop_columns(list(arrays)).to_pylist()):
-            own = {name: column[i].values.to_numpy() for name, column in arrays.items()}
-            for name in own.keys() & {"signature", "degraded_signature"}:
-                own[name] = own[name].reshape(-1, sum(width for _, width in self.methods))
-            rows.append(self.row(record, own))
-        columns = [pa.array([row[field.name] for row in rows], field.type) for field in self.schema]
-        return pa.Table.from_arrays(columns, schema=self.schema), self._count_tokens(rows)
+        for i, record in enumerate(scalars):
+            arrays = {name: column[i].values.to_numpy() for name, column in columns.items()}
+            rows.append(self.row(record, self._shaped(arrays)))
+        return pa.Table.from_pylist(rows, schema=self.schema), self._count_tokens(rows)
+
+    def _shaped(self, arrays: dict[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
+        """A record's arrays, those of signatures as `(neurons, columns)`."""
+        width = sum(columns for _, columns in self.methods)
+        signatures = arrays.keys() & set(_SIGNATURES.values())
+        return arrays | {name: arrays[name].reshape(-1, width) for name in signatures}
 
     def _count_tokens(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, list[int]]:
         """The tokens of each row's texts by kind of prompt; nothing where there is no tokenizer."""
         if self.counter is None:
             return {}
-        return {
-            task: [self.counter.count(row[f"{task}_text"]) for row in rows]
-            for task in self.config.dataset.tasks
-        }
+        counts = {}
+        for task in self.config.dataset.tasks:
+            texts = [row[f"{task}_text"] for row in rows]
+            counts[task] = [self.counter.count(text) for text in texts]
+        return counts
 
     def row(self, record: Mapping[str, Any], arrays: Mapping[str, Any]) -> dict[str, Any]:
         """One example's columns by name."""
@@ -79,9 +86,10 @@ class Renderer:
             "metadata": metadata(record, architecture, self.config, self.identity),
         }
         for task in self.config.dataset.tasks:
-            texts = self.texts(task, record, architecture, arrays)
-            parts = zip(_PARTS, (*texts, "".join(texts)), strict=True)
-            row |= {f"{task}_{part}": text for part, text in parts}
+            prompt, completion = self.texts(task, record, architecture, arrays)
+            row[f"{task}_prompt"] = prompt
+            row[f"{task}_completion"] = completion
+            row[f"{task}_text"] = prompt + completion
         for name in self.config.dataset.columns:
             row[name] = self.column(name, record, architecture, arrays)
         return row
@@ -98,16 +106,17 @@ class Renderer:
         Raises:
             ValueError: there is no such kind.
         """
+        prompts = self.prompts
         selected = [self.patterns[name] for name in record["selected_patterns"]]
-        improved = arrays["weights"]
+        weights = arrays["weights"]
         if task == "classification":
-            prompt = self.prompts.classification(architecture, improved, arrays["signature"])
-            return prompt, self.prompts.names_of(selected)
+            prompt = prompts.classification(architecture, weights, arrays["signature"])
+            return prompt, prompts.names_of(selected)
         if task == "modification":
-            prompt = self.prompts.modification(
-                architecture, arrays["degraded_weights"], arrays["degraded_signature"], selected
-            )
-            return prompt, self.prompts.weights(architecture, improved)
+            degraded = arrays["degraded_weights"]
+            signature = arrays["degraded_signature"]
+            prompt = prompts.modification(architecture, degraded, signature, selected)
+            return prompt, prompts.weights(architecture, weights)
         raise ValueError(f"'{task}' is no kind of prompt")
 
     def column(
@@ -123,7 +132,8 @@ class Renderer:
             ValueError: there is no such column.
         """
         if name == "training_metrics":
-            return metrics_column(record, arrays["history"].reshape(-1, 4))
+            history = arrays["history"].reshape(-1, 4)
+            return metrics_column(record, history)
         if name in _WEIGHTS:
             return weights_column(architecture, self.config, arrays[_WEIGHTS[name]])
         if name in _SIGNATURES:

@@ -128,7 +128,7 @@ def read_object(
     return values
 
 
-def _is_count(value: Any) -> bool:
+def _is_count(value: object) -> bool:
     """Whether a JSON value is a whole number that is not negative."""
     return type(value) is int and value >= 0
 
@@ -173,7 +173,7 @@ def read_sequences(values: Mapping[str, Any], vocabulary: int, length: int) -> t
     return tuple(sequences)
 
 
-def read_names(key: str, names: Any) -> tuple[str, ...]:
+def read_names(key: str, names: object) -> tuple[str, ...]:
     """A list of pattern names, repeats allowed."""
     if not isinstance(names, list):
         raise ProbeSetError(f"{key} must be a list of pattern names.")

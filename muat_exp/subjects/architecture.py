@@ -72,6 +72,18 @@ class Networks(NamedTuple):
     offsets: NDArray[np.int64]
 
 
+def _places(counts: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Of each layer, whose it is and which of its subject's it is; int64 `(all layers,)` both.
+
+    >>> _places(np.array([2, 3]))
+    (array([0, 0, 1, 1, 1]), array([0, 1, 0, 1, 2]))
+    """
+    subject = np.repeat(np.arange(len(counts)), counts)
+    starts = np.cumsum(counts) - counts
+    index = np.arange(len(subject)) - starts[subject]
+    return subject, index
+
+
 def _lay_out(
     features: int,
     fan_out: NDArray[np.int64],
@@ -86,14 +98,14 @@ def _lay_out(
         starts: int64 `(S + 1,)`, each subject's layers among them.
         activations: int64 `(S,)`, codes of the hidden layers' activations.
     """
-    depths = np.diff(starts)
-    subject = np.repeat(np.arange(len(depths)), depths)  # whose layer it is
-    index = np.arange(len(fan_out)) - starts[subject]
+    counts = np.diff(starts)
+    subject, index = _places(counts)
     fan_in = np.roll(fan_out, 1)
     fan_in[index == 0] = features
-    ends = np.concatenate([[0], np.cumsum(fan_in * fan_out + fan_out)])  # of the parameters
+    parameters = fan_in * fan_out + fan_out
+    ends = np.concatenate([[0], np.cumsum(parameters)])
     offsets = ends[starts]
-    hidden = index < depths[subject] - 1
+    hidden = index < counts[subject] - 1
     layers = np.stack(
         [
             fan_in,
@@ -123,11 +135,12 @@ def zero_networks(
         widths: int64 `(S,)`, drawn widths, those of the first hidden layers.
         activations: int64 `(S,)`, codes.
     """
-    starts = np.concatenate([[0], np.cumsum(depths + 1)]).astype(np.int64)
-    subject = np.repeat(np.arange(len(depths)), depths + 1)
-    index = np.arange(starts[-1]) - starts[subject]
-    hidden = layer_width(shape, index, depths[subject], widths[subject])
-    fan_out = np.where(index < depths[subject], hidden, _LOGITS)
+    counts = depths + 1  # of layers, with the logit's
+    starts = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    subject, index = _places(counts)
+    depth = depths[subject]
+    hidden = layer_width(shape, index, depth, widths[subject])
+    fan_out = np.where(index < depth, hidden, _LOGITS)
     layers, offsets = _lay_out(features, fan_out, starts, activations)
     return Networks(layers, starts, np.zeros(offsets[-1], np.float32), offsets)
 
@@ -173,7 +186,8 @@ class Architecture:
         ('9', '9, 4')
         """
         same = len(set(self.widths)) == 1
-        return ", ".join(map(str, self.widths[:1] if same else self.widths))
+        shown = self.widths[:1] if same else self.widths
+        return ", ".join(map(str, shown))
 
     @property
     def table(self) -> NDArray[np.int64]:
@@ -225,13 +239,17 @@ def recorded_architecture(record: Mapping[str, Any], config: Config) -> Architec
 
 def recorded_networks(table: pa.Table, config: Config) -> Networks:
     """Networks of the shapes of a dataset's `subjects`, with all parameters zero."""
-    depths, widths = (
-        table[name].to_numpy().astype(np.int64) for name in ("num_layers", "neurons_per_layer")
-    )
+    depths = table["num_layers"].to_numpy().astype(np.int64)
+    widths = table["neurons_per_layer"].to_numpy().astype(np.int64)
     names = table["activation"].to_pylist()
     activations = np.array([activation_code(name) for name in names], np.int64)
-    shape = config.architecture.shape
-    return zero_networks(shape, config.patterns.sequence_length, depths, widths, activations)
+    return zero_networks(
+        config.architecture.shape,
+        config.patterns.sequence_length,
+        depths,
+        widths,
+        activations,
+    )
 
 
 def layers_of(table: NDArray[np.int64]) -> list[Layer]:
@@ -264,10 +282,11 @@ def split_parameters(
     """Weight (out, in) and bias (out,) of each layer, as views of the flat parameters."""
     parts = []
     for layer in layers:
-        weight_end = layer.offset + layer.fan_in * layer.fan_out
-        weight = parameters[layer.offset : weight_end].reshape(layer.fan_out, layer.fan_in)
-        bias = parameters[weight_end : weight_end + layer.fan_out]
-        parts.append((weight, bias))
+        start = layer.offset
+        middle = start + layer.fan_in * layer.fan_out
+        stop = middle + layer.fan_out
+        weight = parameters[start:middle].reshape(layer.fan_out, layer.fan_in)
+        parts.append((weight, parameters[middle:stop]))
     return parts
 
 
@@ -285,14 +304,17 @@ def to_module(parameters: NDArray[np.float32], layers: Sequence[Layer]) -> nn.Se
     from torch import nn
 
     modules: list[nn.Module] = []
-    parts = split_parameters(np.array(parameters, np.float32), layers)
-    for layer, (weight, bias) in zip(layers, parts, strict=True):
-        linear = nn.Linear(layer.fan_in, layer.fan_out, device="meta").to_empty(device="cpu")
+    own = np.array(parameters, np.float32)
+    for layer, (weight, bias) in zip(layers, split_parameters(own, layers), strict=True):
+        # Made without memory, and so without a draw of weights.
+        linear = nn.Linear(layer.fan_in, layer.fan_out, device="meta")
+        linear = linear.to_empty(device="cpu")
         linear.weight.data = torch.from_numpy(weight)
         linear.bias.data = torch.from_numpy(bias)
         modules.append(linear)
         if layer.activation != IDENTITY:
-            modules.append(getattr(nn, activation_of(layer.activation).module)())
+            activation = getattr(nn, activation_of(layer.activation).module)
+            modules.append(activation())
     return nn.Sequential(*modules)
 
 
@@ -300,8 +322,6 @@ def from_module(module: nn.Sequential) -> NDArray[np.float32]:
     """Flat parameters of an `nn.Sequential`, float32."""
     import torch
 
-    return (
-        torch.cat([parameter.detach().flatten() for parameter in module.parameters()])
-        .to(torch.float32)
-        .numpy()
-    )
+    parts = [parameter.detach().flatten() for parameter in module.parameters()]
+    flat = torch.cat(parts).to(torch.float32)
+    return flat.numpy()

@@ -62,21 +62,15 @@ def draw_data(config: Config, space: SpaceArrays, specs: Specs) -> SubjectData:
         config.patterns.sequence_length,
     )
     if not found.all():
-        names = [
-            name
-            for name, on in zip(
-                config.patterns.enabled, specs.selected[np.argmin(found)], strict=True
-            )
-            if on
-        ]
+        first = np.argmin(found)  # of those for whom none was found
+        selected = np.flatnonzero(specs.selected[first])
+        names = [config.patterns.enabled[i] for i in selected]
         raise ConfigurationError(
             f"patterns.per_subject lets {', '.join(names)} be selected together, which leaves too "
             "few other sequences as negatives; lower patterns.per_subject.max or enlarge "
             "patterns.vocab_size or patterns.sequence_length."
         )
-    labels = np.repeat(
-        [1, 0, 1, 0], [training[0], training[1], validation[0], validation[1]]
-    ).astype(np.float32)
+    labels = np.repeat([1, 0, 1, 0], [*training, *validation]).astype(np.float32)
     corrupted, candidates = _corrupt(config, specs, labels[: sum(training)], target_rows)
     return SubjectData(tokens, labels, corrupted, sum(training), target_rows, candidates)
 
@@ -84,7 +78,7 @@ def draw_data(config: Config, space: SpaceArrays, specs: Specs) -> SubjectData:
 def _corrupt(
     config: Config, specs: Specs, labels: NDArray[np.float32], target_rows: NDArray[np.int64]
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Corrupted training labels `(S, rows)`, and how many rows corruption could choose from, `(S,)`.
+    """Corrupted training labels `(S, rows)`, and the rows that could be chosen, `(S,)`.
 
     The damage follows from each subject's corruption stream: first the rows' priorities, then the
     numbers of kinds that draw labels.

@@ -50,25 +50,33 @@ class Population:
     @property
     def input_products(self) -> NDArray[np.int64]:
         """Those of them in the first layer: int64 `(S,)`."""
+        products = self._column("fan_in") * self._column("fan_out")
         first = self.networks.starts[:-1]
-        return self._column("fan_in")[first] * self._column("fan_out")[first]
+        return products[first]
 
     def _column(self, field: str) -> NDArray[np.int64]:
         """One field of all layers, `(all layers,)`."""
-        return self.networks.layers[:, Layer._fields.index(field)]
+        column = Layer._fields.index(field)
+        return self.networks.layers[:, column]
 
     def _sums(self, values: NDArray[np.int64]) -> NDArray[np.int64]:
         """Sums over each subject's layers, `(S,)`."""
-        return np.diff(np.concatenate([[0], np.cumsum(values)])[self.networks.starts])
+        running = np.concatenate([[0], np.cumsum(values)])
+        return np.diff(running[self.networks.starts])
 
     def subject(self, index: int) -> NDArray[np.float32]:
         """A view of one subject's flat parameters."""
-        return self.parameters[self.offsets[index] : self.offsets[index + 1]]
+        return self.parameters[self._part(index)]
+
+    def _part(self, index: int) -> slice:
+        """One subject's part of the parameters."""
+        return slice(self.offsets[index], self.offsets[index + 1])
 
     def layers(self, index: int) -> list[Layer]:
         """One subject's Linear layers, the logit's last."""
         starts = self.networks.starts
-        return layers_of(self.networks.layers[starts[index] : starts[index + 1]])
+        rows = slice(starts[index], starts[index + 1])
+        return layers_of(self.networks.layers[rows])
 
     def with_parameters(self, parameters: NDArray[np.float32]) -> Population:
         """The same shapes with other parameters."""
@@ -77,7 +85,7 @@ class Population:
     def copy_subjects(self, source: NDArray[np.float32], which: NDArray[np.int64]) -> None:
         """Copies the parameters of some subjects from an array laid out like `parameters`."""
         for index in which:
-            part = slice(self.offsets[index], self.offsets[index + 1])
+            part = self._part(index)
             self.parameters[part] = source[part]
 
     def to_module(self, index: int) -> nn.Sequential:

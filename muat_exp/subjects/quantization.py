@@ -7,10 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muat_exp.config.groups import ArchitectureConfig
-from muat_exp.kernels.quantization import BINARY, INT4, INT8, TERNARY, quantize
+from muat_exp.kernels.quantization import quantize
 from muat_exp.subjects.population import Population
-
-SCHEMES = {"int8": INT8, "int4": INT4, "ternary": TERNARY, "binary": BINARY}  # codes of kernels
+from muat_exp.subjects.schemes import scheme_code
 
 
 def rounded(values: NDArray[np.float32], precision: str) -> NDArray[np.float32]:
@@ -24,7 +23,8 @@ def rounded(values: NDArray[np.float32], precision: str) -> NDArray[np.float32]:
         return values
     if precision == "float16":
         with np.errstate(over="ignore"):
-            return values.astype(np.float16).astype(np.float32)
+            halves = values.astype(np.float16)
+        return halves.astype(np.float32)
     if precision == "bfloat16":
         return _rounded_to_bfloat16(values)
     raise ValueError(f"'{precision}' is no precision")
@@ -38,8 +38,10 @@ def _rounded_to_bfloat16(values: NDArray[np.float32]) -> NDArray[np.float32]:
     """
     bits = values.view(np.uint32)
     odd = (bits >> np.uint32(16)) & np.uint32(1)
-    upper = (bits + np.uint32(0x7FFF) + odd) & np.uint32(0xFFFF0000)
-    return np.where(np.isfinite(values), upper.view(np.float32), values)
+    carried = bits + np.uint32(0x7FFF) + odd
+    upper = carried & np.uint32(0xFFFF0000)
+    finite = np.isfinite(values)
+    return np.where(finite, upper.view(np.float32), values)
 
 
 def as_stored(population: Population, architecture: ArchitectureConfig) -> Population:
@@ -51,5 +53,5 @@ def as_stored(population: Population, architecture: ArchitectureConfig) -> Popul
     if architecture.quantization != "none":
         parameters = parameters.copy()
         networks = population.networks._replace(parameters=parameters)
-        quantize(networks, SCHEMES[architecture.quantization])
+        quantize(networks, scheme_code(architecture.quantization))
     return population.with_parameters(rounded(parameters, architecture.precision))

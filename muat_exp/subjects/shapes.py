@@ -3,41 +3,56 @@
 Imports nothing heavy, as the configuration reads it. To add a family: a rule in `_WIDTH_RULES`.
 """
 
-from collections.abc import Callable
-from typing import Any
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 MINIMUM_WIDTH = 4  # inputs of any layer: the kernels' tiles of weights are so wide
 WIDTH_LIMITS = (MINIMUM_WIDTH, 256)  # of the first hidden layer
 DEPTH_LIMITS = (1, 64)  # hidden layers
 
+# A whole number, or an integer array of any shape.
+Whole = TypeVar("Whole", int, "NDArray[np.int64]")
 
-def _uniform_width(index: Any, depth: Any, width: Any) -> Any:
+
+class _WidthRule(Protocol):
+    """How wide each hidden layer of a family is."""
+
+    def __call__(self, index: Whole, depth: Whole, width: Whole) -> Whole:
+        """See `layer_width`."""
+
+
+def _uniform_width(index: Whole, depth: Whole, width: Whole) -> Whole:
     """Every hidden layer has the drawn width."""
     return width
 
 
-def _pyramid_width(index: Any, depth: Any, width: Any) -> Any:
+def _pyramid_width(index: Whole, depth: Whole, width: Whole) -> Whole:
     """Widths shrink linearly from the drawn one to `MINIMUM_WIDTH`.
 
-    A single layer has the drawn width.
-    Rounded to the nearest whole number, halves up: floor((2 a + b) / 2 b) is the fraction a / b so
-    rounded.
+    A single layer has the drawn width. What lies between is rounded to the nearest whole number,
+    halves up.
     """
-    steps = depth - 1 + (depth == 1)  # from the first layer to the last; 1 where they are the same
+    single = depth == 1
+    steps = depth - 1 + single  # from the first layer to the last; 1 where they are the same
     above = (width - MINIMUM_WIDTH) * (steps - index)
-    return MINIMUM_WIDTH + (2 * above + steps) // (2 * steps)
+    # A fraction a / b so rounded is floor((2 a + b) / 2 b).
+    rounded = (2 * above + steps) // (2 * steps)
+    return rounded + MINIMUM_WIDTH
 
 
-# (index of a hidden layer, number of hidden layers, drawn width) -> the layer's width: whole
-# numbers, or integer arrays of any one shape.
-_WIDTH_RULES: dict[str, Callable[[Any, Any, Any], Any]] = {
+_WIDTH_RULES: dict[str, _WidthRule] = {
     "uniform": _uniform_width,
     "pyramid": _pyramid_width,
 }
 SHAPES = tuple(_WIDTH_RULES)
 
 
-def layer_width(shape: str, index: Any, depth: Any, width: Any) -> Any:
+def layer_width(shape: str, index: Whole, depth: Whole, width: Whole) -> Whole:
     """Neurons of hidden layers.
 
     Args:

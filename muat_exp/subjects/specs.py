@@ -42,7 +42,8 @@ class Specs:
 
 def _draw_integers(fractions: NDArray[np.float64], low: int, high: int) -> NDArray[np.int64]:
     """Uniform integers of [low, high] from fractions in [0, 1)."""
-    return low + (fractions * (high - low + 1)).astype(np.int64)
+    count = high - low + 1
+    return low + (fractions * count).astype(np.int64)
 
 
 def draw_specs(config: Config, indices: NDArray[np.int64]) -> Specs:
@@ -57,16 +58,20 @@ def draw_specs(config: Config, indices: NDArray[np.int64]) -> Specs:
     rates = config.training.learning_rate
     keys = random.generator_keys(config.seed, indices, random.SPECIFICATION)
     fractions = random.uniforms(keys, _NUMBERS + len(config.patterns.enabled))
-    targets = _draw_targets(config, indices, fractions[:, 4])
+    depth, width, activation, rate, target, patterns = fractions[:, :_NUMBERS].T
+    weights = fractions[:, _NUMBERS:]  # of the patterns
     codes = np.array([activation_code(name) for name in architecture.activations])
+    choices = _draw_integers(activation, 0, len(codes) - 1)
+    span = rates.max / rates.min
+    targets = _draw_targets(config, indices, target)
     return Specs(
         indices=indices,
         targets=targets,
-        selected=_draw_selected(config, targets, fractions[:, 5], fractions[:, _NUMBERS:]),
-        depths=_draw_integers(fractions[:, 0], depths.min, depths.max),
-        widths=_draw_integers(fractions[:, 1], widths.min, widths.max),
-        activations=codes[_draw_integers(fractions[:, 2], 0, len(codes) - 1)],
-        rates=(rates.min * (rates.max / rates.min) ** fractions[:, 3]).astype(np.float32),
+        selected=_draw_selected(config, targets, patterns, weights),
+        depths=_draw_integers(depth, depths.min, depths.max),
+        widths=_draw_integers(width, widths.min, widths.max),
+        activations=codes[choices],
+        rates=(rates.min * span**rate).astype(np.float32),
     )
 
 

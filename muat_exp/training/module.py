@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
@@ -79,13 +78,13 @@ class LitCohort(pl.LightningModule):
         """Name of the stage in logs."""
         return _STAGES[self.problem.stage]
 
-    def training_step(self, batch: Any, batch_index: int) -> None:
+    def training_step(self, batch: object, batch_index: int) -> None:
         """One epoch of every active subject."""
         self.train_loss, self.train_accuracy = self.engine.train_epoch(
             np.flatnonzero(self.active), self.current_epoch
         )
 
-    def validation_step(self, batch: Any, batch_index: int) -> None:
+    def validation_step(self, batch: object, batch_index: int) -> None:
         """Clean validation of every active subject."""
         self.validation_loss, self.validation_accuracy = self.engine.evaluate(
             np.flatnonzero(self.active)

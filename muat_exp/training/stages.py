@@ -10,6 +10,7 @@ import logging
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import NamedTuple
 
 import numpy as np
 import pytorch_lightning as pl
@@ -50,13 +51,27 @@ def quiet_lightning() -> Iterator[None]:
         yield
 
 
+class Observers(NamedTuple):
+    """What looks on while a stage trains.
+
+    Attributes:
+        loggers: are told the curves, epoch by epoch.
+        callbacks: stand behind those of the stage, and find its result at the end of the fit.
+    """
+
+    loggers: Sequence[Logger] = ()
+    callbacks: Sequence[pl.Callback] = ()
+
+
+NOBODY = Observers()
+
+
 def train_degraded(
     config: Config,
     specs: Specs,
     data: SubjectData,
     executor: Executor,
-    loggers: Sequence[Logger],
-    more: Sequence[pl.Callback] = (),
+    observers: Observers = NOBODY,
 ) -> StageResult:
     """The first stage, on corrupted labels, until each subject switches or, at a plateau, stops.
 
@@ -65,23 +80,24 @@ def train_degraded(
         specs: the subjects.
         data: their sequences.
         executor: runs the kernels.
-        loggers: are told the curves, epoch by epoch.
-        more: further callbacks; at the end of the fit they find the stage's result.
+        observers: look on.
     """
-    problem = stage_problem(config, specs, data, draw_population(config, specs), 0)
     recipe = config.training
     count = len(specs)
-    cohort = LitCohort(_build_engine(config, problem, executor), problem, np.ones(count, bool))
+    population = draw_population(config, specs)
+    problem = stage_problem(config, specs, data, population, 0)
+    engine = _build_engine(config, problem, executor)
+    cohort = LitCohort(engine, problem, np.ones(count, bool))
     rule: pl.Callback
     if recipe.until == "switch":
         rule = StageSwitch(count, recipe.switch_threshold)
     elif recipe.until == "plateau":
-        rule = BestWeights(problem.population, "loss")
+        rule = BestWeights(population, "loss")
     else:
         raise ValueError(f"There is no rule '{recipe.until}' for the end of a stage.")
     stopping = EarlyStop(count, recipe.degraded.patience)
     callbacks = _stage_callbacks(config, [rule, stopping], count, executor)
-    fit(cohort, recipe.degraded.max_epochs, [*callbacks, *more], loggers)
+    fit(cohort, recipe.degraded.max_epochs, callbacks, observers)
     return cohort.result
 
 
@@ -91,8 +107,7 @@ def train_clean(
     data: SubjectData,
     degraded: StageResult,
     executor: Executor,
-    loggers: Sequence[Logger],
-    more: Sequence[pl.Callback] = (),
+    observers: Observers = NOBODY,
 ) -> StageResult:
     """The second stage, on clean labels, from the degraded weights with a fresh Adam.
 
@@ -102,29 +117,33 @@ def train_clean(
     """
     start = degraded.trained
     population = start.with_parameters(start.parameters.copy())
-    problem = stage_problem(config, specs, data, population, 1)
     recipe = config.training
+    problem = stage_problem(config, specs, data, population, 1)
+    engine = _build_engine(config, problem, executor)
     active = degraded.passed & ~degraded.diverged
-    cohort = LitCohort(_build_engine(config, problem, executor), problem, active)
+    cohort = LitCohort(engine, problem, active)
     rule = BestWeights(population, "accuracy")
     stopping = EarlyStop(len(specs), recipe.clean.patience)
     callbacks = _stage_callbacks(config, [rule, stopping], len(specs), executor)
     # Where nobody got so far there is no epoch, but the end of the stage all the same.
     epochs = recipe.clean.max_epochs if active.any() else 0
-    fit(cohort, epochs, [*callbacks, *more], loggers)
+    fit(cohort, epochs, callbacks, observers)
     return cohort.result
 
 
 def fit(
-    cohort: LitCohort, max_epochs: int, callbacks: list[pl.Callback], loggers: Sequence[Logger]
+    cohort: LitCohort,
+    max_epochs: int,
+    callbacks: Sequence[pl.Callback] = (),
+    observers: Observers = NOBODY,
 ) -> None:
     """One Lightning fit without its own files or progress bar."""
     trainer = pl.Trainer(
         accelerator="cpu",
         devices=1,
         max_epochs=max_epochs,
-        callbacks=callbacks,
-        logger=list(loggers) or False,
+        callbacks=[*callbacks, *observers.callbacks],
+        logger=list(observers.loggers) or False,
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,

@@ -13,7 +13,7 @@ from muat_exp.dataset.column_names import SCORES
 from muat_exp.dataset.faults import Faults, unequal
 from muat_exp.dataset.networks import check_networks, stored_population
 from muat_exp.dataset.schema import lists
-from muat_exp.evaluation.measurement import RunContext, measure
+from muat_exp.evaluation.measurement import Pair, RunContext, measure
 from muat_exp.executors.serial import SerialExecutor
 from muat_exp.prompts.rendering import Renderer
 from muat_exp.sequences.space import matches
@@ -165,7 +165,7 @@ def _check_measures(
     config = context.config
     improved = stored_population(config, specs, subjects, "weights")
     degraded = stored_population(config, specs, subjects, "degraded_weights")
-    measured = measure(context, specs, data, degraded, improved, SerialExecutor())
+    measured = measure(context, specs, data, Pair(degraded, improved), SerialExecutor())
     for name, scores in zip(SCORES, measured.scores.T, strict=True):
         _compare_scores(name, scores, subjects, faults)
     _compare_responses(config.patterns.enabled, measured.responses, subjects, faults)

@@ -63,9 +63,9 @@ def _check_own_format(
     config = read_config(folder)
     check_files(folder, faults)
     ensure_compiled(reporter.note)
-    task = _build_task(folder, config, faults)
+    context = _build_context(folder, config, faults)
     renderer = Renderer(_config_for_rendering(config))
-    check = partial(_check_batch, task, renderer)
+    check = partial(_check_batch, context, renderer)
     tally = Tally(config)
     for split, checked in workers.stream(check, batches(folder, config, faults)):
         tally.add(split, checked, faults)
@@ -76,9 +76,9 @@ def _check_own_format(
     check_statements(folder, tally, renderer, faults)
 
 
-def _check_batch(task: RunContext, renderer: Renderer, batch: Batch) -> tuple[str, Checked]:
+def _check_batch(context: RunContext, renderer: Renderer, batch: Batch) -> tuple[str, Checked]:
     """The split of some examples, and what was found of them."""
-    return batch.split, check_examples(task, renderer, batch.subjects, batch.prompts)
+    return batch.split, check_examples(context, renderer, batch.subjects, batch.prompts)
 
 
 def _config_for_rendering(config: Config) -> Config:
@@ -88,15 +88,15 @@ def _config_for_rendering(config: Config) -> Config:
     return replace(config, dataset=replace(config.dataset, tokenizer="none"))
 
 
-def _build_task(folder: Path, config: Config, faults: Faults) -> RunContext:
+def _build_context(folder: Path, config: Config, faults: Faults) -> RunContext:
     """What the configuration fixes.
 
     Probes that were drawn are drawn again and compared, given ones are read.
     """
-    task = RunContext.build(config, given_probes(folder, config))
+    context = RunContext.build(config, given_probes(folder, config))
     path = folder / "probe_set.json"
-    if not path.is_file() or path.read_bytes() != task.probes.to_json(config):
+    if not path.is_file() or path.read_bytes() != context.probes.to_json(config):
         faults.add(
             "probes", "probe_set.json does not hold the probes that the configuration gives."
         )
-    return task
+    return context

@@ -58,7 +58,8 @@ def stage_problem(
 ) -> Problem:
     """The problem of one stage: 0 with corrupted labels, 1 with clean ones."""
     settings = (config.training.degraded, config.training.clean)[stage]
-    clean = np.broadcast_to(data.labels[: data.training_rows], data.corrupted.shape)
+    true = data.labels[: data.training_rows]
+    clean = np.broadcast_to(true, data.corrupted.shape)
     return Problem(
         population=population,
         data=data,
@@ -77,7 +78,9 @@ def input_scaling(config: Config) -> Scaling:
     if not config.training.standardize:
         return RAW
     tokens = config.patterns.vocab_size
-    return Scaling(np.float32((tokens - 1) / 2), np.float32((12 / (tokens**2 - 1)) ** 0.5))
+    mean = (tokens - 1) / 2
+    precision = 12 / (tokens**2 - 1)  # the inverse of the variance
+    return Scaling(np.float32(mean), np.float32(precision**0.5))
 
 
 class Engine(Protocol):

@@ -18,12 +18,13 @@ class CompiledEngine:
     def __init__(self, problem: Problem, workers: Executor) -> None:
         self.problem = problem
         self.workers = workers
+        data = problem.data
         count = len(problem.population.parameters)
         # Not zeros_like, which touches all pages in this thread.
         first_moment = np.zeros(count, np.float32)
         second_moment = np.zeros(count, np.float32)
         self.adams = kernels.Adam(first_moment, second_moment, problem.rates)
-        self.examples = kernels.Examples(problem.data.tokens, problem.labels, problem.keys)
+        self.examples = kernels.Examples(data.tokens, problem.labels, problem.keys)
         self.recipe = kernels.Recipe(problem.batch_size, problem.dropout, problem.scaling)
         tokens, self.validation_labels = problem.validation
         self.validation_tokens = np.ascontiguousarray(tokens)
@@ -32,9 +33,9 @@ class CompiledEngine:
         """See `Engine`."""
         metrics = self._empty_metrics()
         when = kernels.Epoch(self.problem.stage, epoch)
+        networks = self.problem.population.networks
 
         def kernel(chunk: Indices) -> None:
-            networks = self.problem.population.networks
             kernels.train_epoch(
                 networks, self.adams, self.examples, chunk, when, self.recipe, metrics
             )
@@ -45,10 +46,11 @@ class CompiledEngine:
     def evaluate(self, which: Indices) -> Metrics:
         """See `Engine`."""
         metrics = self._empty_metrics()
+        networks = self.problem.population.networks
 
         def kernel(chunk: Indices) -> None:
             kernels.evaluate(
-                self.problem.population.networks,
+                networks,
                 self.validation_tokens,
                 self.validation_labels,
                 chunk,
@@ -62,7 +64,9 @@ class CompiledEngine:
     def _empty_metrics(self) -> kernels.Metrics:
         """NaN for every subject."""
         size = len(self.problem.population)
-        return kernels.Metrics(np.full(size, np.nan), np.full(size, np.nan))
+        losses = np.full(size, np.nan)
+        accuracies = np.full(size, np.nan)
+        return kernels.Metrics(losses, accuracies)
 
 
 def folded(problem: Problem) -> Population:
