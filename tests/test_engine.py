@@ -8,7 +8,7 @@ import torch
 
 from muat_exp.config.groups import ArchitectureConfig, Config, Range, TrainingConfig
 from muat_exp.kernels.training import backward, forward, make_scratch
-from muat_exp.subjects.activations import ACTIVATIONS, activation_of
+from muat_exp.subjects.activations import ACTIVATIONS, GAINS, activation_of
 from muat_exp.subjects.architecture import from_module, zero_networks
 from muat_exp.subjects.data import draw_data
 from muat_exp.subjects.initialization import draw_population
@@ -116,6 +116,14 @@ def test_every_activation_is_what_torch_computes(code):
     with torch.no_grad():
         expected = module(torch.from_numpy(x.T)).numpy()
     assert np.allclose(scratch.out[0, 0], expected[:, 0], atol=1e-5)
+
+
+def test_the_gain_of_silu_keeps_the_variance_of_a_standard_normal():
+    z = np.linspace(-12, 12, 100_001)
+    density = np.exp(-(z**2) / 2) / np.sqrt(2 * np.pi)
+    second_moment = np.trapezoid((z / (1 + np.exp(-z))) ** 2 * density, z)
+    [gain] = [gain for name, gain in zip(ACTIVATIONS, GAINS, strict=True) if name == "silu"]
+    assert gain**2 * second_moment == pytest.approx(1, abs=1e-4)
 
 
 @pytest.mark.parametrize("code", [len(ACTIVATIONS), -2])

@@ -38,6 +38,7 @@ _GELU = activation_code("gelu")
 _TANH = activation_code("tanh")
 _SIGMOID = activation_code("sigmoid")
 _LEAKY_RELU = activation_code("leaky_relu")
+_SILU = activation_code("silu")
 LOWEST = np.finfo(f4).min
 
 
@@ -220,6 +221,14 @@ def _leaky_relu(z):
 
 
 @compiled(fast=True, inline=True)
+def _silu(z):
+    """The product of z and its logistic function, and its derivative."""
+    share = _logistic(z)
+    value = z * share
+    return value, share + value - value * share
+
+
+@compiled(fast=True, inline=True)
 def _value_and_slope(activation, z):
     """Vectors of an activation other than ReLU and of its derivative."""
     if activation == _GELU:
@@ -230,6 +239,8 @@ def _value_and_slope(activation, z):
         value, slope = _sigmoid(z)
     elif activation == _LEAKY_RELU:
         value, slope = _leaky_relu(z)
+    elif activation == _SILU:
+        value, slope = _silu(z)
     else:
         raise ValueError("a layer has an activation that the kernels do not know")
     return value, slope

@@ -19,7 +19,8 @@ class Activation(NamedTuple):
         name: as the configuration, the tables and the prompts spell it.
         gain: what keeps the activations' variance from layer to layer: initial weights of a
             variance of gain^2 / fan_in. For the rectifiers by He et al. 2015, for the sigmoid by
-            Glorot and Bengio 2010, for tanh PyTorch's own.
+            Glorot and Bengio 2010, for tanh PyTorch's own, for silu E f(z)^2 to the power of -1/2
+            for a standard normal z, as Karras et al. 2024 scale it.
         module: its class in `torch.nn`.
     """
 
@@ -34,6 +35,7 @@ _REGISTRY = (
     Activation("tanh", 5 / 3, "Tanh"),
     Activation("sigmoid", 4.0, "Sigmoid"),
     Activation("leaky_relu", (2 / (1 + LEAK**2)) ** 0.5, "LeakyReLU"),
+    Activation("silu", 1.6765, "SiLU"),
 )
 ACTIVATIONS = tuple(activation.name for activation in _REGISTRY)
 GAINS = tuple(activation.gain for activation in _REGISTRY)
