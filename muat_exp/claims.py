@@ -4,14 +4,16 @@ Every folder that we write into gets a list, `.muat_exp`, of the names that we m
 name is claimed before the work begins: it is refused where something bears it that is not on the
 list. So the next run in a folder, or the one that goes on after a kill, knows what is its own, and
 anything else stays as it is.
+
+A list only grows, by lines at its end: two processes that claim at once lose none of the names.
 """
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from muat_exp.errors import RunFolderError
-from muat_exp.files import write_atomically
+from muat_exp.files import flush_file, write_atomically
 
 LIST = ".muat_exp"
 _HEADING = "# What muat_exp made in this folder and may replace; it leaves everything else alone."
@@ -48,12 +50,33 @@ def claim(folder: Path, files: Iterable[str] = (), folders: Iterable[str] = ()) 
     folders = list(folders)
     check_claim(folder, files, folders)
     listed = _listed(folder)
-    names = list(dict.fromkeys([*listed, *files, *folders]))
-    if len(names) == len(listed):
+    names = [name for name in dict.fromkeys([*files, *folders]) if name not in listed]
+    if names:
+        folder.mkdir(parents=True, exist_ok=True)
+        _append(folder / LIST, names)
+
+
+def adopt(folder: Path, names: Iterable[str]) -> None:
+    """Begins the list of a folder that is ours and has none, such as a copy without dotfiles.
+
+    Args:
+        folder: where a file shows that we wrote into it.
+        names: what we may have written there; those that are missing are not listed.
+    """
+    if os.path.lexists(folder / LIST):
         return
-    lines = [f"{line}\n" for line in (_HEADING, *names)]
-    folder.mkdir(parents=True, exist_ok=True)
-    write_atomically(folder / LIST, "".join(lines).encode())
+    there = [name for name in names if os.path.lexists(folder / name)]
+    if there:
+        _append(folder / LIST, there)
+
+
+def _append(path: Path, names: Sequence[str]) -> None:
+    """Adds names to a list by a single write, which no other process can come between."""
+    with path.open("ab") as file:
+        begun = file.tell() > 0
+        lines = names if begun else [_HEADING, *names]
+        file.write("".join(f"{line}\n" for line in lines).encode())
+    flush_file(path)
 
 
 def check_claim(folder: Path, files: Iterable[str] = (), folders: Iterable[str] = ()) -> None:
@@ -79,17 +102,19 @@ def check_claim(folder: Path, files: Iterable[str] = (), folders: Iterable[str] 
 def _listed(folder: Path) -> list[str]:
     """The names that were claimed in a folder.
 
+    An empty list is one that another process is about to begin; two may begin it at once.
+
     Raises:
         RunFolderError: a file that is not ours bears the list's name.
     """
     path = folder / LIST
     if not os.path.lexists(path):
         return []
-    text = path.read_text("utf-8", "replace") if path.is_file() else ""
-    heading, *names = text.splitlines() or [""]
-    if heading != _HEADING:
+    is_file = path.is_file() and not path.is_symlink()
+    lines = path.read_text("utf-8", "replace").splitlines() if is_file else [""]
+    if lines and lines[0] != _HEADING:
         raise RunFolderError(f"{path} is not the list that muat_exp keeps there; {_ADVICE}")
-    return names
+    return [line for line in lines if line != _HEADING]
 
 
 def _require_listed(path: Path, listed: list[str]) -> None:

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 
 import pytest
 from conftest import small_config
@@ -12,7 +14,7 @@ from muat_exp.config.groups import DatasetConfig, LoggerConfig
 from muat_exp.errors import RunFolderError
 from muat_exp.generation.pipeline import generate
 from muat_exp.generation.run_folder import RunFolder, load_run_config
-from muat_exp.sweep.jobs import PLOTS, claim_sweep
+from muat_exp.sweep.jobs import PLAN, PLOTS, Job, claim_sweep
 
 MORE = small_config(dataset=DatasetConfig(num_examples=42), logger=LoggerConfig("none"))
 
@@ -205,3 +207,70 @@ def test_a_sweep_claims_every_plot_that_it_draws(tmp_path):
     put_file(tmp_path / "improvement.png")
     with pytest.raises(RunFolderError, match=r"improvement\.png"):
         claim_sweep(tmp_path)
+
+
+def without_dotfiles(folder, copy):
+    """A copy as `cp -r folder/* copy` makes it."""
+    hidden = shutil.ignore_patterns(".*")
+    return shutil.copytree(folder, copy, ignore=hidden)
+
+
+def test_a_run_that_was_copied_without_its_list_goes_on(run, tmp_path):
+    copy = without_dotfiles(run.folder, tmp_path / "copy")
+    generate(MORE, copy)
+    assert json.loads((copy / "summary.json").read_bytes())["accepted"] == 42
+
+
+def test_a_run_of_another_configuration_gets_no_list(run, tmp_path):
+    copy = without_dotfiles(run.folder, tmp_path / "copy")
+    assert "seed" in refused(copy, small_config(seed=99))
+
+
+@pytest.mark.parametrize("put", [put_file, put_folder, put_link])
+def test_the_dataset_of_a_run_without_a_list_must_bear_its_mark(run, tmp_path, put):
+    copy = without_dotfiles(run.folder, tmp_path / "copy")
+    shutil.rmtree(copy / "dataset")
+    put(copy / "dataset")
+    before = snapshot(tmp_path)
+    with pytest.raises(RunFolderError, match=str(copy / "dataset")):
+        generate(MORE, copy)
+    after = snapshot(tmp_path)
+    assert all(after[name] == content for name, content in before.items())
+
+
+@pytest.mark.parametrize("content", ['{"config": {}}', "{}", "{"])
+def test_a_configuration_of_another_program_makes_no_run_ours(run, tmp_path, content):
+    copy = without_dotfiles(run.folder, tmp_path / "copy")
+    (copy / "config.json").write_text(content)
+    assert "config.json is there already" in refused(copy)
+
+
+def test_claims_at_the_same_time_lose_no_name(tmp_path):
+    names = [f"report-{number}.txt" for number in range(40)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda name: write_output(tmp_path / "out" / name, b""), names))
+    claim_output(*(tmp_path / "out" / name for name in names))
+
+
+@pytest.mark.parametrize("plan", ['[["seed=1"], ["seed=2"]]', None])
+def test_a_sweep_that_was_copied_without_its_list_is_gathered_again(tmp_path, plan):
+    if plan:
+        (tmp_path / PLAN).write_text(plan)
+    Job(0, ("seed=1",)).write(tmp_path / "0")
+    put_file(tmp_path / "sweep.csv")
+    claim_sweep(tmp_path)
+
+
+@pytest.mark.parametrize("plan", ["{}", "[1]", "[", '["seed=1"]'])
+def test_a_plan_of_another_form_makes_no_folder_ours(tmp_path, plan):
+    (tmp_path / PLAN).write_text(plan)
+    with pytest.raises(RunFolderError, match=PLAN):
+        claim_sweep(tmp_path)
+
+
+def test_a_job_that_was_copied_without_its_list_goes_on(run, tmp_path):
+    copy = without_dotfiles(run.folder, tmp_path / "0")
+    job = Job(0, ("seed=1",))
+    (copy / "job.json").write_text(json.dumps(asdict(job)))
+    job.write(copy)
+    generate(MORE, copy)

@@ -13,7 +13,7 @@ from muat_exp.app.compose import read_request
 from muat_exp.app.overrides import given_keys
 from muat_exp.config.checks import require
 from muat_exp.config.groups import Config, LoggerConfig
-from muat_exp.errors import MuatError
+from muat_exp.errors import MuatError, RunFolderError
 from muat_exp.sweep.jobs import (
     FINISHED,
     RUNNING,
@@ -56,8 +56,16 @@ def run_job(composed: DictConfig, settings: DictConfig, folder: Path) -> float:
             traceback.print_exc()
         failure = failed(job.number, job.overrides, error)
         print(f"job {job.number} failed: {failure.error}", file=sys.stderr, flush=True)
-        failure.write(folder)
+        _write_failure(failure, folder)
         return float("nan")
+
+
+def _write_failure(failure: Job, folder: Path) -> None:
+    """Notes why a job failed; where that can't be written, the job is taken for unfinished."""
+    try:
+        failure.write(folder)
+    except (RunFolderError, OSError) as error:
+        print(f"job {failure.number}: its reason is not noted: {error}", file=sys.stderr)
 
 
 def _wants_traceback(error: Exception) -> bool:

@@ -10,13 +10,13 @@ import orjson
 import pyarrow as pa
 from filelock import FileLock, Timeout
 
-from muat_exp.claims import check_claim, claim
+from muat_exp.claims import adopt, check_claim, claim
 from muat_exp.config.groups import Config, from_dict
 from muat_exp.config.identity import config_signature, determines_data, short_digest
 from muat_exp.config.reading import flatten
 from muat_exp.dataset.checksums import CHECKSUMS, differences
 from muat_exp.dataset.staging import dataset_names
-from muat_exp.errors import RunFolderError
+from muat_exp.errors import ConfigurationError, RunFolderError
 from muat_exp.files import atomic_path, remove_partial_files, write_atomically
 from muat_exp.generation.manifest import Manifest
 from muat_exp.generation.table import read_cohort
@@ -138,12 +138,46 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 def _check_folder(path: Path, config: Config) -> None:
-    """Raises `RunFolderError` where a run with this configuration may not work; changes nothing."""
+    """Raises `RunFolderError` where a run with this configuration may not work.
+
+    It changes nothing but that our own run gets its list where that is missing.
+    """
+    names = names_of_run(path)
+    if names:
+        _require_same_run(path, config)
+        _adopt(path, names)
     if not _is_lock(path / _LOCK):
         check_claim(path, files=[_LOCK])
     check_claim(path, *_run_names(config))
-    if not (path / "config.json").exists():
-        return
+    if (path / "config.json").exists():
+        _require_same_run(path, config)
+
+
+def names_of_run(path: Path) -> list[str]:
+    """What the run in a folder may have written there; empty where its `config.json` is not ours.
+
+    Whether a dataset is that of the run, its mark says.
+    """
+    if not (path / "config.json").is_file() or (path / "config.json").is_symlink():
+        return []
+    try:
+        config = load_run_config(path)
+    except (RunFolderError, ConfigurationError):
+        return []
+    files, folders = _run_names(config)
+    return [_LOCK, *files, *folders]
+
+
+def _adopt(path: Path, names: list[str]) -> None:
+    """Lists what a run of ours wrote in a folder that lost its list."""
+    try:
+        adopt(path, names)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
+def _require_same_run(path: Path, config: Config) -> None:
+    """Raises `RunFolderError` where a folder holds a run of another configuration."""
     differing = _differing_keys(stored_config(path), config.to_dict())
     if differing:
         told = [f"{key} ({before!r} there, {here!r} here)" for key, before, here in differing]
@@ -226,12 +260,19 @@ def stored_config(folder: Path) -> dict[str, Any]:
         raise RunFolderError(f"{folder} holds no run: {path} can't be read.") from error
     except orjson.JSONDecodeError:
         content = None
-    if not isinstance(content, dict) or not isinstance(content.get("config"), dict):
+    if not _is_stored_config(content):
         raise RunFolderError(
             f"{folder} holds no run that can be continued: "
             "its config.json is damaged, or of another program."
         )
     return content["config"]  # type: ignore[no-any-return]
+
+
+def _is_stored_config(content: object) -> bool:
+    """Whether some JSON is what `RunFolder.store_config` writes."""
+    if not isinstance(content, dict):
+        return False
+    return isinstance(content.get("config"), dict) and "config_signature" in content
 
 
 def _differing_keys(

@@ -4,16 +4,17 @@
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 import orjson
 
-from muat_exp.claims import claim_output, write_output
+from muat_exp.claims import adopt, claim_output, write_output
 from muat_exp.config.groups import Config
 from muat_exp.errors import ConfigurationError, MuatError, SweepError
 from muat_exp.generation.run_folder import is_finished as run_is_finished
+from muat_exp.generation.run_folder import names_of_run
 
 FINISHED = "finished"
 _FAILED = "failed"
@@ -70,15 +71,41 @@ class Job:
 
     def write(self, folder: Path) -> None:
         """Writes the job's `job.json` into its folder."""
+        path = folder / "job.json"
+        ours = [path.name] if _read_job(path) else []
+        adopt(folder, [*ours, *names_of_run(folder)])
         content = orjson.dumps(asdict(self), option=orjson.OPT_INDENT_2)
-        write_output(folder / "job.json", content)
+        write_output(path, content)
 
 
-def _read_job(path: Path) -> Job:
-    """The job that a `job.json` describes."""
-    values = orjson.loads(path.read_bytes())
+def _read_job(path: Path) -> Job | None:
+    """The job that a `job.json` describes; None where it is missing, damaged or not ours."""
+    try:
+        values = orjson.loads(path.read_bytes())
+    except (OSError, orjson.JSONDecodeError):
+        return None
+    if not isinstance(values, dict) or values.keys() != {item.name for item in fields(Job)}:
+        return None
+    if not isinstance(values["number"], int) or not _are_overrides(values["overrides"]):
+        return None
     values["overrides"] = tuple(values["overrides"])
     return Job(**values)
+
+
+def _are_overrides(values: object) -> bool:
+    """Whether some JSON is a list of texts."""
+    return isinstance(values, list) and all(isinstance(value, str) for value in values)
+
+
+def _holds_sweep(folder: Path) -> bool:
+    """Whether a folder has the plan of a sweep, or else a job's record, of the form of ours."""
+    try:
+        planned = orjson.loads((folder / PLAN).read_bytes())
+    except FileNotFoundError:  # as a search has none
+        return any(_read_job(path) for path in _records(folder))
+    except (OSError, orjson.JSONDecodeError):
+        return False
+    return isinstance(planned, list) and all(_are_overrides(job) for job in planned)
 
 
 def claim_sweep(sweep: Path) -> None:
@@ -89,8 +116,10 @@ def claim_sweep(sweep: Path) -> None:
     """
     plots = [f"{plot}.{kind}" for plot in PLOTS for kind in ("png", "svg")]
     tables = [PLAN, "sweep.json", "sweep.csv", "sweep.md"]
-    paths = [sweep / name for name in [*tables, *plots]]
-    claim_output(*paths)
+    names = [*tables, *plots]
+    if _holds_sweep(sweep):
+        adopt(sweep, names)
+    claim_output(*(sweep / name for name in names))
 
 
 def write_plan(sweep: Path, jobs: Sequence[Sequence[str]]) -> None:
@@ -119,8 +148,10 @@ def read_jobs(sweep: Path) -> list[Job]:
             f"sweep_dir={sweep}: there is no such folder; name the folder of a multirun."
         )
     planned = {job.number: job for job in read_plan(sweep)}
-    begun = {job.number: job for job in _begun_jobs(sweep)}
-    jobs = planned | begun
+    jobs = dict(planned)
+    for job in _begun_jobs(sweep):
+        overrides = job.overrides or planned.get(job.number, job).overrides
+        jobs[job.number] = replace(job, overrides=overrides)
     if not jobs:
         raise SweepError(
             f"sweep_dir={sweep}: that folder holds no sweep; name one with numbered job folders "
@@ -131,9 +162,17 @@ def read_jobs(sweep: Path) -> list[Job]:
 
 def _begun_jobs(sweep: Path) -> Iterator[Job]:
     """The jobs that left a `job.json` in a folder of their number."""
+    for path in _records(sweep):
+        number = int(path.parent.name)
+        unreadable = f"{path} is no record of a job; move it away, and give the same command."
+        yield _read_job(path) or Job(number, (), _FAILED, unreadable)
+
+
+def _records(sweep: Path) -> Iterator[Path]:
+    """The `job.json` of every numbered folder."""
     for path in sweep.glob("*/job.json"):
         if path.parent.name.isdecimal():
-            yield _read_job(path)
+            yield path
 
 
 def job_folder(sweep: Path, job: Job) -> Path:
@@ -159,11 +198,10 @@ def read_summary(folder: Path) -> dict[str, Any]:
 
 def is_finished(folder: Path, config: Config) -> bool:
     """Whether the folder holds a finished, undamaged job of just this configuration."""
-    path = folder / "job.json"
-    if not path.is_file():
+    job = _read_job(folder / "job.json")
+    if job is None or job.status != FINISHED:
         return False
-    job = _read_job(path)
-    return job.status == FINISHED and run_is_finished(folder, config)
+    return run_is_finished(folder, config)
 
 
 def swept_keys(jobs: Sequence[Job]) -> list[str]:
