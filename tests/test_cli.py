@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from muat_exp.app.compose import load_config
+from muat_exp.app.main import main
 from muat_exp.config.files import conf_folder, first_comment, option_names
 from muat_exp.generation.pipeline import generate
 from muat_exp.generation.run_folder import RunFolder
@@ -253,6 +254,11 @@ def test_a_first_call_says_that_it_compiles(tmp_path):
         (["hydra.run.dir=x", "resume=nowhere"], "holds no run"),
         (["dataset=outputs/demo/dataset"], "names a folder, which needs task="),
         (["-m", "task=validate", "dataset=x"], "A multirun makes datasets"),
+        (["-m", "task=validate,score"], "A multirun makes datasets"),
+        (["-m", "task=generate,score"], "run task=score by itself"),
+        (["-m", "resume=nowhere", "seed=1,2"], "resume continues one run"),
+        (["-m", "resume=one,two"], "resume continues one run"),
+        (["seed=${foo}"], "seed refers to '${foo}', which the configuration does not have."),
         (["hydra.run.dir="], "names no folder"),
         (["dataset.tasks=modification"], "such as [modification]"),
         (["architecture.num_layers=8"], "architecture.num_layers.min, architecture.num_layers.max"),
@@ -263,7 +269,27 @@ def test_a_mistake_is_explained(tmp_path, arguments, sentence):
     assert done.returncode == 2
     assert sentence in done.stderr
     assert len(done.stderr.splitlines()) == 1
-    assert not (tmp_path / "multirun").exists()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_main_returns_the_code_of_a_multirun_that_is_refused(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["muat_exp"])
+    assert main(["-m", "task=validate,score"]) == 2
+    assert capsys.readouterr().err.startswith("error: A multirun makes datasets")
+
+
+@pytest.mark.parametrize(
+    "content", ["{", "[]", "{}", '{"config_signature": "", "config": {"a": 1}}']
+)
+def test_a_damaged_run_that_is_resumed_is_a_sentence(tmp_path, content):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/config.json").write_text(content)
+    done = call(tmp_path, "resume=out")
+    assert done.returncode in (1, 2)
+    assert done.stderr.startswith("error: ")
+    assert len(done.stderr.splitlines()) == 1
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["config.json"]
 
 
 def test_help_lists_every_task_with_what_it_does(tmp_path):

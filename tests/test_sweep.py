@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -135,6 +136,20 @@ def test_a_failed_job_is_named_and_does_not_end_the_others(tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {"out"}
     unfinished = json.loads((tmp_path / "out/sweep.json").read_bytes())["unfinished"]
     assert [job["job"] for job in unfinished] == [0]
+
+
+def test_a_record_of_somebody_else_ends_neither_the_other_jobs_nor_the_table(smoke, tmp_path):
+    folder = shutil.copytree(smoke[0], tmp_path / "smoke")
+    (folder / "0/.muat_exp").unlink()
+    (folder / "0/job.json").write_text("{}")
+    (folder / "sweep.csv").unlink()
+    done = call(tmp_path, "+sweep=smoke", "hydra.sweep.dir=smoke")
+    assert done.returncode == 1
+    assert "Traceback" not in done.stdout + done.stderr
+    assert "job 1 is finished" in done.stdout
+    assert "smoke/0/job.json is no record of a job" in done.stdout
+    assert (folder / "sweep.csv").is_file()
+    assert (folder / "0/job.json").read_text() == "{}"
 
 
 def test_a_sweep_is_gathered_where_tracebacks_are_asked_for(tmp_path):

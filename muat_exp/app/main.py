@@ -23,7 +23,7 @@ from muat_exp.app.sweep_job import TRACEBACKS, run_job, show_sweep
 from muat_exp.app.tasks import task_module
 from muat_exp.config.files import conf_folder
 from muat_exp.errors import ConfigurationError, MuatError, RunFolderError, SweepError
-from muat_exp.sweep.callback import BEGINNINGS, STARTED
+from muat_exp.sweep.callback import BEGINNINGS, STARTED, as_typed
 
 _FULL_ERROR = "HYDRA_FULL_ERROR"
 _FAILURES: list[MuatError] = []  # of this process's single job
@@ -77,7 +77,7 @@ def _single_job(composed: DictConfig, settings: DictConfig, folder: Path) -> flo
 
 def _run_task(composed: DictConfig, settings: DictConfig, folder: Path) -> float:
     """Hands a checked request to its task."""
-    given = given_keys(settings.overrides.task)
+    given = given_keys(as_typed(settings.overrides.task))
     request = read_request(composed, given, folder)
     result: float = task_module(request.keys.task).run(request)
     return result
@@ -104,6 +104,10 @@ def _exit_code(arguments: Sequence[str]) -> int:
     """Runs a command; every error that a user can act on becomes a sentence and an exit code."""
     try:
         return _run(arguments)
+    except SystemExit as end:  # Hydra's, or that of a multirun which was refused
+        if not isinstance(end.code, int | None):
+            raise
+        return end.code or 0
     except KeyboardInterrupt:
         for sweep in STARTED:
             again = f"run the same command with hydra.sweep.dir={sweep.path} to continue."

@@ -4,8 +4,6 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-import orjson
-
 from muat_exp.config.checks import require
 from muat_exp.config.identity import determines_data
 
@@ -36,9 +34,12 @@ def continued(folder: str, composed: dict[str, Any], given: Collection[str]) -> 
 
     Raises:
         ConfigurationError: the folder holds no run, or a key was named that determines its data.
+        RunFolderError: its `config.json` is damaged, or another program's.
     """
+    from muat_exp.generation.run_folder import load_run_config
+
     path = holds_run(folder)
-    values: dict[str, Any] = orjson.loads(path.read_bytes())["config"]
+    values = load_run_config(path.parent).to_dict()
     copy = path.with_name("probe_set.json")
     if values["signature"]["probe_set"] and copy.is_file():
         values["signature"]["probe_set"] = str(copy)

@@ -14,6 +14,7 @@ from muat_exp.app.overrides import given_keys
 from muat_exp.config.checks import require
 from muat_exp.config.groups import Config, LoggerConfig
 from muat_exp.errors import MuatError, RunFolderError
+from muat_exp.sweep.callback import as_typed
 from muat_exp.sweep.jobs import (
     FINISHED,
     RUNNING,
@@ -47,7 +48,7 @@ def run_job(composed: DictConfig, settings: DictConfig, folder: Path) -> float:
     Returns:
         What a sweeper may maximise, see `sweep.jobs.objective`; NaN for a job that failed.
     """
-    job = Job(int(settings.job.num), tuple(settings.overrides.task), RUNNING)
+    job = Job(int(settings.job.num), tuple(as_typed(settings.overrides.task)), RUNNING)
     try:
         config = _job_config(composed, settings, job)
         return _make_or_skip(job, config, folder)

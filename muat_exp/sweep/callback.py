@@ -1,6 +1,7 @@
 """Hydra's callback at the start of a multirun: its folder, and which jobs there will be."""
 
 import sys
+from collections.abc import Collection
 from itertools import count
 from pathlib import Path
 from typing import Any, NoReturn
@@ -10,7 +11,7 @@ from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Quote, QuotedString
 from hydra.experimental.callback import Callback
-from omegaconf import DictConfig, read_write
+from omegaconf import DictConfig, ListConfig, OmegaConf, read_write
 
 from muat_exp.claims import LIST
 from muat_exp.config.identity import determines_data
@@ -38,14 +39,35 @@ class NoteMultirun(Callback):
             SystemExit: after a sentence, where there can be no such multirun. (Hydra turns what
                 else a callback raises into a warning.)
         """
-        task = config.get("task")
-        if task != _SWEPT_TASK:
-            _refuse(f"A multirun makes datasets; run task={task} by itself.", code=2)
+        _require_sweepable(config)
         try:
             _begin(config)
+        except RunFolderError as error:
+            _refuse(str(error), code=1)
         except OSError as error:
             place = config.hydra.sweep.dir
             _refuse(f"The sweep's folder {place} can't be written: {error.strerror}.", code=1)
+
+
+def _require_sweepable(config: DictConfig) -> None:
+    """Ends the process where a job would do something else than make a dataset of its own."""
+    tasks = [config.get("task"), *sorted(_named_values(config, "task"))]
+    for task in tasks:
+        if task != _SWEPT_TASK:
+            _refuse(f"A multirun makes datasets; run task={task} by itself.", code=2)
+    if any(_named_values(config, "resume")):
+        sentence = "resume continues one run; a sweep is continued by hydra.sweep.dir=<its folder>."
+        _refuse(sentence, code=2)
+
+
+def _named_values(config: DictConfig, key: str) -> set[str]:
+    """The values that a key has in the jobs, as far as overrides give it one."""
+    values = set()
+    for overrides in _planned_jobs(config, [key]):
+        value = Job(0, tuple(overrides)).values.get(key)
+        if value is not None:
+            values.add(value.strip("'\""))
+    return values
 
 
 def _begin(config: DictConfig) -> None:
@@ -67,7 +89,8 @@ def _claim(config: DictConfig) -> OutputFolder:
     """The folder of the multirun: the one that was named, or one that nobody else has."""
     hydra = config.hydra
     wanted = Path(hydra.sweep.dir)
-    named = any(override.startswith("hydra.sweep.dir=") for override in hydra.overrides.hydra)
+    given = as_typed(hydra.overrides.hydra)
+    named = any(override.startswith("hydra.sweep.dir=") for override in given)
     if named:
         return OutputFolder.before(wanted)
     above = missing_folders(wanted.parent)
@@ -134,11 +157,22 @@ def contradicts(folder: Path, there: Job, here: Job) -> str:
     return ""
 
 
-def _planned_jobs(config: DictConfig) -> list[list[str]]:
-    """Overrides of every job that Hydra's basic sweeper will run."""
+def as_typed(overrides: ListConfig) -> list[str]:
+    """Overrides with their `${...}` as it stands: what Hydra lists would be resolved in its place.
+
+    >>> as_typed(OmegaConf.create(["seed=${other}"]))
+    ['seed=${other}']
+    """
+    return [str(override) for override in OmegaConf.to_container(overrides, resolve=False)]
+
+
+def _planned_jobs(config: DictConfig, keys: Collection[str] = ()) -> list[list[str]]:
+    """Overrides of every job that Hydra's basic sweeper will run, or those of some keys alone."""
     params = config.hydra.sweeper.params or {}
     swept = [f"{key}={value}" for key, value in params.items()]
-    named = list(config.hydra.overrides.task)
+    named = as_typed(config.hydra.overrides.task)
     overrides = OverridesParser.create().parse_overrides(swept + named)
+    if keys:
+        overrides = [override for override in overrides if override.key_or_group in keys]
     (jobs,) = BasicSweeper.split_arguments(overrides, max_batch_size=None)
     return jobs
