@@ -300,6 +300,17 @@ def test_help_lists_every_task_with_what_it_does(tmp_path):
         assert f"task={name:<12} {first_comment(path)}" in done.stdout
 
 
+def test_the_base_of_a_group_is_not_offered_as_an_option(tmp_path):
+    for group in ("signature", "logger", "architecture"):
+        done = call(tmp_path, f"{group}=nope")
+        assert done.returncode == 2
+        assert f"Group '{group}' has no option 'nope'; it has {option_names(group)[0]}, " in (
+            done.stderr
+        )
+        assert "base" not in done.stderr
+        assert "base" not in option_names(group)
+
+
 def test_tracebacks_come_beside_the_sentences_where_they_are_asked_for(tmp_path):
     environment = os.environ | {"HYDRA_FULL_ERROR": "1"}
     wrong = call(tmp_path, "corruption.rate=2", env=environment)

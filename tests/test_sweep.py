@@ -106,6 +106,15 @@ def test_a_restart_skips_what_is_finished_and_makes_the_rest(smoke):
     assert dataset_files(folder / "1") == before
 
 
+def test_a_sweep_whose_folder_was_renamed_and_lost_its_lists_is_finished(smoke, tmp_path):
+    hidden = shutil.ignore_patterns(".*")
+    shutil.copytree(smoke[0], tmp_path / "renamed", ignore=hidden)
+    done = call(tmp_path, "+sweep=smoke", "hydra.sweep.dir=renamed")
+    assert done.returncode == 0, done.stderr
+    assert "job 0 is finished" in done.stdout
+    assert "job 1 is finished" in done.stdout
+
+
 def test_a_folder_of_another_sweep_is_refused(smoke):
     folder, _ = smoke
     before = {path: path.read_bytes() for path in folder.rglob("*.json")}

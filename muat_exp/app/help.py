@@ -15,7 +15,6 @@ from muat_exp.config.keys import key_of
 
 FLAGS = ("--help", "-h")
 _WIDTH = 110
-_BASE = "base"  # of the other options of its group
 _TEXT = Template("""\
 muat_exp trains populations of small neural networks ("subjects") to recognise patterns in token
 sequences, first on partly mislabelled data, then on clean data, and writes a dataset of their
@@ -63,8 +62,7 @@ def _task_lines() -> Iterator[str]:
 def _group_lines() -> Iterator[str]:
     """A line on each group."""
     for group in group_names():
-        options = [name for name in option_names(group) if name != _BASE]
-        yield _wrapped(f"{group}:", options, column=14)
+        yield _wrapped(f"{group}:", option_names(group), column=14)
 
 
 def _key_lines() -> Iterator[str]:

@@ -20,7 +20,7 @@ from omegaconf.errors import (
 )
 
 from muat_exp.app.tasks import tasks_with
-from muat_exp.config.files import group_names
+from muat_exp.config.files import group_names, offered
 from muat_exp.config.groups import Config
 from muat_exp.config.keys import walk
 from muat_exp.config.reading import no_group, schema_keys, unknown_key
@@ -88,7 +88,7 @@ def _missing_option(error: MissingConfigException) -> str:
         folder = missing.removeprefix("dataset/")
         tasks = ", ".join(tasks_with("dataset_dir"))
         return f"dataset={folder} names a folder, which needs task={tasks}."
-    options = sorted(error.options or ())
+    options = offered(error.options or ())
     if group and options:
         hint = nearest(option, options)
         return f"Group '{group}' has no option '{option}'; it has {', '.join(options)}.{hint}"

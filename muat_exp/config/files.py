@@ -1,7 +1,9 @@
 """Where the YAML files are, and what they say of themselves."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+
+_BASE = "base"
 
 
 def conf_folder() -> Path:
@@ -17,8 +19,13 @@ def group_names() -> list[str]:
 
 
 def option_names(group: str) -> list[str]:
-    """Names of a group's options."""
-    return sorted(path.stem for path in (conf_folder() / group).glob("*.yaml"))
+    """Names of a group's options, without what they have in common."""
+    return offered(path.stem for path in (conf_folder() / group).glob("*.yaml"))
+
+
+def offered(options: Iterable[str]) -> list[str]:
+    """Options as they are shown to a user, by name: `base` is the file that the others build on."""
+    return sorted(set(options) - {_BASE})
 
 
 def first_comment(path: Path) -> str:

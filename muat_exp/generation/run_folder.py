@@ -215,10 +215,16 @@ def _unwritable(path: Path, error: OSError) -> RunFolderError:
 
 
 def run_digest(config: Config) -> str:
-    """Hash of all that decides what a finished run leaves behind, its logs included."""
+    """Hash of all that decides what a finished run leaves behind, its logs included.
+
+    The names that its log bears are left out: a sweep takes them from its folder, and a folder that
+    was moved or copied holds what it held.
+    """
     values = config.to_dict()
     for key in ("workers", "cohort_size", "progress"):
         del values[key]
+    for key in ("group", "run_name"):
+        del values["logger"][key]
     return short_digest(values)
 
 

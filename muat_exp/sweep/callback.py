@@ -163,7 +163,8 @@ def as_typed(overrides: ListConfig) -> list[str]:
     >>> as_typed(OmegaConf.create(["seed=${other}"]))
     ['seed=${other}']
     """
-    return [str(override) for override in OmegaConf.to_container(overrides, resolve=False)]
+    texts: Any = OmegaConf.to_container(overrides, resolve=False)
+    return list(texts)
 
 
 def _planned_jobs(config: DictConfig, keys: Collection[str] = ()) -> list[list[str]]:

@@ -15,6 +15,7 @@ from muat_exp.config.groups import Config
 from muat_exp.errors import ConfigurationError, MuatError, SweepError
 from muat_exp.generation.run_folder import is_finished as run_is_finished
 from muat_exp.generation.run_folder import names_of_run
+from muat_exp.tracking.weights_and_biases import WandbTracker
 
 FINISHED = "finished"
 _FAILED = "failed"
@@ -118,7 +119,7 @@ def claim_sweep(sweep: Path) -> None:
     tables = [PLAN, "sweep.json", "sweep.csv", "sweep.md"]
     names = [*tables, *plots]
     if _holds_sweep(sweep):
-        adopt(sweep, names)
+        adopt(sweep, [*names, *WandbTracker.folders])
     claim_output(*(sweep / name for name in names))
 
 
