@@ -28,6 +28,7 @@ DECLARATIONS = {
     "muat_exp.subjects.activations": "configuration and kernels know the activations",
     "muat_exp.subjects.architecture": "kernels are given the table of layers",
     "muat_exp.subjects.corruption": "the configuration knows the kinds of corruption",
+    "muat_exp.subjects.schemes": "configuration and kernels know the schemes of quantisation",
     "muat_exp.subjects.shapes": "the configuration knows the shapes and their limits",
 }
 EVERYWHERE = {"muat_exp.errors"}  # what a declaration may import beside other declarations
