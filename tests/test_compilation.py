@@ -1,5 +1,6 @@
 """Kernels are compiled once, by whoever comes first; the others wait."""
 
+import sys
 import threading
 import time
 
@@ -52,4 +53,10 @@ def test_another_version_or_processor_compiles_anew(monkeypatch):
     compile_once(lambda: None, lambda text: None)
     assert kernels_are_cached()
     monkeypatch.setattr(numba, "__version__", "another")
+    assert not kernels_are_cached()
+
+
+def test_another_python_compiles_anew(monkeypatch):
+    compile_once(lambda: None, lambda text: None)
+    monkeypatch.setattr(sys.implementation, "cache_tag", "another")
     assert not kernels_are_cached()

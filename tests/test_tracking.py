@@ -20,8 +20,11 @@ from muat_exp.generation.pipeline import generate
 from muat_exp.generation.run_folder import RunFolder
 from muat_exp.tracking import wandb_results
 from muat_exp.tracking.choice import _TRACKERS
+from muat_exp.tracking.curves import MeanCurves
 from muat_exp.tracking.metrics_file import MetricsFile
+from muat_exp.tracking.tracker import Progress
 from muat_exp.tracking.weights_and_biases import require_login
+from muat_exp.training.statistics import statistic_names
 
 CANARY = "canary0123456789canary0123456789canary01"
 
@@ -300,3 +303,25 @@ def test_no_logger_writes_no_curves(tmp_path):
     generate(small_config(logger=LoggerConfig("none")), tmp_path)
     assert not (tmp_path / "metrics.csv").exists()
     assert not (tmp_path / "wandb").exists()
+
+
+def test_every_row_of_the_metrics_file_has_the_same_columns(tmp_path):
+    tracker = MetricsFile(small_config(), tmp_path)
+    whole = {"stage": "clean", "epoch": 1, "training": 2.0, "train_loss_mean": 0.5}
+    blown = {"stage": "clean", "epoch": 2, "training": 1.0}  # whose losses all blew up
+    progress = Progress(1, 1, {}, 1.0)
+    tracker.write(0, [blown], progress)
+    tracker.write(1, [whole, blown], progress)
+    with (tmp_path / "metrics.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["train_loss_mean"] for row in rows] == ["", "0.5", ""]
+    assert {None not in row and len(row) == 3 + len(statistic_names()) for row in rows} == {True}
+
+
+def test_a_cohort_without_a_metric_has_no_weight_in_its_mean():
+    curves = MeanCurves()
+    curves.add([{"stage": "clean", "epoch": 1, "training": 1.0, "train_loss_mean": 1.0}])
+    curves.add([{"stage": "clean", "epoch": 1, "training": 1.0}])
+    assert curves.rows() == [
+        {"stage": "clean", "epoch": 1, "training": 2.0, "train_loss_mean": 1.0}
+    ]

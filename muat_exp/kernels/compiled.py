@@ -1,6 +1,7 @@
 """How every kernel is compiled: without the GIL, cached on disk, with vectorisable arithmetic."""
 
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -79,12 +80,14 @@ def compile_once(run: Callable[[], None], note: Callable[[str], None]) -> None:
 
 
 def _compiled_marker() -> Path:
-    """The file that says so.
+    """The file that says so: for all that Numba looks at before it reads its cache.
 
-    For these sources, this version of Numba, and processors of this kind.
+    These sources with their times, this version of Python and of Numba, processors of this kind.
     """
+    stamps = [path.stat().st_mtime_ns for path in sorted(Path(__file__).parent.glob("*.py"))]
+    versions = f"{sys.implementation.cache_tag} {numba.__version__}"
     processor = f"{llvmlite.binding.get_host_cpu_name()} {llvmlite.binding.get_host_cpu_features()}"
-    kind = short_sha256(f"{numba.__version__} {processor}".encode())
+    kind = short_sha256(f"{versions} {processor} {stamps}".encode())
     return Path(CACHE_FOLDER) / f"compiled-{_source_digest()}-{kind}"
 
 

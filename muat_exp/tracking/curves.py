@@ -6,9 +6,11 @@ from typing import Any
 import orjson
 import pyarrow as pa
 
+from muat_exp.training.statistics import SUBJECTS
+
 _KEY = b"curves"
 Row = dict[str, Any]
-_PLACE = ("stage", "epoch")  # the keys of a row that say where it stands
+PLACE = ("stage", "epoch")  # the keys of a row that say where it stands
 
 
 def attach_curves(table: pa.Table, rows: list[Row]) -> pa.Table:
@@ -26,7 +28,7 @@ class MeanCurves:
     """The curves of a whole run from those of its cohorts, in flat memory.
 
     Counts add up; means are weighted by the subjects in training, and so are quantiles, which is an
-    approximation.
+    approximation. A cohort that lacks a metric, as all of it blew up, has no weight in its mean.
 
     >>> curves = MeanCurves()
     >>> curves.add([{"stage": "clean", "epoch": 1, "training": 3.0, "train_loss_mean": 1.0}])
@@ -37,17 +39,20 @@ class MeanCurves:
 
     def __init__(self) -> None:
         self.sums: dict[tuple[str, int], dict[str, float]] = {}
+        self.weights: dict[tuple[str, int], dict[str, float]] = {}  # subjects behind each sum
 
     def add(self, rows: Iterable[Row]) -> None:
         """Adds the rows of one cohort."""
         for row in rows:
             epoch = (row["stage"], row["epoch"])
-            sums = self.sums.setdefault(epoch, {})
+            sums = self.sums.setdefault(epoch, {SUBJECTS: 0.0})
+            weights = self.weights.setdefault(epoch, {})
+            subjects = row[SUBJECTS]
+            sums[SUBJECTS] += subjects
             for key, value in row.items():
-                if key in _PLACE:
-                    continue
-                weight = 1.0 if key == "training" else row["training"]
-                sums[key] = sums.get(key, 0.0) + weight * value
+                if key not in (*PLACE, SUBJECTS):
+                    sums[key] = sums.get(key, 0.0) + subjects * value
+                    weights[key] = weights.get(key, 0.0) + subjects
 
     def rows(self) -> list[Row]:
         """A row per stage and epoch, the degraded stage first."""
@@ -55,11 +60,9 @@ class MeanCurves:
         for place in sorted(self.sums, key=_in_time):
             stage, epoch = place
             sums = self.sums[place]
-            training = sums["training"]
-            row: Row = {"stage": stage, "epoch": epoch, "training": training}
-            for key, value in sums.items():
-                if key != "training":
-                    row[key] = value / training
+            row: Row = {"stage": stage, "epoch": epoch, SUBJECTS: sums[SUBJECTS]}
+            for key, subjects in self.weights[place].items():
+                row[key] = sums[key] / subjects
             rows.append(row)
         return rows
 

@@ -4,14 +4,19 @@ import csv
 from pathlib import Path
 
 from muat_exp.config.groups import Config
-from muat_exp.tracking.curves import Row
+from muat_exp.tracking.curves import PLACE, Row
 from muat_exp.tracking.tracker import Progress, Tracker
+from muat_exp.training.statistics import statistic_names
 
 _NAME = "metrics.csv"
+_COLUMNS = ("cohort", *PLACE, *statistic_names())
 
 
 class MetricsFile(Tracker):
-    """A run's `metrics.csv`: a row per cohort, stage and epoch."""
+    """A run's `metrics.csv`: a row per cohort, stage and epoch.
+
+    A cell is empty where the metric of all subjects blew up.
+    """
 
     files = (_NAME,)
 
@@ -21,14 +26,13 @@ class MetricsFile(Tracker):
 
     def write(self, cohort: int, rows: list[Row], progress: Progress) -> None:
         """See `Tracker`."""
-        with self.path.open("a", newline="") as file:
+        with self.path.open("a", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, _COLUMNS, restval="")
+            if not file.tell():
+                writer.writeheader()
             for row in rows:
                 texts = {key: _as_text(value) for key, value in row.items()}
-                shown = {"cohort": cohort, **texts}
-                writer = csv.DictWriter(file, shown)
-                if not file.tell():
-                    writer.writeheader()
-                writer.writerow(shown)
+                writer.writerow({"cohort": cohort, **texts})
 
 
 def _as_text(value: object) -> object:

@@ -14,10 +14,9 @@ from muat_exp.subjects.population import Population
 from muat_exp.subjects.quantization import as_stored
 from muat_exp.training.engines.compiled import evaluate_stored, folded
 from muat_exp.training.module import LitCohort, StageResult
+from muat_exp.training.statistics import METRICS, QUANTILES, SUBJECTS, mean_name, quantile_name
 
 _BOUND = 1e8  # a loss or parameter of this size or beyond, or NaN, has diverged
-_QUANTILES = (0.1, 0.5, 0.9)
-_METRICS = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
 
 
 class DivergenceGuard(pl.Callback):
@@ -137,7 +136,7 @@ class History(pl.Callback):
 
     def on_validation_end(self, trainer: pl.Trainer, cohort: LitCohort) -> None:
         """Keeps one epoch; what did not train is NaN."""
-        values = np.stack([getattr(cohort, name) for name in _METRICS], axis=1)  # (S, 4)
+        values = np.stack([getattr(cohort, name) for name in METRICS], axis=1)  # (S, 4)
         trained = np.where(cohort.active[:, None], values, np.nan)
         self.epochs.append(trained.astype(np.float32))
 
@@ -145,7 +144,7 @@ class History(pl.Callback):
     def values(self) -> NDArray[np.float32]:
         """float32 `(S, epochs, 4)`: training loss and accuracy, validation loss and accuracy."""
         if not self.epochs:
-            return np.empty((self.subjects, 0, len(_METRICS)), np.float32)
+            return np.empty((self.subjects, 0, len(METRICS)), np.float32)
         return np.stack(self.epochs, axis=1)
 
 
@@ -184,15 +183,15 @@ def _statistics(cohort: LitCohort) -> dict[str, float]:
 
     Values that blew up are left out; a metric that has no others is missing.
     """
-    row = {"training": float(cohort.active.sum())}
-    for name in _METRICS:
-        values = getattr(cohort, name)[cohort.active]
+    row = {SUBJECTS: float(cohort.active.sum())}
+    for metric in METRICS:
+        values = getattr(cohort, metric)[cohort.active]
         values = values[np.abs(values) < _BOUND]
         if not len(values):
             continue
-        row[f"{name}_mean"] = float(values.mean())
-        for quantile, value in zip(_QUANTILES, np.quantile(values, _QUANTILES), strict=True):
-            row[f"{name}_q{round(100 * quantile)}"] = float(value)
+        row[mean_name(metric)] = float(values.mean())
+        for quantile, value in zip(QUANTILES, np.quantile(values, QUANTILES), strict=True):
+            row[quantile_name(metric, quantile)] = float(value)
     return row
 
 
