@@ -83,12 +83,13 @@ def pre_activations(subject, layers, inputs, batch, z, h):
     `h` (1, width, batch) is scratch.
     """
     first = layer_at(layers, 0)
-    linear(subject, first, LOWEST, inputs, 0, z, 0, batch)
+    linear(subject, first.offset, first.fan_in, first.fan_out, LOWEST, inputs, 0, z, 0, batch)
     for index in range(1, layers.shape[0]):
         layer = layer_at(layers, index)
         before = layer_at(layers, index - 1)
         activate_only(before.activation, z, index - 1, h, 0, layer.fan_in, batch)
-        linear(subject, layer, LOWEST, h, 0, z, index, batch)
+        at = layer.offset
+        linear(subject, at, layer.fan_in, layer.fan_out, LOWEST, h, 0, z, index, batch)
 
 
 @compiled(fast=True)

@@ -123,29 +123,6 @@ class Tests(NamedTuple):
     per_label: int
 
 
-class _Trainee(NamedTuple):
-    """One subject in training: its parts of `Networks`, `Adam` and `Examples`.
-
-    Attributes:
-        parameters: float32 `(parameters,)`.
-        layers: int64 `(layers, 5)`.
-        first, second: float32 `(parameters,)`, running means of Adam.
-        rate: learning rate.
-        tokens: uint8 `(rows, L)`.
-        labels: float32 `(training rows,)`.
-        key: of the batch order.
-    """
-
-    parameters: Any
-    layers: Any
-    first: Any
-    second: Any
-    rate: Any
-    tokens: Any
-    labels: Any
-    key: Any
-
-
 class _Scratch(NamedTuple):
     """Memory of one kernel call, float32.
 
@@ -267,36 +244,27 @@ def _fill_labels(labels, order, start, batch, scratch):
 
 
 @compiled(fast=True)
-def _hidden_layer(subject, layer, index, batch, scratch):
-    """Activations h[index + 1] and slope[index] of a hidden layer, from its inputs h[index]."""
-    h = scratch.h
-    activation = layer.activation
-    linear(subject, layer, floor_of(activation), h, index, h, index + 1, batch)
-    activate(activation, h, scratch.slope, index, layer.fan_out, batch)
-
-
-@compiled(fast=True)
-def _drop_out(layer, index, examples, dropout, state, scratch):
-    """Draws a mask over a hidden layer's activations, and applies it."""
-    mask = np.empty((layer.fan_out, examples), f4)
-    draw_mask(state, dropout, mask)
-    drop(layer.activation, scratch.h, scratch.slope, index, mask)
-
-
-@compiled(fast=True)
 def forward(subject, layers, batch, examples, dropout, state, scratch):
     """Logits `out` of the inputs h[0]; keeps all layers in h and slope.
 
     `batch` is the number of `examples` in whole vectors.
     """
+    h = scratch.h
+    slope = scratch.slope
     depth = layers.shape[0] - 1
     for index in range(depth):
         layer = layer_at(layers, index)
-        _hidden_layer(subject, layer, index, batch, scratch)
+        width = layer.fan_out
+        activation = layer.activation
+        floor = floor_of(activation)
+        linear(subject, layer.offset, layer.fan_in, width, floor, h, index, h, index + 1, batch)
+        activate(activation, h, slope, index, width, batch)
         if dropout > 0:
-            _drop_out(layer, index, examples, dropout, state, scratch)
+            mask = np.empty((width, examples), f4)
+            draw_mask(state, dropout, mask)
+            drop(activation, h, slope, index, mask)
     logit = layer_at(layers, depth)
-    linear(subject, logit, LOWEST, scratch.h, depth, scratch.out, 0, batch)
+    linear(subject, logit.offset, logit.fan_in, 1, LOWEST, h, depth, scratch.out, 0, batch)
 
 
 @compiled(fast=True)
@@ -308,18 +276,18 @@ def backward(subject, layers, batch, dropout, scratch):
     dh = scratch.dh
     gradient = scratch.gradient
     depth = layers.shape[0] - 1
-    residual = scratch.residual
     logit = layer_at(layers, depth)
-    weight_gradient(gradient, logit.offset, logit.fan_in, 1, h, depth, residual, 0, batch)
-    backpropagate(subject, logit, residual, 0, dh, batch)
+    weight_gradient(gradient, logit.offset, logit.fan_in, 1, h, depth, scratch.residual, 0, batch)
+    backpropagate(subject, logit.offset, logit.fan_in, 1, scratch.residual, 0, dh, batch)
     for index in range(depth - 1, -1, -1):
         layer = layer_at(layers, index)
-        multiply(layer.activation, h, slope, index, dh, kept, layer.fan_out, batch)
-        weight_gradient(
-            gradient, layer.offset, layer.fan_in, layer.fan_out, h, index, slope, index, batch
-        )
+        at = layer.offset
+        fan_in = layer.fan_in
+        width = layer.fan_out
+        multiply(layer.activation, h, slope, index, dh, kept, width, batch)
+        weight_gradient(gradient, at, fan_in, width, h, index, slope, index, batch)
         if index > 0:
-            backpropagate(subject, layer, slope, index, dh, batch)
+            backpropagate(subject, at, fan_in, width, slope, index, dh, batch)
 
 
 @compiled(fast=True)
@@ -336,35 +304,31 @@ def _sum_loss(batch, share, scratch):
 
 
 @compiled(fast=True)
-def _train_subject(trainee, epoch, recipe, scratch):
-    """One epoch of one subject; returns the summed loss and the number of right answers."""
-    rows = trainee.labels.shape[0]
-    order = batch_order(trainee.key, epoch.stage, epoch.number, rows)
+def _train_subject(subject, layers, m, v, rate, tokens, labels, key, epoch, recipe, scratch):
+    """One epoch of one subject: tokens (rows, L), labels (training rows,).
+
+    Returns the summed loss and the number of right answers.
+    """
+    order = batch_order(key, epoch.stage, epoch.number, labels.shape[0])
+    rows = order.shape[0]
+    dropout = recipe.dropout
     batch_size = recipe.batch_size
-    batches = (rows + batch_size - 1) // batch_size
-    step = epoch.number * batches
     loss = 0.0
     right = 0
+    step = epoch.number * ((rows + batch_size - 1) // batch_size)
     for start in range(0, rows, batch_size):
         batch = min(batch_size, rows - start)
-        _fill_inputs(trainee.tokens, order, start, batch, recipe.scaling, scratch.h)
-        _fill_labels(trainee.labels, order, start, batch, scratch)
-        state = mask_state(trainee.key, epoch.stage, epoch.number, start)
         lanes = padded(batch)
-        forward(trainee.parameters, trainee.layers, lanes, batch, recipe.dropout, state, scratch)
+        _fill_inputs(tokens, order, start, batch, recipe.scaling, scratch.h)
+        _fill_labels(labels, order, start, batch, scratch)
+        state = mask_state(key, epoch.stage, epoch.number, start)
+        forward(subject, layers, lanes, batch, dropout, state, scratch)
         batch_loss, batch_right = cross_entropy(
             scratch.out, scratch.y, scratch.live, lanes, f4(1.0 / batch), scratch.residual
         )
-        backward(trainee.parameters, trainee.layers, lanes, recipe.dropout, scratch)
+        backward(subject, layers, lanes, dropout, scratch)
         step += 1
-        adam(
-            trainee.parameters,
-            trainee.first,
-            trainee.second,
-            scratch.gradient,
-            trainee.rate,
-            step,
-        )
+        adam(subject, m, v, scratch.gradient, rate, step)
         loss += batch_loss
         right += batch_right
     return loss, right
@@ -379,17 +343,19 @@ def train_epoch(networks, adams, examples, which, epoch, recipe, metrics):
     scratch = make_scratch(networks, which, min(recipe.batch_size, rows), largest)
     for s in which:
         part = slice(offsets[s], offsets[s + 1])
-        trainee = _Trainee(
-            parameters=networks.parameters[part],
-            layers=subject_layers(networks, s),
-            first=adams.first[part],
-            second=adams.second[part],
-            rate=adams.rates[s],
-            tokens=examples.tokens[s],
-            labels=examples.labels[s],
-            key=examples.keys[s],
+        loss, right = _train_subject(
+            networks.parameters[part],
+            subject_layers(networks, s),
+            adams.first[part],
+            adams.second[part],
+            adams.rates[s],
+            examples.tokens[s],
+            examples.labels[s],
+            examples.keys[s],
+            epoch,
+            recipe,
+            scratch,
         )
-        loss, right = _train_subject(trainee, epoch, recipe, scratch)
         metrics.losses[s] = loss / rows
         metrics.accuracies[s] = right / rows
 
@@ -407,14 +373,14 @@ def _logits(subject, layers, tokens, order, start, batch, scaling, scratch):
     source = 0
     for index in range(depth):
         layer = layer_at(layers, index)
-        activation = layer.activation
-        target = 1 - source
-        linear(subject, layer, floor_of(activation), h, source, h, target, lanes)
-        if activation != RELU:
-            activate_only(activation, h, target, h, target, layer.fan_out, lanes)
-        source = target
+        width = layer.fan_out
+        floor = floor_of(layer.activation)
+        linear(subject, layer.offset, layer.fan_in, width, floor, h, source, h, 1 - source, lanes)
+        source = 1 - source
+        if layer.activation != RELU:
+            activate_only(layer.activation, h, source, h, source, width, lanes)
     logit = layer_at(layers, depth)
-    linear(subject, logit, LOWEST, h, source, scratch.out, 0, lanes)
+    linear(subject, logit.offset, logit.fan_in, 1, LOWEST, h, source, scratch.out, 0, lanes)
 
 
 @compiled()
