@@ -185,3 +185,13 @@ def test_a_configuration_is_checked_without_arrays_and_kernels():
         [sys.executable, "-c", command], capture_output=True, text=True, check=True
     )
     assert not {"numpy", "numba", "torch"} & set(done.stdout.split())
+
+
+def test_whole_texts_are_read_and_written_as_utf8():
+    """Without an encoding Python takes the machine's, which differs on Windows."""
+    call = re.compile(r"\.(?:read_text|write_text)\((?!\"utf-8\"|[^)]*\)?[^)]*encoding=)")
+    found = []
+    for name, path in MODULES.items():
+        lines = path.read_text("utf-8").splitlines()
+        found += [f"{name}: {line.strip()}" for line in lines if call.search(line)]
+    assert found == []

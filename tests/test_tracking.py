@@ -16,6 +16,7 @@ from test_cli import call
 
 from muat_exp.config.groups import _LOGGERS, LoggerConfig
 from muat_exp.errors import ConfigurationError, TrackingError
+from muat_exp.generation import pipeline
 from muat_exp.generation.pipeline import generate
 from muat_exp.generation.run_folder import RunFolder
 from muat_exp.tracking import wandb_results
@@ -23,7 +24,7 @@ from muat_exp.tracking.choice import _TRACKERS
 from muat_exp.tracking.curves import MeanCurves
 from muat_exp.tracking.metrics_file import MetricsFile
 from muat_exp.tracking.tracker import Progress
-from muat_exp.tracking.weights_and_biases import require_login
+from muat_exp.tracking.weights_and_biases import _contained, require_login
 from muat_exp.training.statistics import statistic_names
 
 CANARY = "canary0123456789canary0123456789canary01"
@@ -220,8 +221,54 @@ def test_what_ended_a_run_is_told_and_not_what_could_not_be_logged_of_it(tmp_pat
         generate(small_config(), tmp_path)
 
 
+@pytest.mark.parametrize("ended", [True, False])
+@pytest.mark.parametrize("failure", [TrackingError, OSError])
+def test_every_tracker_is_closed_whatever_another_one_raises(tmp_path, monkeypatch, ended, failure):
+    closed = []
+
+    class Failing(MetricsFile):
+        def close(self):
+            closed.append(self)
+            raise failure("not logged")
+
+    both = [Failing(small_config(), tmp_path), Failing(small_config(), tmp_path)]
+    monkeypatch.setattr(pipeline, "build_trackers", lambda config, folder: both)
+
+    def work():
+        with pipeline.tracking(small_config(), tmp_path):
+            if ended:
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt if ended else failure):
+        work()
+    assert sorted(map(id, closed)) == sorted(map(id, both))
+
+
+def test_what_another_thread_hooks_in_meanwhile_stays(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+    monkeypatch.setattr(sys, "exit", sys.exit)
+    monkeypatch.delenv("WANDB_SERVICE", raising=False)
+    leave = sys.exit
+
+    def of_wandb(code=0):
+        raise AssertionError
+
+    def of_the_user(kind, error, traceback):
+        raise AssertionError
+
+    of_wandb.__module__ = "wandb.sdk.lib.exit_hooks"
+    with _contained(tmp_path):
+        sys.exit = of_wandb
+        sys.excepthook = of_the_user
+        os.environ["WANDB_SERVICE"] = "3-1-tcp-localhost-1"
+    assert "WANDB_SERVICE" not in os.environ
+    assert sys.exit is leave
+    assert sys.excepthook is of_the_user
+
+
 def test_wandb_leaves_the_process_as_it_was(tmp_path, monkeypatch):
-    monkeypatch.delenv("WANDB_CACHE_DIR", raising=False)
+    for name in ("WANDB_CACHE_DIR", "WANDB_SERVICE"):
+        monkeypatch.delenv(name, raising=False)
     before = (dict(os.environ), sys.exit, sys.excepthook, set(threading.enumerate()))
     generate(small_config(logger=LoggerConfig("wandb")), tmp_path)
     after = (dict(os.environ), sys.exit, sys.excepthook)

@@ -39,7 +39,7 @@ def base_files() -> dict[str, str]:
 def write_base_files(folder: Path) -> None:
     """Writes the generated files into the folder of the YAML files."""
     for path, content in base_files().items():
-        (folder / path).write_text(content)
+        (folder / path).write_bytes(content.encode())  # the same line ends everywhere
 
 
 def _heading(title: str) -> str:

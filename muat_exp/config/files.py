@@ -35,6 +35,6 @@ def first_comment(path: Path) -> str:
 
 def _comments(path: Path) -> Iterator[str]:
     """The lines of comment of a YAML file, without those that Hydra reads."""
-    for line in path.read_text().splitlines():
+    for line in path.read_text(encoding="utf-8").splitlines():
         if line.startswith("#") and "@package" not in line:
             yield line.lstrip("# ")

@@ -15,6 +15,7 @@ from muat_exp.files import short_sha256
 # Which defaults the hash takes for granted. Increase it when the default of a key changes: datasets
 # made before and after that would bear the same hash, though they hold other data.
 DEFAULTS = 1
+MARK = "# config_signature: "  # begins the stored configuration; its signature follows
 _FREE = frozenset(name for name, item in walk(Config) if not key_of(item).determines_data)
 
 
@@ -56,5 +57,5 @@ def config_signature(config: Config) -> str:
 def to_yaml(config: Config) -> str:
     """The configuration with its signature, as stored beside the data that it determines."""
     values = {key: value for key, value in published_values(config).items() if determines_data(key)}
-    header = f"# config_signature: {config_signature(config)}\n"
+    header = f"{MARK}{config_signature(config)}\n"
     return header + OmegaConf.to_yaml(OmegaConf.create(values))

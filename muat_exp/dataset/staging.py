@@ -12,13 +12,12 @@ from pathlib import Path
 
 from muat_exp.claims import claim
 from muat_exp.config.groups import SPLITS, Config
-from muat_exp.config.identity import to_yaml
+from muat_exp.config.identity import MARK, to_yaml
 from muat_exp.dataset.checksums import CHECKSUMS, read_checksums, walk
 from muat_exp.errors import RunFolderError
 from muat_exp.files import flush_file
 
 _MARKED = "config.yaml"
-_MARK = "# config_signature: "  # followed by that of the configuration
 _FILES = (_MARKED, "README.md", "probe_set.json", "summary.json", CHECKSUMS)
 _SHARD = re.compile(rf"(prompts|subjects)/({'|'.join(SPLITS)})-\d{{5}}-of-\d{{5}}\.parquet")
 
@@ -42,7 +41,7 @@ def claim_dataset(final: Path, config: Config) -> None:
     old = _old_path(final)
     claim(final.parent, folders=dataset_names(final))
     signed = _first_line(to_yaml(config))
-    for path, mark in ((final, signed), (old, signed), (staged, _MARK)):
+    for path, mark in ((final, signed), (old, signed), (staged, MARK)):
         _require_ours(path, mark)
     if old.exists() and not final.exists():
         old.rename(final)  # killed between the two renames of `replace_folder`
@@ -152,7 +151,7 @@ def _bears(folder: Path, mark: str) -> bool:
         first = _first_line((folder / _MARKED).read_text("utf-8", "replace"))
     except OSError:
         first = ""
-    if first.startswith(_MARK):
+    if first.startswith(MARK):
         return first.startswith(mark)
     sums = folder / CHECKSUMS
     return sums.is_file() and {_MARKED, "summary.json"} <= read_checksums(sums).keys()

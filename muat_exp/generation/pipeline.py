@@ -28,7 +28,6 @@ from muat_exp.dataset.index import RecordLocations
 from muat_exp.dataset.reading import Subjects, load_subjects
 from muat_exp.dataset.staging import claim_dataset, replace_folder, staged_folder
 from muat_exp.dataset.writing import Means, complete, write_shards
-from muat_exp.errors import TrackingError
 from muat_exp.evaluation.measurement import RunContext
 from muat_exp.executors.threads import ThreadExecutor, worker_threads
 from muat_exp.files import write_atomically
@@ -183,22 +182,22 @@ def _run_everything() -> None:
 
 @contextmanager
 def tracking(config: Config, folder: Path) -> Iterator[list[Tracker]]:
-    """The run's trackers, closed whatever happens.
+    """The run's trackers, every one closed whatever happens, also where closing another one fails.
 
     Raises:
         TrackingError: something could not be logged. What else ended the block comes first.
     """
     trackers = build_trackers(config, folder)
+    closing = ExitStack()
+    for tracker in trackers:
+        closing.callback(tracker.close)
     try:
         yield trackers
     except BaseException:
-        for tracker in trackers:
-            with suppress(TrackingError):
-                tracker.close()
+        with suppress(Exception):
+            closing.close()
         raise
-    with ExitStack() as closing:
-        for tracker in trackers:
-            closing.callback(tracker.close)
+    closing.close()
 
 
 def _build_context(config: Config, run: RunFolder) -> RunContext:

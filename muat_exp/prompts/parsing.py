@@ -18,7 +18,7 @@ from muat_exp.errors import PromptError
 from muat_exp.subjects.activations import ACTIVATIONS
 from muat_exp.subjects.architecture import Architecture, Layer, layer_names
 
-_LONGEST = 64 * 2**20  # characters of a text at most
+LONGEST_TEXT = 64 * 2**20  # characters that are read of a text at most
 _ARCHITECTURE = re.compile(
     r"(?P<depth>\d{1,4}) hidden layers of (?P<widths>\d{1,5}(?:, \d{1,5})*) neurons, "
     r"(?P<activation>\w{1,20}); "
@@ -179,9 +179,9 @@ def _parse_object(text: str, line: int) -> dict[str, NDArray[np.float32]]:
 
 def _check_length(text: str) -> None:
     """Raises `PromptError` for a text that is too long to be a prompt."""
-    if len(text) > _LONGEST:
+    if len(text) > LONGEST_TEXT:
         raise PromptError(
-            f"line 1: the text has {len(text)} characters; at most {_LONGEST} are read."
+            f"line 1: the text has {len(text)} characters; at most {LONGEST_TEXT} are read."
         )
 
 

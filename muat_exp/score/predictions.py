@@ -11,9 +11,10 @@ import pyarrow.parquet as pq
 
 from muat_exp.config.groups import PROMPT_TASKS
 from muat_exp.errors import PredictionsError, first_line
+from muat_exp.prompts.parsing import LONGEST_TEXT
 
 CLASSIFICATION, MODIFICATION = PROMPT_TASKS
-_MAX_LINE_BYTES = 64 * 2**20  # as many as the parser of prompts reads of a text
+_MAX_LINE_BYTES = LONGEST_TEXT
 _MAX_NAMES_LENGTH = 10_000  # characters of a completion that is kept to look for pattern names
 _ROWS_PER_BATCH = 64  # of a Parquet file, in memory at a time
 _MAX_SHOWN = 40  # characters of a wrong value in an error's sentence

@@ -3,7 +3,6 @@
 Imports neither torch nor Numba, so that a wrong file is refused before a run begins.
 """
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ import orjson
 
 from muat_exp.config.groups import PatternsConfig
 from muat_exp.errors import ProbeSetError
+from muat_exp.files import sha256
 from muat_exp.sequences.alphabet import ALPHABET, LENGTHS, VOCAB_SIZES
 from muat_exp.sequences.patterns import NAMES
 
@@ -53,7 +53,7 @@ class ProbeFile:
 
 def digest(content: bytes) -> str:
     """SHA-256 of a file's content, hexadecimal."""
-    return hashlib.sha256(content).hexdigest()
+    return sha256(content)
 
 
 def read_file(path: Path) -> bytes:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     import wandb
 
 _FOLDERS = ("CACHE", "DATA", "CONFIG", "ARTIFACT")
+_SERVICE = "WANDB_SERVICE"  # by which child processes find the service of this one
 
 
 class WandbTracker(Tracker):
@@ -198,24 +199,33 @@ def _not_logged(error: BaseException) -> TrackingError:
 def _contained(folder: Path) -> Iterator[None]:
     """A block in which W&B writes into `folder` alone, is silent, and reports to nobody.
 
-    W&B also puts itself in the place of `sys.exit` and `sys.excepthook`; both are put back.
+    W&B also puts itself in the place of `sys.exit` and `sys.excepthook`, and tells child processes
+    of its service; all that is undone. What another thread puts there meanwhile stays.
     """
     values = {f"WANDB_{name}_DIR": str(folder / name.lower()) for name in _FOLDERS}
     values |= {"WANDB_ERROR_REPORTING": "false", "WANDB_SILENT": "true"}
-    before = {name: os.environ.get(name) for name in values}
+    before = {name: os.environ.get(name) for name in (*values, _SERVICE)}
     leave = sys.exit
     report = sys.excepthook
     os.environ.update(values)
     try:
         yield
     finally:
-        sys.exit = leave
-        sys.excepthook = report
+        if _is_of_wandb(sys.exit):
+            sys.exit = leave
+        if _is_of_wandb(sys.excepthook):
+            sys.excepthook = report
         for name, value in before.items():
             if value is None:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+
+
+def _is_of_wandb(hook: Callable[..., Any]) -> bool:
+    """Whether W&B defined a function that stands in `sys`."""
+    module = getattr(hook, "__module__", None) or ""
+    return module.partition(".")[0] == "wandb"
 
 
 def _start(config: Config, folder: Path, job_type: str, name: str) -> wandb.Run:
@@ -294,5 +304,5 @@ def _run_identity(folder: Path) -> str | None:
     path = folder / "wandb" / "id"
     if not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(uuid.uuid4().hex[:12])
-    return path.read_text()
+        path.write_text(uuid.uuid4().hex[:12], encoding="utf-8")
+    return path.read_text(encoding="utf-8")

@@ -17,7 +17,7 @@ from muat_exp.executors.threads import ThreadExecutor
 from muat_exp.generation.pipeline import ensure_compiled
 from muat_exp.progress import Reporter, Silent
 from muat_exp.prompts.rendering import Renderer
-from muat_exp.prompts.tokens import LLAMA3
+from muat_exp.prompts.tokens import LLAMA3, NONE
 from muat_exp.signatures.probe_set import given_probes
 from muat_exp.validation.examples import Checked, check_examples
 from muat_exp.validation.files import Batch, batches, check_files
@@ -83,9 +83,9 @@ def _check_batch(context: RunContext, renderer: Renderer, batch: Batch) -> tuple
 
 def _config_for_rendering(config: Config) -> Config:
     """The configuration, but for a tokenizer's file, which a dataset names without holding it."""
-    if config.dataset.tokenizer in (LLAMA3, "none"):
+    if config.dataset.tokenizer in (LLAMA3, NONE):
         return config
-    return replace(config, dataset=replace(config.dataset, tokenizer="none"))
+    return replace(config, dataset=replace(config.dataset, tokenizer=NONE))
 
 
 def _build_context(folder: Path, config: Config, faults: Faults) -> RunContext:
