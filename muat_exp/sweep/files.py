@@ -70,7 +70,7 @@ def _write_csv(sweep: Sweep) -> None:
     rows = _csv_rows(sweep)
     columns = dict.fromkeys(key for row in rows for key in row)
     path = sweep.folder / "sweep.csv"
-    with atomic_path(path) as temporary, temporary.open("w", newline="") as file:
+    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(columns))
         writer.writeheader()
         writer.writerows(rows)
