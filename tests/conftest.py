@@ -23,6 +23,8 @@ from muat_exp.generation.pipeline import Result, ensure_compiled, generate
 from muat_exp.sequences.space import SpaceArrays, space_arrays
 from muat_exp.subjects.activations import ACTIVATIONS
 
+HANGS = 900  # seconds after which a process counts as hung, however loaded the machine is
+
 settings.register_profile("compiled", deadline=None)  # a first call compiles
 settings.load_profile("compiled")
 

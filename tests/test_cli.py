@@ -11,6 +11,7 @@ import time
 
 import pyarrow.parquet as pq
 import pytest
+from conftest import HANGS
 
 from muat_exp.app.compose import load_config
 from muat_exp.app.main import main
@@ -30,13 +31,18 @@ def command(*arguments):
     return [sys.executable, "-m", "muat_exp", *arguments]
 
 
+def hear_interrupts():
+    """Has a child hear Ctrl-C also where pytest itself was started in the background."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def call(folder, *arguments, **options):
     return subprocess.run(
         command(*arguments),
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=HANGS,
         check=False,
         **options,
     )
@@ -203,10 +209,15 @@ def test_a_second_run_in_the_folder_is_refused_and_ctrl_c_keeps_finished_cohorts
         "logger=csv",
     ]
     process = subprocess.Popen(
-        command(*long), cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+        command(*long),
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+        preexec_fn=hear_interrupts,
     )
     cohorts = tmp_path / "out/cohorts"
-    deadline = time.monotonic() + 100
+    deadline = time.monotonic() + HANGS
     while len(list(cohorts.glob("cohort-*.arrow"))) < 2 and time.monotonic() < deadline:
         time.sleep(0.05)
     process.send_signal(signal.SIGSTOP)  # at work, but not done before the second begins
@@ -216,7 +227,7 @@ def test_a_second_run_in_the_folder_is_refused_and_ctrl_c_keeps_finished_cohorts
     assert "Traceback" not in second.stderr
     process.send_signal(signal.SIGINT)
     process.send_signal(signal.SIGCONT)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=HANGS)
     assert process.returncode == 130
     assert "hydra.run.dir=out" in errors or f"hydra.run.dir={tmp_path}" in errors
     assert "Traceback" not in errors

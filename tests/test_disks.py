@@ -6,6 +6,7 @@ import sys
 
 import pyarrow.parquet as pq
 import pytest
+from conftest import HANGS
 from test_cli import SMALL, command
 
 NAMESPACE = ["unshare", "--mount", "bash", "-c"]
@@ -37,7 +38,7 @@ def namespace(tmp_path):
             env=os.environ | variables,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=HANGS,
             check=False,
         )
 

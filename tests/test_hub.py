@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 from urllib.parse import unquote, urlparse
 
 import pytest
+from conftest import HANGS
 from hypothesis import given
 from hypothesis import strategies as st
 from test_cli import call, command
@@ -319,7 +320,7 @@ def test_a_killed_upload_continues_and_replaces_another_version(hub, work):
     process = subprocess.Popen(
         arguments, cwd=work, env=environment(work, hub.address), stderr=subprocess.DEVNULL
     )
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + HANGS
     while not (hub.stored and len(hub.puts) == 2) and time.monotonic() < deadline:
         time.sleep(0.02)
     process.kill()

@@ -9,7 +9,7 @@ import threading
 
 import numpy as np
 import pytest
-from conftest import small_config
+from conftest import HANGS, small_config
 
 from muat_exp.config.groups import LoggerConfig
 from muat_exp.dataset.checksums import differences
@@ -67,7 +67,7 @@ def test_twenty_kills_at_random_moments_leave_the_same_dataset(tmp_path):
         [sys.executable, "-c", script, tmp_path, here],
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=HANGS,
         check=False,
     )
     assert done.returncode == 0, done.stderr

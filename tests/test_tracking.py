@@ -11,7 +11,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from conftest import small_config
+from conftest import HANGS, small_config
 from test_cli import call
 
 from muat_exp.config.groups import _LOGGERS, LoggerConfig
@@ -319,7 +319,7 @@ def test_a_module_logs_a_real_metric_after_a_run_of_the_command_line(tmp_path):
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=HANGS,
         check=False,
     )
     assert done.returncode == 0, done.stderr
