@@ -31,6 +31,7 @@ from muat_exp.executors.threads import ThreadExecutor
 from muat_exp.generation.pipeline import ensure_compiled
 from muat_exp.generation.source import Source
 from muat_exp.generation.table import measured_columns
+from muat_exp.maker import current_maker, describe_makers
 from muat_exp.progress import Reporter
 from muat_exp.prompts.tokens import LLAMA3, NONE
 from muat_exp.signatures.probe_set import given_probes
@@ -265,4 +266,5 @@ def _derived_summary(
         "accuracy": means.overall(),
         "patterns": patterns,
     }
-    return {**summary, **changed, "splits": written.splits, "origin": origin}
+    makers = describe_makers([current_maker()], summary)
+    return {**summary, **changed, **makers, "splits": written.splits, "origin": origin}

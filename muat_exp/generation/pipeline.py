@@ -39,6 +39,7 @@ from muat_exp.generation.stopwatch import Stopwatch
 from muat_exp.generation.summary import describe, performance
 from muat_exp.generation.table import attempt_table, gather
 from muat_exp.kernels.compiled import compile_once
+from muat_exp.maker import current_maker, difference_text
 from muat_exp.progress import Reporter, Silent
 from muat_exp.prompts.tokens import load_counter
 from muat_exp.tracking.choice import build_trackers
@@ -138,6 +139,9 @@ def generate(
                 f"the dataset of {earlier['accepted']} examples in {run.path} "
                 f"becomes one of {config.dataset.num_examples}"
             )
+        differing = difference_text(current_maker(), run.manifest.makers)
+        if differing:
+            reporter.remark(differing)
         with watch.phase("compilation"):
             ensure_compiled(reporter.note)
         watch.restart()
@@ -314,7 +318,9 @@ def _write_dataset(work: _Work, ledger: Ledger) -> tuple[dict[str, Any], Path]:
         return gather(locations, paths)
 
     written = write_shards(staged, config, ledger.ordered(), fetch, work.executor, means.add)
-    summary = describe(config, ledger, means, written)
+    makers = work.folder.manifest.makers
+    made_by = [*(makers[number] for number in range(ledger.cohorts)), current_maker()]
+    summary = describe(config, ledger, means, written, made_by)
     card = render_card(config, summary, written)
     complete(staged, work.context.probes.to_json(config), summary, card)
     return summary | {"surplus": ledger.quotas.surplus}, staged

@@ -20,6 +20,7 @@ from muat_exp.errors import ConfigurationError, RunFolderError
 from muat_exp.files import atomic_path, remove_partial_files, write_atomically
 from muat_exp.generation.manifest import Manifest
 from muat_exp.generation.table import read_cohort
+from muat_exp.maker import current_maker
 from muat_exp.tracking.choice import tracker_outputs
 
 _LOCK = ".lock"
@@ -103,7 +104,7 @@ class RunFolder:
             pa.ipc.new_file(sink, table.schema) as writer,
         ):
             writer.write_table(table)
-        self.manifest.finish(number, path)
+        self.manifest.finish(number, path, current_maker())
 
     def finished_cohort(self, number: int) -> pa.Table | None:
         """A finished cohort's attempts; None where it is missing or not as it was written."""

@@ -1,7 +1,6 @@
 """What a run says of itself: counts, accuracies, seconds, memory."""
 
-import sys
-from importlib.metadata import version
+from collections.abc import Sequence
 from typing import Any
 
 from muat_exp.config.groups import Config
@@ -10,26 +9,25 @@ from muat_exp.dataset.writing import Means, Written
 from muat_exp.generation.ledger import Ledger
 from muat_exp.generation.outcomes import REASONS
 from muat_exp.generation.stopwatch import Stopwatch
+from muat_exp.maker import Maker, describe_makers
 from muat_exp.memory import peak_memory_mib
 
-_PACKAGES = (
-    "muat_exp",
-    "torch",
-    "pytorch-lightning",
-    "numba",
-    "numpy",
-    "scipy",
-    "pyarrow",
-    "hydra-core",
-)
 
+def describe(
+    config: Config, ledger: Ledger, means: Means, written: Written, makers: Sequence[Maker]
+) -> dict[str, Any]:
+    """Counts and accuracies: what is the same however the run was made.
 
-def describe(config: Config, ledger: Ledger, means: Means, written: Written) -> dict[str, Any]:
-    """Counts and accuracies: what is the same however the run was made."""
+    Args:
+        config: of the run.
+        ledger: all its attempts.
+        means: accuracies of its examples.
+        written: its files.
+        makers: who made its cohorts, and who writes the dataset.
+    """
     quotas = ledger.quotas
     names = config.patterns.enabled
     rejected = {reason: sum(ledger.rejected[name, reason] for name in names) for reason in REASONS}
-    versions = {name: version(name) for name in _PACKAGES}
     return {
         "config_signature": config_signature(config),
         "asked": config.dataset.num_examples,
@@ -41,7 +39,7 @@ def describe(config: Config, ledger: Ledger, means: Means, written: Written) -> 
         "patterns": {name: _pattern_row(name, ledger, means) for name in names},
         "splits": written.splits,
         "origin": "",
-        "versions": {"python": sys.version.split()[0]} | versions,
+        **describe_makers(makers),
     }
 
 
