@@ -1,5 +1,6 @@
 """Compares the files of a dataset with its SHA256SUMS."""
 
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
@@ -32,7 +33,8 @@ def check_checksums(folder: Path, faults: Faults, complete: bool = True) -> int:
     compared = 0
     for name, digest in sorted(noted.items()):
         if name not in there:
-            faults.add("checksums", f"{name} is missing.")
+            state = "is no file" if os.path.lexists(folder / name) else "is missing"
+            faults.add("checksums", f"{name} {state}.")
             continue
         compared += 1
         if not _has_digest(there[name], digest):

@@ -42,14 +42,14 @@ class Checked:
         records: their scalar columns.
         digests: of their weights, to find equal ones.
         tokens: of their texts by task, where there is a tokenizer.
-        measured: whether their networks could be run, and were measured again.
+        measured: whose networks could be run, and were measured again: bool `(S,)`.
         faults: what was found.
     """
 
     records: pa.Table
     digests: list[bytes]
     tokens: dict[str, list[int]] = field(default_factory=dict)
-    measured: bool = False
+    measured: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, np.bool_))
     faults: Faults = field(default_factory=Faults)
 
 
@@ -78,17 +78,30 @@ def check_examples(
     """Checks the same examples of both configurations; thread-safe."""
     checked = Checked(_scalars(subjects), _digests(subjects))
     faults = checked.faults
+    checked.measured = np.zeros(subjects.num_rows, np.bool_)
     ids = subjects["example_id"].to_numpy()
     if not np.array_equal(ids, prompts["example_id"].to_numpy()):
         sentence = "prompts and subjects do not hold the same examples."
         faults.add("ids", f"example {ids[0]} and on: {sentence}")
-    elif check_networks(context.config, subjects, faults):
-        checked.measured = True
+        return checked
+    checked.measured = _measurable(context.config, subjects, faults)
+    if checked.measured.any():
+        kept = pa.array(checked.measured)
+        subjects = subjects.filter(kept).combine_chunks()
         _check_epochs(context.config, subjects, faults)
         _check_histories(context.config, subjects, faults)
         _check_again(context, tolerances, subjects, faults)
-        checked.tokens = _check_prompts(renderer, subjects, prompts, faults)
+        checked.tokens = _check_prompts(renderer, subjects, prompts.filter(kept), faults)
     return checked
+
+
+def _measurable(config: Config, subjects: pa.Table, faults: Faults) -> NDArray[np.bool_]:
+    """Whose networks can be run and measured, bool `(S,)`; what keeps the others is a fault."""
+    count = subjects.num_rows
+    if check_networks(config, subjects, faults):
+        return np.ones(count, np.bool_)
+    alone = [check_networks(config, subjects.slice(row, 1), Faults()) for row in range(count)]
+    return np.array(alone, np.bool_)
 
 
 def _scalars(subjects: pa.Table) -> pa.Table:

@@ -26,15 +26,16 @@ from muat_exp.validation.figures import Recount
 from muat_exp.validation.files import Batch, batches, check_files, count_examples
 from muat_exp.validation.makers import recorded_arithmetic
 from muat_exp.validation.places import check_places, strangers, text_problem
-from muat_exp.validation.report import Report, enumerated
+from muat_exp.validation.report import Report, counted, enumerated
 from muat_exp.validation.retraining import Retraining, Verdict
 from muat_exp.validation.sample import SampledRows
-from muat_exp.validation.statements import check_statements, readable_summary
+from muat_exp.validation.statements import Compared, check_statements, readable_summary
 from muat_exp.validation.tally import Tally
 
 # Kinds of faults with which neither splits nor attempts are checked: both follow from the examples,
 # all of them.
-_UNKNOWN_EXAMPLES = {"ids", "files", "schema", "specification"}
+_UNREADABLE = {"files", "schema"}
+_UNKNOWN_EXAMPLES = {"ids", "specification", *_UNREADABLE}
 _LONGEST_MARK = 200  # characters that are read of config.yaml's first line
 
 
@@ -79,15 +80,18 @@ def check_own_format(
     examples.check_training(depth)
     examples.check_together()
     recount = _recount(examples, depth, reporter)
-    counted = check_statements(folder, examples.tally, recount, examples.renderer, report.found)
-    _report_statements(recount, examples.renderer, counted, report)
+    if report.found.found.keys() & _UNREADABLE:
+        report.unchecked.append("summary.json and README.md: they follow from all examples")
+        return
+    compared = check_statements(folder, examples.tally, recount, examples.renderer, report.found)
+    _report_statements(compared, recount, report)
 
 
 def _check_checksums(folder: Path, report: Report) -> None:
     """Compares files with their checksums, and says how many were."""
     compared = check_checksums(folder, report.found)
     if compared:
-        report.checked.append(f"{compared} files against SHA256SUMS")
+        report.checked.append(f"{counted(compared, 'file')} against SHA256SUMS")
     else:
         report.unchecked.append("files against SHA256SUMS: there is none that lists any")
     others = strangers(folder)
@@ -186,8 +190,8 @@ class _Examples:
         for batch, checked in self._checked_batches():
             self.tally.add(batch.split, checked, faults)
             sampled = rows.of_next(batch.subjects.num_rows)
-            if checked.measured:
-                self.retraining.add(batch.subjects.take(pa.array(sampled)))
+            chosen = sampled[checked.measured[sampled]]
+            self.retraining.add(batch.subjects.take(pa.array(chosen)))
             reporter.update(self.tally.count, 0, 0.0)
         if self.retraining.waiting:
             reporter.note(f"training {self.retraining.waiting} subjects again")
@@ -212,13 +216,17 @@ class _Examples:
         report = self.report
         report.examples = tally.count
         columns = ", ".join(prompt_schema(self.config).names[1:])
-        report.checked.append(
-            f"{tally.measured} of {tally.count} examples: data drawn again, both networks run "
-            f"again, all that is measured compared; rendered again: {columns}"
-        )
-        if tally.measured < tally.count:
-            left = tally.count - tally.measured
-            report.unchecked.append(f"{left} examples, whose networks can't be run: see the faults")
+        if tally.measured:
+            report.checked.append(
+                f"{tally.measured} of {counted(tally.count, 'example')}: data drawn again, both "
+                "networks run again and all that is measured compared, all rendered again that is "
+                f"in prompts ({columns})"
+            )
+        left = tally.count - tally.measured
+        if left:
+            report.unchecked.append(
+                f"the networks and texts of {counted(left, 'example')}: the faults say why"
+            )
         if not self._arithmetic.same:
             report.unchecked.append(
                 f"last bits, as the dataset was made with {self._arithmetic}: numbers were "
@@ -231,10 +239,11 @@ class _Examples:
         verdict = self.retraining.judge(self._arithmetic, self.report.found)
         self.verdict = verdict
         self.report.headline = _headline(tally, verdict)
-        self.report.checked.append(_training_clause(tally, verdict))
+        if verdict.total:
+            self.report.checked.append(_training_clause(tally, verdict))
         left = tally.count - verdict.total
         if left:
-            self.report.unchecked.append(f"the training of {left} subjects{_how(depth)}")
+            self.report.unchecked.append(f"the training of {counted(left, 'subject')}{_how(depth)}")
 
     def check_together(self) -> None:
         """Checks what follows from all examples together: their order, splits and attempts."""
@@ -263,8 +272,8 @@ def _training_clause(tally: Tally, verdict: Verdict) -> str:
         ways.append(f"{verdict.straying} otherwise, which rounding may explain")
     if verdict.wrong:
         ways.append(f"{verdict.wrong} otherwise")
-    start = f"{verdict.total} of {tally.count} subjects trained again from their numbers"
-    return f"{start}: {', '.join(ways)}" if verdict.total else start
+    start = f"{verdict.total} of {counted(tally.count, 'subject')} trained again from their numbers"
+    return f"{start}: {', '.join(ways)}"
 
 
 def _how(depth: Depth) -> str:
@@ -284,7 +293,7 @@ def _recount(examples: _Examples, depth: Depth, reporter: Reporter) -> Recount:
     recount = Recount(attempts, by_pattern)
     if not attempts.rejected:
         return recount
-    rejected = f"the training of {attempts.rejected} rejected attempts"
+    rejected = f"the training of {counted(attempts.rejected, 'rejected attempt')}"
     if examples.retraining.derived:
         unchecked.append(f"{rejected}: another configuration judged them")
         return recount
@@ -308,7 +317,7 @@ def _train_rejected(
         retraining.train_rejected(numbers)
         done += len(numbers)
     report = examples.report
-    told = f"{done} rejected attempts trained again"
+    told = f"{counted(done, 'rejected attempt')} trained again"
     omitted = len(retraining.omitted)
     if not examples.verdict.exact:
         report.checked.append(f"{told}: {omitted} are accepted here, which rounding may explain")
@@ -320,14 +329,15 @@ def _train_rejected(
     return None if omitted else retraining.rejected
 
 
-def _report_statements(recount: Recount, renderer: Renderer, counted: bool, report: Report) -> None:
+def _report_statements(compared: Compared, recount: Recount, report: Report) -> None:
     """Says what was compared of the summary and the card."""
-    if "summary" in report.found.found:
-        report.unchecked.append("the card: it tells what the summary does")
-        return
-    report.checked.append("every figure of summary.json and README.md")
-    if recount.rejected is None:
-        report.unchecked.append("why attempts were rejected, but that the counts add up")
-    if not counted:
-        reason = "no tokenizer counts them here" if renderer.counter is None else "none are told"
-        report.unchecked.append(f"token counts: {reason}")
+    if compared.summary:
+        report.checked.append("every figure of summary.json")
+    if compared.summary and recount.rejected is None:
+        report.unchecked.append("why each attempt was rejected, but that the counts add up")
+    if compared.card:
+        report.checked.append("every line of README.md")
+    else:
+        report.unchecked.append("README.md: it can't be read, or summary.json is wrong already")
+    if compared.card and not compared.tokens:
+        report.unchecked.append("token counts: none are told, or they can't be counted here")

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import orjson
+import pyarrow as pa
 
 from muat_exp.config.identity import MARK
 from muat_exp.dataset.checksums import CHECKSUMS
@@ -12,6 +13,7 @@ from muat_exp.errors import DatasetError
 
 _LONGEST = 2**20  # bytes of a file that are searched for marks
 _COLUMNS = {"example_id", "target_pattern", "weights", "degraded_weights"}  # of `subjects`
+_METADATA = {"config_signature", "seed", "subject_index"}
 _GROUPS = ("architecture:", "patterns:", "corruption:", "signature:", "training:")
 
 
@@ -33,7 +35,9 @@ def _marks(folder: Path) -> Iterator[bool]:
     yield _is_own_summary(_beginning(folder / "summary.json"))
     yield "  config.yaml" in _beginning(folder / CHECKSUMS)
     for path in shards(folder, "subjects"):
-        yield _is_own_table(path)
+        yield set(_columns(path)) >= _COLUMNS
+    for path in shards(folder, "prompts"):
+        yield "metadata" in _columns(path) and _has_own_metadata(path)
 
 
 def _beginning(path: Path) -> str:
@@ -56,12 +60,21 @@ def _is_own_summary(content: str) -> bool:
     return isinstance(summary, dict) and "config_signature" in summary
 
 
-def _is_own_table(path: Path) -> bool:
-    """Whether a file has columns as our `subjects` have them."""
+def _columns(path: Path) -> list[str]:
+    """The columns of a Parquet file; none where it can't be read."""
     if not path.is_file():
-        return False
+        return []
     try:
-        columns = open_parquet(path).schema_arrow.names
+        return list(open_parquet(path).schema_arrow.names)
     except DatasetError:
+        return []
+
+
+def _has_own_metadata(path: Path) -> bool:
+    """Whether the first example of a file has the metadata that only our prompts have."""
+    try:
+        first = next(open_parquet(path).iter_batches(1, columns=["metadata"]))
+        metadata = orjson.loads(first["metadata"][0].as_py())
+    except (StopIteration, OSError, pa.ArrowException, ValueError, TypeError):
         return False
-    return set(columns) >= _COLUMNS
+    return isinstance(metadata, dict) and metadata.keys() >= _METADATA

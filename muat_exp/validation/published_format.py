@@ -22,7 +22,7 @@ from muat_exp.validation.checksums import check_checksums
 from muat_exp.validation.equal_weights import DistinctWeights, weights_digest
 from muat_exp.validation.finite import json_problem, wild_columns
 from muat_exp.validation.places import check_places
-from muat_exp.validation.report import Report
+from muat_exp.validation.report import Report, counted
 
 _FIELDS = ("example_id", "metadata", "classification_prompt", "classification_completion")
 _ACCURACIES = ("degraded_accuracy", "improved_accuracy")
@@ -108,19 +108,18 @@ def check_published_format(folder: Path, workers: ThreadExecutor, report: Report
     if there:
         compared = check_checksums(folder, report.found, complete=False)
     _check_examples(folder, workers, report)
+    examples = counted(report.examples, "example")
     report.headline = (
-        f"{report.examples} examples, as far as the published fields go; no network was run"
+        f"{examples} not made by this program, as far as the published fields go; "
+        "no network was run"
     )
-    report.checked.append(
-        f"{report.examples} examples not made by this program: ids, metadata, completions and "
-        "weights, as far as the published fields go"
-    )
+    report.checked.append(f"{examples}: ids, metadata, completions, and weights in texts")
     if there:
-        report.checked.append(f"{compared} files against SHA256SUMS")
+        report.checked.append(f"{counted(compared, 'file')} against SHA256SUMS")
     else:
         report.unchecked.append("files: there is no SHA256SUMS")
     report.unchecked.append(
-        "networks: without a configuration of this program nothing can be run or trained again"
+        "networks: the dataset was not made by this program, so nothing can be run or trained again"
     )
 
 

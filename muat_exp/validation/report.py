@@ -53,6 +53,15 @@ def printable(text: str) -> str:
     return "".join(characters)
 
 
+def counted(number: int, noun: str) -> str:
+    """A number of things in words.
+
+    >>> counted(1, "file"), counted(3, "file")
+    ('1 file', '3 files')
+    """
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def enumerated(names: Sequence[str], most: int = 5) -> str:
     """Names in a row; of many, the first and how many more there are.
 

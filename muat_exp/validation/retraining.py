@@ -273,8 +273,7 @@ def _exact_sentence(difference: Difference) -> str:
     start = f"example {difference.example}: trained again from its number,"
     if difference.outcome != ACCEPTED:
         return f"{start} it is rejected as {difference.outcome}."
-    verb = "comes" if len(difference.columns) == 1 else "come"
-    return f"{start} its {', '.join(difference.columns)} {verb} out otherwise."
+    return f"{start} it has another {', another '.join(difference.columns)}."
 
 
 def _far_sentence(difference: Difference) -> str:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from muat_exp.dataset.card import NOT_COUNTED, render_card
 from muat_exp.dataset.checksums import shards_digest
@@ -20,25 +20,29 @@ _TOKEN_SECTION = re.compile(r"\n## Token counts\n.*?(?=\n## )", re.DOTALL)
 _MAX_SHOWN = 120  # characters of a line of the card
 
 
+class Compared(NamedTuple):
+    """What was compared of the statements: the summary, the card, the card's token counts."""
+
+    summary: bool = False
+    card: bool = False
+    tokens: bool = False
+
+
 def check_statements(
     folder: Path,
     tally: Tally,
     recount: Recount,
     renderer: Renderer,
     faults: Faults,
-) -> bool:
-    """Checks that the summary and the card say of all examples what they are.
-
-    Returns:
-        Whether the card's token counts were among that.
-    """
+) -> Compared:
+    """Checks that the summary and the card say of all examples what they are."""
     summary = readable_summary(folder, faults)
     if summary is None:
-        return False
-    for sentence in (*wrong_figures(tally, recount, summary), *_broken_rules(tally, summary)):
+        return Compared()
+    for sentence in (*_broken_rules(tally, summary), *wrong_figures(tally, recount, summary)):
         faults.add("summary", sentence)
     if "summary" in faults.found:
-        return False
+        return Compared(summary=True)
     return _check_card(folder, tally, summary, renderer, faults)
 
 
@@ -70,16 +74,16 @@ def _broken_rules(tally: Tally, summary: dict[str, Any]) -> Iterator[str]:
 
 def _check_card(
     folder: Path, tally: Tally, summary: dict[str, Any], renderer: Renderer, faults: Faults
-) -> bool:
+) -> Compared:
     """Checks that the card is what the figures make of it.
 
-    Token counts are compared where this machine can count them as well; returns whether it could.
+    Token counts are compared where this machine can count them as well.
     """
     path = folder / "README.md"
     problem = text_problem(path)
     if problem:
         faults.add("card", f"README.md {problem}.")
-        return False
+        return Compared(summary=True)
     written = _as_written(folder, tally, renderer)
     expected = render_card(tally.config, summary, written, summary["origin"])
     card = path.read_text("utf-8", "replace")
@@ -89,7 +93,7 @@ def _check_card(
         expected = _TOKEN_SECTION.sub("", expected)
     for sentence in _card_differences(card, expected):
         faults.add("card", sentence)
-    return counted
+    return Compared(summary=True, card=True, tokens=counted)
 
 
 def _as_written(folder: Path, tally: Tally, renderer: Renderer) -> Written:
@@ -112,7 +116,7 @@ def _card_differences(card: str, expected: str) -> list[str]:
     absent = [line for line in expected.splitlines() if line not in lines]
     if absent:
         told = "README.md does not have the line that the data give"
-        return [f"{told}: {line[:_MAX_SHOWN]}" for line in absent]
+        return [f"{told}: {line[:_MAX_SHOWN]}" for line in dict.fromkeys(absent)]
     if card != expected:
         return ["README.md has lines that the data do not give."]
     return []

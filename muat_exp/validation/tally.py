@@ -66,8 +66,7 @@ class Tally:
             self._distinct.add(number, digest, faults)
             self._examples.append((number, split, target))
         self.means.add(records)
-        if checked.measured:
-            self.measured += records.num_rows
+        self.measured += int(checked.measured.sum())
         self.meets_thresholds &= self._accepts(records)
         for task, counts in checked.tokens.items():
             self.tokens[task].add(counts)
