@@ -16,11 +16,12 @@ def spread_rows(rows: int, wanted: int) -> NDArray[np.int64]:
     ([12, 24, 57, 69, 81], [0, 1, 2])
     """
     wanted = min(rows, wanted)
-    parts = np.arange(wanted)
-    places = (parts + 1) * _GOLDEN_RATIO % 1.0
-    if wanted == rows:
-        return parts
-    return np.floor((parts + places) * rows / wanted).astype(np.int64)
+    if not wanted:
+        return np.empty(0, np.int64)
+    bounds = np.arange(wanted + 1) * rows // wanted
+    places = np.arange(1, wanted + 1) * _GOLDEN_RATIO % 1.0  # in each part
+    chosen: NDArray[np.int64] = bounds[:-1] + (places * np.diff(bounds)).astype(np.int64)
+    return chosen
 
 
 class SampledRows:
