@@ -219,7 +219,8 @@ def recounted(run):
     checked = check_examples(context, renderer, EXACT, batch.subjects, batch.prompts)
     tally.add(batch.split, checked, faults)
     attempts = find_attempts(context.config, tally.numbers, faults)
-    assert attempts is not None and not faults.found
+    assert attempts is not None
+    assert not faults.found
     return tally, Recount(attempts, attempts.by_pattern(context.config)), renderer
 
 
