@@ -53,8 +53,8 @@ class Checked:
     faults: Faults = field(default_factory=Faults)
 
 
-def batch_size(config: Config) -> int:
-    """Examples that are checked at a time.
+def batch_size(config: Config, largest: int = _LARGEST_BATCH) -> int:
+    """Examples that are checked at a time: `largest`, or as many as a bounded memory holds.
 
     Fewer of large networks, or of long data, so that memory stays flat.
     """
@@ -62,10 +62,10 @@ def batch_size(config: Config) -> int:
     patterns = config.patterns
     depth = shape.num_layers.max
     widths = hidden_widths(shape.shape, depth, shape.neurons_per_layer.max)
-    largest = Architecture(patterns.sequence_length, widths, shape.activations[0])
+    network = Architecture(patterns.sequence_length, widths, shape.activations[0])
     data = patterns.examples_per_subject * patterns.sequence_length
-    each = largest.parameters + data
-    return max(1, min(_LARGEST_BATCH, _BATCH_NUMBERS // each))
+    each = network.parameters + data
+    return max(1, min(largest, _BATCH_NUMBERS // each))
 
 
 def check_examples(

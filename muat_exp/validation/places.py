@@ -40,6 +40,8 @@ def text_problem(path: Path) -> str:
         return "is a folder"
     if not path.is_file():
         return "is no file"
+    if not os.access(path, os.R_OK):
+        return "may not be read"
     if path.stat().st_size > _MAX_TEXT:
         return f"has over {_MAX_TEXT:,} bytes, which is more than a dataset's has"
     return ""

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -13,7 +14,7 @@ from muat_exp.config.groups import ArchitectureConfig, Config
 from muat_exp.dataset.faults import Faults
 from muat_exp.dataset.schema import history_lists, lists
 from muat_exp.evaluation.measurement import RunContext
-from muat_exp.executors.base import Executor
+from muat_exp.executors.threads import ThreadExecutor
 from muat_exp.generation.cohort import CohortResult, run_cohort
 from muat_exp.generation.outcomes import ACCEPTED
 from muat_exp.subjects.population import Population
@@ -29,6 +30,7 @@ _NEAR = 0.05  # relative distance of weights that are the same but for rounding
 _FAR = 0.5  # relative distance of weights that rounding can't explain
 _STRAYING = 0.25  # share of the subjects that may be neither
 
+_LARGEST_COHORT = 1000  # attempts trained at a time: Lightning costs as much for few as for many
 _EPOCHS = ("switch_epoch", "clean_epoch")
 _Distances = NDArray[np.float64]
 
@@ -80,7 +82,7 @@ class Retraining:
 
     Args:
         context: that of the dataset.
-        executor: runs the kernels; `add` and `finish` must not be called from its threads.
+        workers: run the kernels; `add` and `finish` must not be called from their threads.
         derived: whether the networks are those of another dataset, stored anew: they are trained
             as they were then, and stored as they are here.
 
@@ -91,16 +93,16 @@ class Retraining:
         omitted: numbers of such attempts that are accepted.
     """
 
-    def __init__(self, context: RunContext, executor: Executor, derived: bool) -> None:
+    def __init__(self, context: RunContext, workers: ThreadExecutor, derived: bool) -> None:
         self.config = context.config
         self.derived = derived
         self.differences: list[Difference] = []
         self.equal = 0
         self.rejected: Counter[tuple[str, str]] = Counter()
         self.omitted: list[int] = []
-        self.size = batch_size(self.config)
+        self.size = batch_size(self.config, _LARGEST_COHORT)
         self._context = replace(context, config=plainly_stored(self.config)) if derived else context
-        self._executor = executor
+        self._workers = workers
         self._waiting: list[pa.Table] = []
 
     @property
@@ -146,9 +148,16 @@ class Retraining:
                 self.rejected[names[target], outcome] += 1
 
     def _train(self, numbers: NDArray[np.int64]) -> CohortResult:
-        """A cohort of the attempts with these numbers."""
-        with quiet_lightning():
-            return run_cohort(self._context, numbers, self._executor, loggers=())
+        """A cohort of the attempts with these numbers.
+
+        In a thread of its own, since Lightning would take an interrupt of the main one for its own.
+        """
+        with quiet_lightning(), ThreadPoolExecutor(1, "muat-cohort") as driver:
+            try:
+                return driver.submit(run_cohort, self._context, numbers, self._workers, ()).result()
+            except BaseException:
+                self._workers.close()  # the cohort ends at its next call of a kernel
+                raise
 
     def judge(self, arithmetic: Arithmetic, faults: Faults) -> Verdict:
         """Says of every subject whether it is what its number gives.
