@@ -29,7 +29,7 @@ class _Prediction(NamedTuple):
         location: the line or row of the file that it stands in.
         example_id: which example it answers, as text.
         kind: "classification" or "modification", empty where the file does not say.
-        completion: the answer.
+        completion: the answer; empty for null, which no task can read.
     """
 
     location: str
@@ -198,7 +198,7 @@ def _checked(path: Path, location: str, values: object) -> _Prediction:
     if sentence:
         raise _fault(path, location, sentence)
     kind = values.get("task") or ""
-    return _Prediction(location, str(values["example_id"]), kind, values["completion"])
+    return _Prediction(location, str(values["example_id"]), kind, values["completion"] or "")
 
 
 def _wrong_value(values: dict[str, Any]) -> str:
@@ -208,8 +208,8 @@ def _wrong_value(values: dict[str, Any]) -> str:
     kind = values.get("task")
     if type(example) not in (int, str):
         return f"example_id is {_shown(example)}; it must be a whole number or a text."
-    if not isinstance(completion, str):
-        return f"completion is {_shown(completion)}; it must be a text."
+    if completion is not None and not isinstance(completion, str):
+        return f"completion is {_shown(completion)}; it must be a text or null."
     if kind is not None and kind not in PROMPT_TASKS:
         return f"task is {_shown(kind)}; it must be {' or '.join(PROMPT_TASKS)}."
     return ""
