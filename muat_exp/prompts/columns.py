@@ -54,7 +54,9 @@ def metadata(
         {"target_pattern": record["target_pattern"]}
         | {key: round(record[key], 6) for key in SCORES}
         | {
-            "response": {name: round(share, 6) for name, share in record["response"].items()},
+            "response": {
+                name: round(record["response"][name], 6) for name in config.patterns.enabled
+            },
             "model_config": model,
             "corruption_stats": corruption,
             "selected_patterns": record["selected_patterns"],

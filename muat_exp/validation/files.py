@@ -12,7 +12,7 @@ from muat_exp.config.groups import SPLITS, Config
 from muat_exp.dataset.checksums import differences
 from muat_exp.dataset.faults import Faults
 from muat_exp.dataset.parquet import Shard, open_parquet, parse_shard_name, shard_name, shards
-from muat_exp.dataset.schema import subject_schema
+from muat_exp.dataset.schema import columns_with_gaps, subject_schema
 from muat_exp.errors import DatasetError
 from muat_exp.prompts.rendering import prompt_schema
 from muat_exp.validation.examples import batch_size
@@ -101,7 +101,7 @@ def _paired_tables(folder: Path, name: str, config: Config, faults: Faults) -> I
         return
     if not _have_same_rows(files, name, faults):
         return
-    yield from _paired(files, name, batch_size(config), faults)
+    yield from _paired(files, name, config, faults)
 
 
 def _have_schemas(files: _Files, schemas: dict[str, pa.Schema], name: str, faults: Faults) -> bool:
@@ -124,12 +124,14 @@ def _have_same_rows(files: _Files, name: str, faults: Faults) -> bool:
     return subjects == prompts
 
 
-def _paired(files: _Files, name: str, size: int, faults: Faults) -> Iterator[_Pair]:
+def _paired(files: _Files, name: str, config: Config, faults: Faults) -> Iterator[_Pair]:
     """Tables of the same rows of both files, as far as they have no gaps."""
+    size = batch_size(config)
+    enabled = config.patterns.enabled
     subjects = files["subjects"].iter_batches(size)
     prompts = files["prompts"].iter_batches(size)
     for first, second in zip(subjects, prompts, strict=True):
-        gaps = [*_columns_with_nulls(first), *_columns_with_nulls(second)]
+        gaps = [*columns_with_gaps(first, enabled), *columns_with_gaps(second, enabled)]
         for column in gaps:
             faults.add("schema", f"{name}: {column} has a null.")
         if not gaps:
@@ -139,20 +141,3 @@ def _paired(files: _Files, name: str, size: int, faults: Faults) -> Iterator[_Pa
 def _as_table(batch: pa.RecordBatch) -> pa.Table:
     """A table of one batch."""
     return pa.Table.from_batches([batch])
-
-
-def _columns_with_nulls(batch: pa.RecordBatch) -> list[str]:
-    """The columns that have a null, or one within a list or a structure."""
-    names = batch.schema.names
-    return [name for name in names if _has_nulls(batch[name])]
-
-
-def _has_nulls(array: pa.Array) -> bool:
-    """Whether an array, or an array within it, has a null."""
-    if array.null_count:
-        return True
-    if pa.types.is_list(array.type):
-        return _has_nulls(array.flatten())
-    if pa.types.is_struct(array.type):
-        return any(_has_nulls(part) for part in array.flatten())
-    return False
