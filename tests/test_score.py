@@ -537,9 +537,9 @@ def test_subjects_that_are_not_what_they_say_are_a_sentence(run, subjects, tmp_p
     (path,) = (folder / "subjects").glob("*.parquet")
     table = pq.read_table(path)
     for name, value, sentence in (
-        ("num_layers", 10**9, "num_layers of row 1 is 1000000000; it must be 1 to 64"),
-        ("num_layers", 6, "row 1 has .* weights; its shape needs"),
-        ("activation", "cosine", "activation of row 1 is 'cosine'"),
+        ("num_layers", 10**9, "num_layers is 1000000000; it must be 2 to 4"),
+        ("num_layers", 6 - subjects[0].num_layers, "weights has .* numbers; its network needs"),
+        ("activation", "cosine", "activation is 'cosine'; it must be one of relu"),
     ):
         place = table.schema.get_field_index(name)
         values = [value, *table[name].to_pylist()[1:]]
