@@ -8,7 +8,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Hashable
-from typing import Any
+from typing import Any, ClassVar
 
 import orjson
 import yaml
@@ -34,7 +34,7 @@ _SMALLEST, _LARGEST = -(2**63), 2**64 - 1  # whole numbers, as JSON's parser has
 class _Loader(yaml.SafeLoader):
     """PyYAML's loader of plain values: a date is the text that it is written as."""
 
-    yaml_implicit_resolvers = {  # noqa: RUF012: as the base class declares it
+    yaml_implicit_resolvers: ClassVar = {
         first: [pair for pair in pairs if pair[0].rpartition(":")[2] in _PLAIN]
         for first, pairs in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
@@ -94,7 +94,7 @@ def parse_yaml(content: bytes) -> object:
     try:
         text = content.decode()
         _check_tokens(text)
-        return yaml.load(text, _Loader)  # noqa: S506: a safe loader
+        return yaml.load(text, _Loader)  # noqa: S506 - it is a safe one
     except UnicodeDecodeError as error:
         raise DocumentError("it is no text in UTF-8.") from error
     except yaml.MarkedYAMLError as error:

@@ -36,13 +36,13 @@ def open_file(path: Path, folder: Path | None = None) -> BinaryIO:
     if folder is not None:
         _require_within(path, folder)
     _require_file(os.stat(path).st_mode, path)
-    file = open(path, "rb", opener=lambda name, _: os.open(name, _FLAGS))  # noqa: SIM115
+    handle = os.open(path, _FLAGS)
     try:
-        _require_file(os.fstat(file.fileno()).st_mode, path)  # it may have been replaced
+        _require_file(os.fstat(handle).st_mode, path)  # it may have been replaced
     except OSError:
-        file.close()
+        os.close(handle)
         raise
-    return file
+    return os.fdopen(handle, "rb")
 
 
 def read_file(path: Path, most: int, folder: Path | None = None) -> bytes:

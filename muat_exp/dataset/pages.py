@@ -7,7 +7,7 @@ Parquet's `parquet.thrift`.
 """
 
 from collections.abc import Iterator
-from typing import Any, BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -61,18 +61,18 @@ def column_pages(file: BinaryIO, chunk: pq.ColumnChunkMetaData) -> Iterator[Page
     end = place + chunk.total_compressed_size
     while place < end:
         header, length = _read_header(file, place)
-        kind = header.get(_TYPE)
-        size = header.get(_SIZE)
-        compressed = header.get(_COMPRESSED)
         start = place + length
-        if not _is_count(size) or not _is_count(compressed) or start + compressed > end:
+        compressed = _count(header, _COMPRESSED)
+        if start + compressed > end:
             raise ValueError("a page is larger than its column")
+        kind = header.get(_TYPE)
         if kind in _DETAILS:
             details = header.get(_DETAILS[kind])
-            values = details.get(_VALUES) if isinstance(details, dict) else None
-            if not _is_count(values):
-                raise ValueError("a page does not say how many values it has")
-            encoding = details.get(_ENCODING[kind], -1)
+            if not isinstance(details, dict):
+                raise ValueError("a page does not say what it holds")
+            values = _count(details, _VALUES)
+            encoding = _count(details, _ENCODING[kind])
+            size = _count(header, _SIZE)
             yield Page(kind == _DICTIONARY_PAGE, values, size, encoding, start, compressed)
         elif kind != _INDEX_PAGE:
             raise ValueError("a page is of no known kind")
@@ -101,12 +101,15 @@ def longest_text(file: BinaryIO, page: Page, compression: str) -> int:
     return longest
 
 
-def _is_count(value: object) -> bool:
-    """Whether a field is a whole number that is not negative."""
-    return type(value) is int and value >= 0
+def _count(fields: dict[int, object], field: int) -> int:
+    """A field that is a whole number and not negative."""
+    value = fields.get(field)
+    if type(value) is not int or value < 0:
+        raise ValueError("the header of a page lacks a number")
+    return value
 
 
-def _read_header(file: BinaryIO, place: int) -> tuple[dict[int, Any], int]:
+def _read_header(file: BinaryIO, place: int) -> tuple[dict[int, object], int]:
     """The header of the page at a place of the file, and the bytes that it takes."""
     for most in (_USUAL_HEADER, _LONGEST_HEADER):
         file.seek(place)
@@ -153,11 +156,11 @@ class _Compact:
         value = self.unsigned()
         return (value >> 1) ^ -(value & 1)
 
-    def structure(self, depth: int = 0) -> dict[int, Any]:
+    def structure(self, depth: int = 0) -> dict[int, object]:
         """A structure: its numbers and structures by field; whatever else is None."""
         if depth > _DEEPEST:
             raise ValueError("the header of a page is nested too deeply")
-        fields: dict[int, Any] = {}
+        fields: dict[int, object] = {}
         field = 0
         while head := self.byte():
             step = head >> 4
@@ -165,7 +168,7 @@ class _Compact:
             fields[field] = self.value(head & 0x0F, depth)
         return fields
 
-    def value(self, kind: int, depth: int) -> Any:
+    def value(self, kind: int, depth: int) -> object:
         """A field's value; only numbers and structures are kept."""
         if kind in _WHOLE:
             return self.signed()

@@ -14,11 +14,13 @@ from numpy.typing import NDArray
 from muat_exp.config.groups import Config, from_dict
 from muat_exp.dataset.column_names import SCORES
 from muat_exp.dataset.hub import dataset_folder
-from muat_exp.dataset.records import read_records
+from muat_exp.dataset.records import check_prompts, read_records, record_files
 from muat_exp.dataset.schema import lists
 from muat_exp.documents import LONGEST_YAML, parse_json_object, parse_yaml
-from muat_exp.errors import ConfigurationError, DatasetError, DocumentError
+from muat_exp.errors import ConfigurationError, DatasetError, DocumentError, ProbeSetError
 from muat_exp.opening import read_file, reason
+from muat_exp.signatures.probe_file import parse
+from muat_exp.signatures.probe_file import read_file as read_probes
 from muat_exp.subjects.architecture import (
     Architecture,
     recorded_architecture,
@@ -94,9 +96,7 @@ def read_figures(folder: Path, patterns: Collection[str]) -> dict[str, Any]:
     return summary
 
 
-def _figures(
-    summary: dict[str, Any], patterns: Collection[str]
-) -> Iterator[tuple[str, bool, str]]:
+def _figures(summary: dict[str, Any], patterns: Collection[str]) -> Iterator[tuple[str, bool, str]]:
     """Each key of a summary, whether it is right, and what it must be; groups before their keys."""
     for key in _TEXTS:
         yield key, isinstance(summary[key], str), "a text"
@@ -140,6 +140,25 @@ def _means(prefix: str, row: dict[str, Any]) -> Iterator[tuple[str, bool, str]]:
 def _is_count(value: object) -> bool:
     """Whether a JSON value is a whole number that is not negative."""
     return type(value) is int and value >= 0
+
+
+def check_readable(folder: Path) -> None:
+    """Reads all that a dataset holds, some of it at a time.
+
+    Raises:
+        DatasetError: something can't be read, or is not what the configuration gives.
+    """
+    config = read_config(folder)
+    read_figures(folder, config.patterns.enabled)
+    path = folder / "probe_set.json"
+    try:
+        parse(read_probes(path, folder)).check(config.patterns)
+    except ProbeSetError as error:
+        raise DatasetError(f"{path}: {error}") from error
+    for file in record_files(folder, config):
+        for group in range(len(file.group_rows)):
+            file.read([group])
+    check_prompts(folder, config)
 
 
 @dataclass(frozen=True)

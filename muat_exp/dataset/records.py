@@ -25,6 +25,7 @@ from muat_exp.dataset.schema import (
     with_all_responses,
 )
 from muat_exp.errors import DatasetError, first_line, shown
+from muat_exp.prompts.columns import prompt_schema
 from muat_exp.signatures.methods import method_columns
 from muat_exp.subjects.architecture import Architecture, recorded_networks
 from muat_exp.subjects.population import Population
@@ -142,6 +143,19 @@ def record_files(folder: Path, config: Config) -> list[RecordFile]:
         asked = f"dataset.num_examples is {config.dataset.num_examples}"
         raise DatasetError(f"{folder} holds {count} examples, but its {asked}.")
     return files
+
+
+def check_prompts(folder: Path, config: Config) -> None:
+    """Checks the columns and sizes of a dataset's `prompts` files; texts are not read.
+
+    Raises:
+        DatasetError: a file is missing, can't be read, or has other columns than the configuration
+            gives.
+    """
+    schema = prompt_schema(config)
+    for path in all_shards(folder, "prompts"):
+        file = open_parquet(path, folder, prompt_bounds(config), schema.names)
+        check_schema(file.schema_arrow, schema, f"{folder}: {path.parent.name}/{path.name}")
 
 
 def read_records(folder: Path, config: Config) -> pa.Table:
@@ -266,7 +280,8 @@ class _Check:
             "num_layers": (shape.num_layers.min, shape.num_layers.max),
             "neurons_per_layer": (shape.neurons_per_layer.min, shape.neurons_per_layer.max),
             "learning_rate": (0, 1e38),
-            **dict.fromkeys(SCORES, (-1, 1)),
+            **dict.fromkeys(SCORES, (0, 1)),
+            "improvement": (-1, 1),
             **dict.fromkeys(_COUNTS, (0, 2**31 - 1)),
         }
         for name, (low, high) in limits.items():

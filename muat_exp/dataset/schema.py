@@ -61,7 +61,7 @@ def response_array(enabled: Sequence[str], shares: NDArray[np.float64]) -> pa.St
 
 
 def with_all_responses(records: pa.Table) -> pa.Table:
-    """Records that hold `response` for some patterns only, as older datasets do, with all fields."""
+    """Records whose `response` may have some patterns only, as in older datasets, with all."""
     place = records.schema.get_field_index("response")
     return records.set_column(place, "response", records["response"].cast(_RESPONSE))
 

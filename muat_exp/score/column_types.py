@@ -25,8 +25,8 @@ def is_text_or_names(kind: pa.DataType) -> bool:
     return is_text(kind.value_type if pa.types.is_list(kind) else kind)
 
 
-# What each test allows, in words.
-_WORDS = {
+Test = Callable[[pa.DataType], bool]
+_WORDS: dict[Test, str] = {  # what each test allows
     is_identity: "whole numbers or texts",
     is_text: "texts",
     is_text_or_names: "texts or lists of texts",
@@ -36,7 +36,7 @@ _WORDS = {
 def check_types(
     path: Path,
     schema: pa.Schema,
-    tests: Mapping[str, Callable[[pa.DataType], bool]],
+    tests: Mapping[str, Test],
     error: type[MuatError],
 ) -> None:
     """Raises an error of a type unless each column is there once and its type passes its test."""

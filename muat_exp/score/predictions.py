@@ -177,7 +177,9 @@ def _read_rows(path: Path) -> Iterator[tuple[str, object]]:
     number = 0
     with open_parquet(path, columns=_COLUMNS, dictionaries=_COLUMNS) as file:
         columns = _columns_to_read(path, file.schema_arrow.names)
-        check_types(path, file.schema_arrow, {name: _COLUMNS[name] for name in columns}, PredictionsError)
+        check_types(
+            path, file.schema_arrow, {name: _COLUMNS[name] for name in columns}, PredictionsError
+        )
         for batch in file.iter_batches(_ROWS_PER_BATCH, columns=columns):
             for row in range(batch.num_rows):
                 number += 1

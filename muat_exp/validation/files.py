@@ -12,9 +12,10 @@ from muat_exp.config.groups import SPLITS, Config
 from muat_exp.dataset.checksums import differences
 from muat_exp.dataset.faults import Faults
 from muat_exp.dataset.parquet import Shard, open_parquet, parse_shard_name, shard_name, shards
+from muat_exp.dataset.records import prompt_bounds, record_bounds
 from muat_exp.dataset.schema import columns_with_gaps, subject_schema
 from muat_exp.errors import DatasetError
-from muat_exp.prompts.rendering import prompt_schema
+from muat_exp.prompts.columns import prompt_schema
 from muat_exp.validation.examples import batch_size
 
 _SHARD_FORM = "<split>-<number>-of-<shards>.parquet"
@@ -96,7 +97,11 @@ def batches(folder: Path, config: Config, faults: Faults) -> Iterator[Batch]:
 def _paired_tables(folder: Path, name: str, config: Config, faults: Faults) -> Iterator[_Pair]:
     """Tables of the same rows of both files of a shard, if these have the right columns."""
     schemas = {"subjects": subject_schema(config), "prompts": prompt_schema(config)}
-    files = {part: open_parquet(folder / part / name) for part in schemas}
+    bounds = {"subjects": record_bounds(config), "prompts": prompt_bounds(config)}
+    files = {
+        part: open_parquet(folder / part / name, folder, bounds[part], schemas[part].names)
+        for part in schemas
+    }
     if not _have_schemas(files, schemas, name, faults):
         return
     if not _have_same_rows(files, name, faults):
