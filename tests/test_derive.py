@@ -198,9 +198,9 @@ def test_a_damaged_source_is_refused(run, make, tmp_path):
 
 def test_networks_that_are_not_what_was_drawn_are_refused(run, make, tmp_path):
     source = shutil.copytree(run.dataset, tmp_path / "source")
-    change(source, "subjects", "neurons_per_layer", 5, -8)
+    change(source, "subjects", "target_pattern", 5, "palindrome")
     with pytest.raises(
-        DatasetError, match="neurons_per_layer is not what its number and the seed give"
+        DatasetError, match="target_pattern is not what its number and the seed give"
     ):
         make("task=render", "dataset.style=interwoven", source=source)
 

@@ -508,12 +508,12 @@ def test_examples_that_stand_twice_or_in_another_order_are_found(dataset, worker
     for part in ("subjects", "prompts"):
         [path] = (dataset / part).glob("*.parquet")
         table = pq.read_table(path)
-        pq.write_table(pa.concat_tables([table.slice(2), table.slice(0, 3)]), path)
+        pq.write_table(pa.concat_tables([table.slice(2, 25), table.slice(0, 3)]), path)
     found = " ".join(faults_of(dataset, workers))
     for sentence in (
         "not in the order of their numbers",
         "an example_id occurs more than once",
-        "there are 29 examples; the configuration asks for 28",
+        "its weights are those of example",
     ):
         assert sentence in found
 

@@ -20,7 +20,7 @@ from muat_exp.dataset.checksums import differences
 from muat_exp.dataset.faults import Faults
 from muat_exp.dataset.index import RecordLocations
 from muat_exp.dataset.networks import check_networks, stored_population
-from muat_exp.dataset.reading import read_summary
+from muat_exp.dataset.reading import read_figures
 from muat_exp.dataset.schema import subject_schema
 from muat_exp.dataset.staging import claim_dataset, replace_folder, staged_folder
 from muat_exp.dataset.writing import Means, Written, complete, write_shards
@@ -223,7 +223,7 @@ def derive(
     if damaged:
         raise DatasetError(f"{source} is damaged: {damaged}")
     stored = Source.open(source)
-    summary = read_summary(source)
+    summary = read_figures(source, stored.config.patterns.enabled)
     config = derived_config(stored.config, composed, given)
     kept = not config.dataset.needs_history or stored.config.dataset.needs_history
     require(

@@ -27,6 +27,7 @@ _ARCHITECTURE = re.compile(
 )
 # The object of one layer in an interwoven prompt.
 _OBJECT = re.compile(r"^\{\n.*?^\}\n", re.MULTILINE | re.DOTALL)
+_COLUMN = {"config", "weights"}  # the keys of a dataset's JSON columns of weights
 _SEPARATE = ("Architecture", "Weights", "Signature")  # sections of a prompt that is read
 _INTERWOVEN = ("Architecture", "Layers")
 
@@ -148,7 +149,8 @@ def _check_fit(
 def parse_weights(text: str) -> dict[str, NDArray[np.float32]]:
     """Reads weights from a prompt of either style, or from a JSON object in any text.
 
-    Of a prompt that is followed by an answer with weights, the answer's are read.
+    Of a prompt that is followed by an answer with weights, the answer's are read. The object holds
+    the weights themselves, or as a dataset's JSON columns do, `{"config": ..., "weights": ...}`.
 
     Returns:
         float32 arrays by name, layer by layer: `network.<i>.weight` (out, in), `network.<i>.bias`
@@ -210,7 +212,11 @@ def _load_json(text: str, line: int) -> object:
 
 def _load_object(text: str, line: int) -> dict[str, object]:
     """A JSON object; a fault is named by its line."""
-    value = _load_json(text, line)
+    return _object(_load_json(text, line), line)
+
+
+def _object(value: object, line: int) -> dict[str, object]:
+    """A JSON value that must be an object of weights."""
     if not isinstance(value, dict):
         raise PromptError(f"line {line}: the weights must be a JSON object.")
     return value
@@ -264,8 +270,11 @@ def _read_layers(text: str, line: int) -> tuple[dict[str, NDArray[np.float32]], 
 
 
 def _read_weights(text: str, line: int) -> dict[str, NDArray[np.float32]]:
-    """Weights from a JSON object that begins on a line."""
-    return _check_weights(_load_object(text, line), line)
+    """Weights from a JSON object, or from its key `weights`, that begins on a line."""
+    values = _load_object(text, line)
+    if values.keys() == _COLUMN:
+        values = _object(values["weights"], line)
+    return _check_weights(values, line)
 
 
 def _check_weights(values: dict[str, object], line: int) -> dict[str, NDArray[np.float32]]:

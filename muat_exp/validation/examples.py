@@ -12,7 +12,7 @@ from muat_exp.config.groups import Config
 from muat_exp.dataset.column_names import SCORES
 from muat_exp.dataset.faults import Faults, unequal
 from muat_exp.dataset.networks import check_networks, stored_population
-from muat_exp.dataset.schema import lists
+from muat_exp.dataset.schema import lists, stray_responses
 from muat_exp.evaluation.measurement import Measured, Pair, RunContext, measure
 from muat_exp.executors.serial import SerialExecutor
 from muat_exp.prompts.rendering import Renderer
@@ -272,6 +272,7 @@ def _compare_responses(
     shares = [response.field(name).to_numpy() for name in names]
     stored = np.column_stack(shares)
     off: NDArray[np.bool_] = np.any(_differ(stored, measured, tolerance), axis=1)
+    off |= stray_responses(subjects, names)
     faults.compare("response", ids, off, "its response is not what its network gives.")
 
 

@@ -12,9 +12,10 @@ import pyarrow.parquet as pq
 from muat_exp.config.groups import SPLITS, Config
 from muat_exp.dataset.faults import Faults
 from muat_exp.dataset.parquet import Shard, open_parquet, parse_shard_name, shard_name, shards
-from muat_exp.dataset.schema import subject_schema
+from muat_exp.dataset.records import prompt_bounds, record_bounds
+from muat_exp.dataset.schema import columns_with_gaps, subject_schema
 from muat_exp.errors import DatasetError, first_line
-from muat_exp.prompts.rendering import prompt_schema
+from muat_exp.prompts.columns import prompt_schema
 from muat_exp.validation.examples import batch_size
 
 _SHARD_FORM = "<split>-<number>-of-<shards>.parquet"
@@ -104,12 +105,16 @@ def batches(folder: Path, config: Config, faults: Faults) -> Iterator[Batch]:
 def _paired_tables(folder: Path, name: str, config: Config, faults: Faults) -> Iterator[_Pair]:
     """Tables of the same rows of both files of a shard, if these have the right columns."""
     schemas = {"subjects": subject_schema(config), "prompts": prompt_schema(config)}
-    files = {part: open_parquet(folder / part / name) for part in schemas}
+    bounds = {"subjects": record_bounds(config), "prompts": prompt_bounds(config)}
+    files = {
+        part: open_parquet(folder / part / name, folder, bounds[part], schemas[part].names)
+        for part in schemas
+    }
     if not _have_schemas(files, schemas, name, faults):
         return
     if not _have_same_rows(files, name, faults):
         return
-    yield from _paired(files, name, batch_size(config), faults)
+    yield from _paired(files, name, config, faults)
 
 
 def _have_schemas(files: _Files, schemas: dict[str, pa.Schema], name: str, faults: Faults) -> bool:
@@ -132,12 +137,14 @@ def _have_same_rows(files: _Files, name: str, faults: Faults) -> bool:
     return subjects == prompts
 
 
-def _paired(files: _Files, name: str, size: int, faults: Faults) -> Iterator[_Pair]:
+def _paired(files: _Files, name: str, config: Config, faults: Faults) -> Iterator[_Pair]:
     """Tables of the same rows of both files, as far as they have no gaps."""
+    size = batch_size(config)
+    enabled = config.patterns.enabled
     subjects = files["subjects"].iter_batches(size)
     prompts = files["prompts"].iter_batches(size)
     for first, second in zip(subjects, prompts, strict=True):
-        gaps = [*_columns_with_nulls(first), *_columns_with_nulls(second)]
+        gaps = [*columns_with_gaps(first, enabled), *columns_with_gaps(second, enabled)]
         for column in gaps:
             faults.add("schema", f"{name}: {column} has a null.")
         if not gaps:
@@ -147,20 +154,3 @@ def _paired(files: _Files, name: str, size: int, faults: Faults) -> Iterator[_Pa
 def _as_table(batch: pa.RecordBatch) -> pa.Table:
     """A table of one batch."""
     return pa.Table.from_batches([batch])
-
-
-def _columns_with_nulls(batch: pa.RecordBatch) -> list[str]:
-    """The columns that have a null, or one within a list or a structure."""
-    names = batch.schema.names
-    return [name for name in names if _has_nulls(batch[name])]
-
-
-def _has_nulls(array: pa.Array) -> bool:
-    """Whether an array, or an array within it, has a null."""
-    if array.null_count:
-        return True
-    if pa.types.is_list(array.type):
-        return _has_nulls(array.flatten())
-    if pa.types.is_struct(array.type):
-        return any(_has_nulls(part) for part in array.flatten())
-    return False

@@ -16,7 +16,8 @@ from muat_exp.evaluation.measurement import RunContext
 from muat_exp.executors.threads import ThreadExecutor
 from muat_exp.generation.pipeline import ensure_compiled
 from muat_exp.progress import Reporter
-from muat_exp.prompts.rendering import Renderer, prompt_schema
+from muat_exp.prompts.columns import prompt_schema
+from muat_exp.prompts.rendering import Renderer
 from muat_exp.prompts.tokens import LLAMA3, NONE
 from muat_exp.signatures.probe_set import given_probes
 from muat_exp.validation.attempts import Attempts, find_attempts
