@@ -156,7 +156,7 @@ def row_mutations(part):
 
 def replaced(name, make, folder):
     """Something else in the place of a file; it may also be named by its part."""
-    path = folder / name if (folder / name).exists() else one_file(folder, name.split("/")[0])
+    path = one_file(folder, name) if name.endswith("/") else folder / name
     content = path.read_bytes()
     path.unlink()
     make(path, content)

@@ -365,6 +365,12 @@ def test_the_benchmark_set_may_come_from_a_file(run, subjects, benchmark, tmp_pa
         judge(run.dataset, predictions, str(tmp_path / "set.json"), 2)
 
 
+def test_a_benchmark_set_that_is_not_there_is_refused_whatever_is_answered(run, tmp_path):
+    names = write(tmp_path / "a.jsonl", [{"example_id": 0, "completion": "palindrome"}])
+    with pytest.raises(ProbeSetError, match=r"nowhere\.json: there is no such file"):
+        judge(run.dataset, names, "nowhere.json", 2)
+
+
 def split_dataset(run, folder):
     """The dataset with its examples in two splits."""
     shutil.copytree(run.dataset, folder)

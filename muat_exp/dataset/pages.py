@@ -21,6 +21,7 @@ _TRUE_OR_FALSE = (1, 2)  # the type is the value
 _FIXED = {3: 1, 7: 8}  # bytes of a byte and of a double
 _BINARY = 8
 _STRUCTURE = 12
+_CODECS = {"LZ4": "lz4_raw"}  # Arrow's names of compressions that it calls otherwise
 # Fields of `PageHeader`, and the kinds of pages.
 _TYPE, _SIZE, _COMPRESSED, _DATA, _DICTIONARY, _DATA_V2 = 1, 2, 3, 5, 7, 8
 _DATA_PAGE, _INDEX_PAGE, _DICTIONARY_PAGE, _DATA_PAGE_V2 = range(4)
@@ -55,6 +56,8 @@ def column_pages(file: BinaryIO, chunk: pq.ColumnChunkMetaData) -> Iterator[Page
     Raises:
         ValueError: they are not where the file says, or a header is damaged.
     """
+    if not chunk.num_values:
+        return  # no page is decoded
     place = chunk.data_page_offset
     if chunk.has_dictionary_page and 0 < (chunk.dictionary_page_offset or 0) < place:
         place = chunk.dictionary_page_offset
@@ -88,7 +91,7 @@ def longest_text(file: BinaryIO, page: Page, compression: str) -> int:
     file.seek(page.start)
     content = file.read(page.compressed)
     if compression != "UNCOMPRESSED":
-        codec = pa.Codec(compression.lower())
+        codec = pa.Codec(_CODECS.get(compression, compression.lower()))
         content = codec.decompress(content, page.size, asbytes=True)
     longest = 0
     place = 0

@@ -104,7 +104,11 @@ def _figures(summary: dict[str, Any], patterns: Collection[str]) -> Iterator[tup
         yield key, isinstance(summary[key], dict), "an object"
     for key in ("splits", "rejected"):
         yield key, all(map(_is_count, summary[key].values())), "an object of whole numbers"
-    yield "versions", isinstance(summary["versions"].get("muat_exp"), str), "texts by package"
+    versions = summary["versions"]
+    complete = "muat_exp" in versions and all(map(_is_text_or_texts, versions.values()))
+    yield "versions", complete, "an object of texts, or of lists of texts, muat_exp among them"
+    processors = summary.get("processors", [])
+    yield "processors", _is_text_or_texts(processors), "a list of texts"
     yield from _means("accuracy", summary["accuracy"])
     yield from _counts("", summary, summary["rejected"])
     yield "asked", _is_count(summary["asked"]), "a whole number"
@@ -135,6 +139,12 @@ def _means(prefix: str, row: dict[str, Any]) -> Iterator[tuple[str, bool, str]]:
         value = row.get(key, "")
         right = value is None or type(value) in (int, float)
         yield f"{prefix}.{key}", right, "a number or null"
+
+
+def _is_text_or_texts(value: object) -> bool:
+    """Whether a JSON value is a text, or a list of texts where a run was continued by others."""
+    texts = value if isinstance(value, list) else [value]
+    return all(isinstance(text, str) for text in texts)
 
 
 def _is_count(value: object) -> bool:
