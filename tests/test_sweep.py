@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 import yaml
 from hydra import compose, initialize_config_dir
+from muat_exp.sweep.callback import claim_folder, contradicts
 from scipy import stats
 from test_cli import call
 
 from muat_exp.config.files import conf_folder
 from muat_exp.errors import SweepError
 from muat_exp.executors.processors import processors
-from muat_exp.sweep.callback import claim_folder, contradicts
 from muat_exp.sweep.gather import gather, interval, main_key, trained_improvements
 from muat_exp.sweep.jobs import Job, exit_code, read_jobs, swept_keys
 from muat_exp.sweep.launchers import launched_threads, limit_jobs
