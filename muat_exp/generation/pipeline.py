@@ -159,7 +159,7 @@ def generate(
 
 
 def _with_examples(result: Result) -> Result:
-    """A finished run; raises `NobodyAcceptedError` where its dataset has no example to be loaded."""
+    """A finished run; raises `NobodyAcceptedError` where its dataset has no example."""
     summary = result.summary
     if summary["accepted"]:
         return result

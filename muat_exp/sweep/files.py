@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 
 from muat_exp.claims import write_output
-from muat_exp.files import atomic_path
+from muat_exp.files import atomic_path, remove_partial_files
 from muat_exp.sweep.folder import claim_tables
 from muat_exp.sweep.gather import Row, Sweep
 from muat_exp.sweep.jobs import FINISHED, Job
@@ -46,6 +46,7 @@ OWN_COLUMNS = (
 def write_tables(sweep: Sweep) -> None:
     """Writes all of them, one row per job."""
     claim_tables(sweep.folder)
+    remove_partial_files(sweep.folder)  # of a gathering that was killed
     _write_csv(sweep)
     _write_json(sweep)
     write_output(sweep.folder / "sweep.md", markdown(sweep).encode())

@@ -22,7 +22,7 @@ RUNNING = "running"
 MISSING = "missing"
 DAMAGED = "damaged"  # it was finished, or may have been, but not all of it is as it was written
 RECORD = "job.json"
-_NOTED = (FINISHED, EMPTY, FAILED, RUNNING)
+_NOTED = (FINISHED, EMPTY, FAILED, RUNNING, MISSING)
 _RECORDED = frozenset({"number", "overrides", "status", "error", "wrong_configuration"})
 _LONGEST_ERROR = 2000  # letters of a sentence that a record may hold
 
@@ -107,7 +107,7 @@ def read_record(path: Path) -> Job:
     """
     fields = Fields(path, read_json(path))
     status = fields.text("status")
-    if status not in _NOTED or fields.names != _RECORDED:
+    if status not in _NOTED or not fields.names >= _RECORDED:
         raise SweepError(f"{path} is no record of a job.")
     return Job(
         fields.count("number"),

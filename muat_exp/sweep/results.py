@@ -207,7 +207,6 @@ def _read_accepted(dataset: Path) -> _Accepted:
 
 def _read_columns(path: Path, names: list[str]) -> pa.Table:
     """Some columns of a Parquet file."""
-    require_file(path)
     file: pq.ParquetFile = open_parquet(path)
     try:
         return file.read(columns=names)

@@ -7,7 +7,7 @@ types, or raises a `SweepError` that names the file.
 import math
 import reprlib
 import stat
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping, Set
 from pathlib import Path
 
 import orjson
@@ -25,7 +25,8 @@ def read_json(path: Path) -> object:
         SweepError: it is missing, no file, too large, can't be read, or is no JSON.
     """
     try:
-        content = _read_file(path)
+        require_file(path)
+        content = path.read_bytes()
     except FileNotFoundError as error:
         raise SweepError(f"{path} is missing.") from error
     except OSError as error:
@@ -36,25 +37,18 @@ def read_json(path: Path) -> object:
         raise SweepError(f"{path} is damaged: it holds no JSON.") from error
 
 
-def require_file(path: Path) -> int:
-    """The size of a regular file in bytes; opening anything else might wait for ever.
+def require_file(path: Path) -> None:
+    """Refuses what might never end when it is read.
 
     Raises:
-        SweepError: something else is there.
+        SweepError: something else than a file of the size that our lists have is there.
         OSError: nothing is there, or it can't be looked at.
     """
     found = path.stat()
     if not stat.S_ISREG(found.st_mode):
         raise SweepError(f"{path} is no file.")
-    return found.st_size
-
-
-def _read_file(path: Path) -> bytes:
-    """The bytes of a regular file of the size that our files have."""
-    size = require_file(path)
-    if size > _LARGEST_FILE:
-        raise SweepError(f"{path} has {size:,} bytes, more than such a file ever has.")
-    return path.read_bytes()
+    if found.st_size > _LARGEST_FILE:
+        raise SweepError(f"{path} has {found.st_size:,} bytes, more than such a file ever has.")
 
 
 class Fields:
@@ -78,7 +72,7 @@ class Fields:
         self._place = place
 
     @property
-    def names(self) -> Collection[str]:
+    def names(self) -> Set[str]:
         """The names of all values."""
         return self._values.keys()
 
