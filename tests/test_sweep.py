@@ -555,7 +555,7 @@ def test_plots_show_any_label_and_any_patterns(intact, tmp_path, monkeypatch):
     first, second = sweep.rows
     few = dict(list(second.result.patterns.items())[:1])
     odd = ["$\\frac{", "_<script>%\n|😀{"]
-    jobs = [replace(job, overrides=(f"patterns={text}",)) for job, text in zip(sweep.jobs, odd)]
+    jobs = [replace(job, overrides=(f"patterns={odd[job.number]}",)) for job in sweep.jobs]
     rows = [
         replace(first, job=jobs[0], swept={"patterns": odd[0]}),
         replace(
