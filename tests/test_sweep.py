@@ -601,7 +601,9 @@ def test_a_search_in_a_database_counts_on(tmp_path):
     for jobs in (1, 2):
         done = call(tmp_path, *search, *TINY[1:], "architecture=small")
         assert done.returncode == 0, done.stderr
-        assert [job.number for job in list_jobs(tmp_path / "out").jobs] == list(range(jobs))
+        made = list_jobs(tmp_path / "out").jobs
+        assert [job.number for job in made] == list(range(jobs))
+        assert len({job.overrides for job in made}) == jobs
 
 
 def test_long_values_are_told_by_what_differs():

@@ -182,7 +182,10 @@ def _require_storage(storage: object) -> None:
 
 
 def _count_on(config: DictConfig, folder: Path) -> None:
-    """Has a search that its storage remembers go on behind the jobs that it made before."""
+    """Has a search that its storage remembers go on behind the jobs that it made before.
+
+    A sampler of the same seed would propose once more what it did at first, so it gets another one.
+    """
     try:
         begun = list_jobs(folder).jobs
     except SweepError:  # none yet
@@ -192,6 +195,8 @@ def _count_on(config: DictConfig, folder: Path) -> None:
     with read_write(hydra):
         hydra.callbacks.sweep.first_job = first
         hydra.overrides.hydra.append(f"hydra.callbacks.sweep.first_job={first}")
+        if hydra.sweeper.sampler.get("seed") is not None:
+            hydra.sweeper.sampler.seed += first
 
 
 def _claim(config: DictConfig) -> OutputFolder:
