@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from orjson import JSONDecodeError
 
 from muat_exp.config.identity import config_signature
-from muat_exp.dataset.checksums import CHECKSUMS, differences
+from muat_exp.dataset.checksums import CHECKSUMS, differences, read_checksums
 from muat_exp.dataset.parquet import open_parquet, shards
 from muat_exp.errors import RunFolderError, SweepError
 from muat_exp.generation.manifest import Manifest
@@ -162,7 +162,7 @@ def _require_dataset(run: Path, summary: Fields) -> None:
         raise SweepError(f"{dataset} is missing.")
     try:
         require_file(dataset / CHECKSUMS)
-        fault = next(differences(dataset, with_new=False), "")
+        fault = _unlisted(dataset) or next(differences(dataset, with_new=False), "")
     except FileNotFoundError as error:
         raise SweepError(f"{error.filename} is missing.") from error
     except OSError as error:
@@ -174,6 +174,14 @@ def _require_dataset(run: Path, summary: Fields) -> None:
     for name in _SUMMARISED:
         if not summary.agrees(checked, name):
             raise SweepError(f"{run / 'summary.json'} is damaged: {path} has another {name}.")
+
+
+def _unlisted(dataset: Path) -> str:
+    """What is wrong where a file that is going to be read has no checksum; else empty."""
+    listed = read_checksums(dataset / CHECKSUMS)
+    read = [dataset / "summary.json", *shards(dataset, "subjects")]
+    missing = [path.name for path in read if path.relative_to(dataset).as_posix() not in listed]
+    return f"{missing[0]} is not in {CHECKSUMS}." if missing else ""
 
 
 def _rejected(counted: Fields) -> dict[str, int]:
