@@ -23,6 +23,10 @@ class ShortfallError(MuatError, RuntimeError):
     """A pattern could not fill its quota of examples."""
 
 
+class NobodyAcceptedError(ShortfallError):
+    """A run ended without a single example: there is nothing that could be loaded."""
+
+
 class RunFolderError(MuatError, OSError):
     """A run's folder can't be used: it holds another configuration, or can't be written."""
 

@@ -126,5 +126,11 @@ def _unless(value: str, otherwise: str) -> str:
     return "." if value else otherwise
 
 
+def _job_number(number: int, first: int) -> int:
+    """The number of a job: Hydra counts from 0 whenever a search is continued."""
+    return first + number
+
+
+OmegaConf.register_new_resolver("job_number", _job_number)
 OmegaConf.register_new_resolver("run_folder", _run_folder)
 OmegaConf.register_new_resolver("unless", _unless)

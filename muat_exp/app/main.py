@@ -18,12 +18,13 @@ from muat_exp.app.callback import RUN_FOLDERS
 from muat_exp.app.compose import VERSION_BASE, read_request
 from muat_exp.app.help import FLAGS, help_text
 from muat_exp.app.messages import sentences
+from muat_exp.app.multirun import BEGINNINGS, STARTED
 from muat_exp.app.overrides import given_keys, hydra_overrides
 from muat_exp.app.sweep_job import TRACEBACKS, run_job, show_sweep
 from muat_exp.app.tasks import task_module
 from muat_exp.config.files import conf_folder
 from muat_exp.errors import ConfigurationError, MuatError, RunFolderError, SweepError
-from muat_exp.sweep.callback import BEGINNINGS, STARTED, as_typed
+from muat_exp.sweep.planning import as_typed
 
 _FULL_ERROR = "HYDRA_FULL_ERROR"
 _FAILURES: list[MuatError] = []  # of this process's single job

@@ -28,6 +28,7 @@ from muat_exp.dataset.index import RecordLocations
 from muat_exp.dataset.reading import Subjects, load_subjects
 from muat_exp.dataset.staging import claim_dataset, replace_folder, staged_folder
 from muat_exp.dataset.writing import Means, complete, write_shards
+from muat_exp.errors import NobodyAcceptedError
 from muat_exp.evaluation.measurement import RunContext
 from muat_exp.executors.threads import ThreadExecutor, worker_threads
 from muat_exp.files import write_atomically
@@ -120,6 +121,7 @@ def generate(
     Raises:
         ConfigurationError: the configured tokenizer or probe set is absent or wrong.
         ShortfallError: a pattern could not fill its quota and `dataset.on_shortfall` is "error".
+        NobodyAcceptedError: no attempt was accepted, whatever `dataset.on_shortfall` is.
         RunFolderError: the folder holds another configuration or files of somebody else, is in use,
             or can't be written.
         TrackingError: the dataset is whole, but not all of it could be logged.
@@ -131,7 +133,7 @@ def generate(
         earlier = run.summary()
         if is_finished(run.path, config):
             reporter.note("this run was finished before: nothing to do")
-            return Result(run.path, run.dataset, earlier)
+            return _with_examples(Result(run.path, run.dataset, earlier))
         claim_dataset(run.dataset, config)
         run.store_config(config)
         if earlier and earlier["asked"] > config.dataset.num_examples:
@@ -157,7 +159,19 @@ def generate(
             )
         result.summary["made_with"] = run_digest(config)  # finished, as all is logged too
         run.write_summary(result.summary)
+        return _with_examples(result)
+
+
+def _with_examples(result: Result) -> Result:
+    """A finished run; raises `NobodyAcceptedError` where its dataset has no example."""
+    summary = result.summary
+    if summary["accepted"]:
         return result
+    reasons = ", ".join(f"{reason} {count}" for reason, count in summary["rejected"].items())
+    raise NobodyAcceptedError(
+        f"None of the {summary['attempts']} attempts was accepted ({reasons}): "
+        f"{result.dataset} has no example, and can't be loaded."
+    )
 
 
 def ensure_compiled(note: Callable[[str], None]) -> None:
