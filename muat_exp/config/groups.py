@@ -463,11 +463,18 @@ class Config(Keys):
         limits=(1, 1024),
         determines_data=False,
     )
-    cohort_size: int = key(
-        2048,
-        "subjects trained together, the unit of work and of continuing a run. Never changes the "
-        "data",
+    cohort_size: int | str = key(
+        "auto",
+        "subjects trained together, the unit of work and of continuing a run; a number, or auto "
+        "for as many as memory_gib has room for, up to 2048. Never changes the data",
         limits=(1, 1_000_000),
+        determines_data=False,
+    )
+    memory_gib: float = key(
+        1.0,
+        "GiB that a run may take beside Python and its packages, which take 0.7: bounds what is "
+        "trained, rendered and written at a time. Never changes the data",
+        limits=(0.25, 100_000),
         determines_data=False,
     )
     engine: str = key(
@@ -486,10 +493,8 @@ class Config(Keys):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require(
-            not isinstance(self.workers, str) or self.workers == "auto",
-            f"workers is '{self.workers}'; it must be 'auto' or a number of threads.",
-        )
+        _require_number("workers", self.workers, "threads")
+        _require_number("cohort_size", self.cohort_size, "subjects")
         patterns = len(self.patterns.enabled)
         require(
             not self.dataset.balance or self.dataset.num_examples >= patterns,
@@ -512,6 +517,14 @@ class Config(Keys):
         """Nested plain containers, as YAML and JSON hold them."""
         plain: dict[str, Any] = orjson.loads(orjson.dumps(asdict(self)))
         return plain
+
+
+def _require_number(name: str, value: int | str, counted: str) -> None:
+    """Raises `ConfigurationError` where a key that may be a number or auto is another text."""
+    require(
+        not isinstance(value, str) or value == "auto",
+        f"{name} is '{value}'; it must be 'auto' or a number of {counted}.",
+    )
 
 
 def from_dict(values: Mapping[str, Any]) -> Config:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from muat_exp.budget import Budget
 from muat_exp.config.groups import Config
 from muat_exp.dataset.faults import Faults
 from muat_exp.dataset.parquet import shards
@@ -67,7 +68,8 @@ def _check_own_format(
     renderer = Renderer(_config_for_rendering(config))
     check = partial(_check_batch, context, renderer)
     tally = Tally(config)
-    for split, checked in workers.stream(check, batches(folder, config, faults)):
+    pairs = batches(folder, config, faults)
+    for split, checked in workers.stream(check, pairs, Budget(config).checks):
         tally.add(split, checked, faults)
         reporter.update(tally.count, 0, 0.0)
     tally.check_ids(faults)
