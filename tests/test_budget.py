@@ -17,7 +17,7 @@ from muat_exp.budget import EVALUATED, Budget
 from muat_exp.config.groups import ArchitectureConfig, Config, Range, SignatureConfig
 from muat_exp.dataset.checksums import CHECKSUMS
 from muat_exp.errors import ConfigurationError
-from muat_exp.generation import pipeline
+from muat_exp.generation import cohort, pipeline
 from muat_exp.generation.pipeline import generate
 from muat_exp.generation.run_folder import RunFolder, load_run_config
 from muat_exp.kernels import training
@@ -112,7 +112,7 @@ def test_cohorts_that_were_planned_with_more_memory_are_trained_in_parts(
         trained.append(len(indices))
         return run_cohort(context, indices, *rest)
 
-    run_cohort = pipeline.run_cohort
+    run_cohort = cohort.run_cohort
     monkeypatch.setattr(pipeline, "run_cohort", count)
     again = generate(small_config(cohort_size=20), tmp_path)
     assert max(trained) <= 20 < sum(trained)

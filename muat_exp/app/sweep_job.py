@@ -28,6 +28,7 @@ from muat_exp.sweep.jobs import (
     swept_keys,
 )
 from muat_exp.sweep.launchers import launched_threads
+from muat_exp.tracking.wandb_environment import DISABLED, resolved, shortened
 
 if TYPE_CHECKING:
     from muat_exp.sweep.gather import Sweep
@@ -121,7 +122,8 @@ def _job_logger(config: Config, settings: DictConfig, job: Job) -> LoggerConfig:
     name = job.label(swept) or f"job {job.number}"
     group = "-".join(sweep.parts[-2:])
     logger = config.logger
-    return replace(logger, group=logger.group or group, run_name=logger.run_name or name)
+    group = logger.group or os.environ.get("WANDB_RUN_GROUP") or shortened(group, "group")
+    return replace(logger, group=group, run_name=logger.run_name or shortened(name))
 
 
 def show_sweep(folder: Path) -> int:
@@ -146,7 +148,7 @@ def _track_sweep(sweep: "Sweep") -> None:
 
     first = str(sweep.rows[0]["job"])
     config = load_run_config(sweep.folder / first)
-    if config.logger.name != "wandb":
+    if config.logger.name != "wandb" or resolved(config.logger).mode == DISABLED:
         return
     from muat_exp.tracking.weights_and_biases import log_sweep
 

@@ -152,6 +152,8 @@ def generate(
             worker_threads(config.threads) as executor,
             quiet_lightning(),
         ):
+            for note in (note for tracker in trackers for note in tracker.notes):
+                reporter.note(note)
             with watch.phase("setup"):
                 context = _build_context(config, run)
             result = _make_dataset(
