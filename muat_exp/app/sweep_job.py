@@ -25,6 +25,7 @@ from muat_exp.sweep.jobs import (
 from muat_exp.sweep.launchers import launched_threads
 from muat_exp.sweep.planning import as_typed
 from muat_exp.sweep.results import read_result
+from muat_exp.tracking.wandb_environment import DISABLED, resolved, shortened
 
 if TYPE_CHECKING:
     from muat_exp.sweep.gather import Sweep
@@ -115,7 +116,8 @@ def _job_logger(config: Config, settings: DictConfig, job: Job) -> LoggerConfig:
     name = job.label(swept, planned) or f"job {job.number}"
     group = "-".join(sweep.parts[-2:])
     logger = config.logger
-    return replace(logger, group=logger.group or group, run_name=logger.run_name or name)
+    group = logger.group or os.environ.get("WANDB_RUN_GROUP") or shortened(group, "group")
+    return replace(logger, group=group, run_name=logger.run_name or shortened(name))
 
 
 def show_sweep(folder: Path) -> int:
@@ -151,7 +153,7 @@ def _track_sweep(sweep: "Sweep") -> None:
     from muat_exp.sweep.files import flat_rows
 
     config = load_run_config(sweep.folder / sweep.rows[0].job.folder)
-    if config.logger.name != "wandb":
+    if config.logger.name != "wandb" or resolved(config.logger).mode == DISABLED:
         return
     from muat_exp.tracking.weights_and_biases import log_sweep
 

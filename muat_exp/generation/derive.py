@@ -52,6 +52,7 @@ _FREE = (
     "task",
     "dataset_dir",
     "workers",
+    "memory_gib",
     "progress",
     "logger",
     "hydra",
@@ -98,7 +99,13 @@ def derived_config(stored: Config, composed: Config, given: Collection[str]) -> 
             f"architecture.{name} is {before} in this dataset; its weights can't become {after}.",
         )
     signature = _derived_signature(stored.signature, composed.signature, given)
-    return replace(stored, dataset=dataset, architecture=architecture, signature=signature)
+    return replace(
+        stored,
+        dataset=dataset,
+        architecture=architecture,
+        signature=signature,
+        memory_gib=composed.memory_gib,
+    )
 
 
 def _named_values(group: object, name: str, given: Collection[str]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ import pytorch_lightning as pl
 from numpy.typing import NDArray
 from pytorch_lightning.loggers import Logger
 
+from muat_exp import budget
 from muat_exp.config.groups import (
     PROMPT_TASKS,
     ArchitectureConfig,
@@ -41,16 +42,14 @@ from muat_exp.generation.summary import describe, performance
 from muat_exp.generation.table import attempt_table, gather
 from muat_exp.kernels.compiled import compile_once
 from muat_exp.maker import current_maker, difference_text
+from muat_exp.memory import give_back_memory
 from muat_exp.progress import Reporter, Silent
 from muat_exp.prompts.tokens import load_counter
 from muat_exp.tracking.choice import build_trackers
-from muat_exp.tracking.curves import attach_curves, attached_curves
+from muat_exp.tracking.curves import MeanCurves, attach_curves, attached_curves
 from muat_exp.tracking.lightning_logger import Curves
 from muat_exp.tracking.tracker import Tracker
 from muat_exp.training.stages import quiet_lightning
-
-# Cohorts at a time: while one waits for Python or the disk, the other keeps the workers busy.
-IN_FLIGHT = 2
 
 
 @dataclass(frozen=True)
@@ -95,6 +94,11 @@ class _Work:
     loggers: Callable[[int], Sequence[Logger]]
     callbacks: Callable[[int], Sequence[pl.Callback]]
 
+    @property
+    def cohort_size(self) -> int:
+        """Subjects that are trained together, at most."""
+        return budget.Budget(self.context.config).cohort_size
+
 
 def _nothing(cohort: int) -> Sequence[Any]:
     """No logger or callback for any cohort."""
@@ -119,7 +123,8 @@ def generate(
         callbacks: makes Lightning callbacks in the same way; they stand behind our own.
 
     Raises:
-        ConfigurationError: the configured tokenizer or probe set is absent or wrong.
+        ConfigurationError: the configured tokenizer or probe set is absent or wrong, or memory_gib
+            has no room for a single subject.
         ShortfallError: a pattern could not fill its quota and `dataset.on_shortfall` is "error".
         NobodyAcceptedError: no attempt was accepted, whatever `dataset.on_shortfall` is.
         RunFolderError: the folder holds another configuration or files of somebody else, is in use,
@@ -127,6 +132,7 @@ def generate(
         TrackingError: the dataset is whole, but not all of it could be logged.
     """
     load_counter(config.dataset.tokenizer)  # a wrong one is refused before any work
+    budget.Budget(config).require_room()
     watch = Stopwatch()
     reporter = reporter or Silent()
     with RunFolder.open(Path(folder), config) as run:
@@ -152,6 +158,8 @@ def generate(
             worker_threads(config.threads) as executor,
             quiet_lightning(),
         ):
+            for note in (note for tracker in trackers for note in tracker.notes):
+                reporter.note(note)
             with watch.phase("setup"):
                 context = _build_context(config, run)
             result = _make_dataset(
@@ -262,10 +270,10 @@ def _make_cohorts(work: _Work, ledger: Ledger) -> int:
     work.reporter.note(
         f"continuing: an earlier run planned {planned} cohorts" if planned else "training"
     )
-    with ThreadPoolExecutor(IN_FLIGHT, thread_name_prefix="muat-cohort") as drivers:
+    with ThreadPoolExecutor(budget.IN_FLIGHT, thread_name_prefix="muat-cohort") as drivers:
         try:
             while True:
-                while len(under_way) < IN_FLIGHT:
+                while len(under_way) < budget.IN_FLIGHT:
                     number = ledger.cohorts + len(under_way)
                     indices = _next_attempts(work, ledger.quotas, number)
                     if not len(indices):
@@ -276,6 +284,7 @@ def _make_cohorts(work: _Work, ledger: Ledger) -> int:
                 table, new = under_way.popleft().result()
                 trained += new
                 _record(work, ledger, table)
+                del table  # before the next cohort begins
         except BaseException:
             work.executor.close()  # cohorts under way end at their next call of a kernel
             raise
@@ -298,7 +307,7 @@ def _next_attempts(work: _Work, quotas: Quotas, number: int) -> NDArray[np.int64
     """
     manifest = work.folder.manifest
     if number >= len(manifest.plans):
-        counts = quotas.plan(work.context.config.cohort_size)
+        counts = quotas.plan(work.cohort_size)
         if not counts.any():
             return np.empty(0, np.int64)
         manifest.plan(counts)
@@ -313,18 +322,32 @@ def _make_cohort(work: _Work, number: int, indices: NDArray[np.int64]) -> tuple[
         return finished, 0
     if number in run.manifest.digests:
         work.reporter.note(f"{run.cohort_path(number).name} is missing or damaged: made again")
-    curves = Curves()
-    loggers = [curves, *work.loggers(number)]
-    result = run_cohort(work.context, indices, work.executor, loggers, work.callbacks(number))
-    table = attach_curves(attempt_table(work.context.config, result), curves.rows)
+    table = _train_cohort(work, number, indices)
     run.finish_cohort(number, table)
+    give_back_memory()
     return table, len(indices)
+
+
+def _train_cohort(work: _Work, number: int, indices: NDArray[np.int64]) -> pa.Table:
+    """The table of a cohort, trained in parts where it was planned with more memory than now."""
+    means = MeanCurves()
+    loggers = work.loggers(number)
+    callbacks = work.callbacks(number)
+    tables = []
+    for start in range(0, len(indices), work.cohort_size):
+        part = indices[start : start + work.cohort_size]
+        curves = Curves()
+        result = run_cohort(work.context, part, work.executor, [curves, *loggers], callbacks)
+        tables.append(attempt_table(work.context.config, result))
+        means.add(curves.rows)
+    return attach_curves(pa.concat_tables(tables), means.rows())
 
 
 def _write_dataset(work: _Work, ledger: Ledger) -> tuple[dict[str, Any], Path]:
     """Writes the dataset into a staged folder; returns what the data say, and the folder."""
     config = work.context.config
     staged = staged_folder(work.folder.dataset, config)
+    give_back_memory()
     means = Means()
     paths = {number: work.folder.cohort_path(number) for number in range(ledger.cohorts)}
 

@@ -222,7 +222,7 @@ def run_digest(config: Config) -> str:
     was moved or copied holds what it held.
     """
     values = config.to_dict()
-    for key in ("workers", "cohort_size", "progress"):
+    for key in ("workers", "cohort_size", "memory_gib", "progress"):
         del values[key]
     for key in ("group", "run_name"):
         del values["logger"][key]

@@ -57,7 +57,8 @@ class Renderer:
         for i, record in enumerate(scalars):
             arrays = {name: column[i].values.to_numpy() for name, column in columns.items()}
             rows.append(self.row(record, self._shaped(arrays)))
-        return pa.Table.from_pylist(rows, schema=self.schema), self._count_tokens(rows)
+        tokens = self._count_tokens(rows)  # which takes memory: there is no table yet
+        return pa.Table.from_pylist(rows, schema=self.schema), tokens
 
     def _shaped(self, arrays: dict[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
         """A record's arrays, those of signatures as `(neurons, columns)`."""

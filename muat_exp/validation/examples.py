@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from muat_exp.budget import Budget
 from muat_exp.config.groups import Config
 from muat_exp.dataset.column_names import SCORES
 from muat_exp.dataset.faults import Faults, unequal
@@ -17,13 +18,10 @@ from muat_exp.evaluation.measurement import Measured, Pair, RunContext, measure
 from muat_exp.executors.serial import SerialExecutor
 from muat_exp.prompts.rendering import Renderer
 from muat_exp.sequences.space import matches
-from muat_exp.subjects.architecture import Architecture
 from muat_exp.subjects.data import SubjectData, draw_data
-from muat_exp.subjects.shapes import hidden_widths
 from muat_exp.subjects.specs import Specs, draw_specs
 from muat_exp.validation.equal_weights import weights_digest
 
-_LARGEST_BATCH = 200  # examples checked at a time by one worker
 _BATCH_NUMBERS = 20_000_000  # of weights, or of data, that such a batch has at most
 
 Tolerances = Mapping[str, float]  # by what is compared
@@ -53,19 +51,16 @@ class Checked:
     faults: Faults = field(default_factory=Faults)
 
 
-def batch_size(config: Config, largest: int = _LARGEST_BATCH) -> int:
-    """Examples that are checked at a time: `largest`, or as many as a bounded memory holds.
+def batch_size(config: Config) -> int:
+    """Examples that are checked at a time.
 
     Fewer of large networks, or of long data, so that memory stays flat.
     """
-    shape = config.architecture
+    budget = Budget(config)
     patterns = config.patterns
-    depth = shape.num_layers.max
-    widths = hidden_widths(shape.shape, depth, shape.neurons_per_layer.max)
-    network = Architecture(patterns.sequence_length, widths, shape.activations[0])
     data = patterns.examples_per_subject * patterns.sequence_length
-    each = network.parameters + data
-    return max(1, min(largest, _BATCH_NUMBERS // each))
+    each = budget.largest.parameters + data
+    return max(1, min(budget.row_group, _BATCH_NUMBERS // each))
 
 
 def check_examples(

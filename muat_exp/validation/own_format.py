@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from muat_exp.budget import Budget
 from muat_exp.config.groups import Config
 from muat_exp.config.identity import MARK, config_signature
 from muat_exp.dataset.faults import Faults
@@ -209,7 +210,8 @@ class _Examples:
             )
             return batch, checked
 
-        return self._workers.stream(check, batches(self._folder, self.config, self.report.found))
+        pairs = batches(self._folder, self.config, self.report.found)
+        return self._workers.stream(check, pairs, Budget(self.config).checks)
 
     def _report_each(self) -> None:
         """Says what was done with each example."""

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from muat_exp.budget import Budget
 from muat_exp.config.groups import ArchitectureConfig, Config
 from muat_exp.dataset.faults import Faults
 from muat_exp.dataset.schema import history_lists, lists
@@ -20,7 +21,6 @@ from muat_exp.generation.outcomes import ACCEPTED
 from muat_exp.subjects.population import Population
 from muat_exp.subjects.quantization import as_stored
 from muat_exp.training.stages import quiet_lightning
-from muat_exp.validation.examples import batch_size
 from muat_exp.validation.makers import Arithmetic
 
 # Other arithmetic moves the weights of nearly all subjects by under 1e-3 of their size, those
@@ -30,7 +30,6 @@ _NEAR = 0.05  # relative distance of weights that are the same but for rounding
 _FAR = 0.5  # relative distance of weights that rounding can't explain
 _STRAYING = 0.25  # share of the subjects that may be neither
 
-_LARGEST_COHORT = 1000  # attempts trained at a time: Lightning costs as much for few as for many
 _EPOCHS = ("switch_epoch", "clean_epoch")
 _Distances = NDArray[np.float64]
 
@@ -100,7 +99,7 @@ class Retraining:
         self.equal = 0
         self.rejected: Counter[tuple[str, str]] = Counter()
         self.omitted: list[int] = []
-        self.size = batch_size(self.config, _LARGEST_COHORT)
+        self.size = Budget(replace(self.config, cohort_size="auto")).cohort_size
         self._context = replace(context, config=plainly_stored(self.config)) if derived else context
         self._workers = workers
         self._waiting: list[pa.Table] = []

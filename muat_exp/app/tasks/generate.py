@@ -47,10 +47,10 @@ def make_dataset(config: Config, folder: Path, brief: bool = False) -> float:
     Returns:
         The objective, see `sweep.jobs.objective`.
     """
-    from muat_exp.tracking.weights_and_biases import require_login
+    from muat_exp.tracking.wandb_environment import require_login
 
     if config.logger.name == "wandb":
-        require_login(config.logger.mode)
+        require_login(config.logger)
     with heavy_imports():
         from muat_exp.app.printing import print_brief, print_summary
         from muat_exp.generation.pipeline import generate
