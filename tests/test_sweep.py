@@ -184,7 +184,8 @@ def test_a_sweep_is_gathered_where_tracebacks_are_asked_for(tmp_path):
     done = call(tmp_path, *arguments, env=environment)
     assert done.returncode == 1
     assert "Traceback" in done.stderr
-    assert "job 0 failed: Zürich/0/dataset is there already" in done.stderr
+    assert "job 0 failed: " in done.stderr
+    assert "Zürich/0/dataset is there already" in done.stderr
     unfinished = json.loads((tmp_path / "Zürich/sweep.json").read_bytes())["unfinished"]
     assert [job["status"] for job in unfinished] == ["failed"]
 

@@ -139,8 +139,8 @@ def read_result(run: Path) -> Result:
         accuracies={name: accuracy.mean(name) for name in _ACCURACIES},
         improvement=interval(found.improvement),
         objective=0.0 if math.isnan(improvement) else acceptance * improvement,
-        attempts_per_second=summary.number("attempts_per_second"),
-        seconds=summary.part("seconds").number("total"),
+        attempts_per_second=summary.amount("attempts_per_second"),
+        seconds=summary.part("seconds").amount("total"),
         patterns=_pattern_results(summary.part("patterns"), found),
     )
 

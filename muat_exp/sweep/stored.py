@@ -117,6 +117,13 @@ class Fields:
             raise self._wrong(name, "a number")
         return float(value)  # type: ignore[arg-type]
 
+    def amount(self, name: str) -> float:
+        """A finite number that is not negative."""
+        value = self.number(name)
+        if value < 0:
+            raise self._wrong(name, "a number from 0")
+        return value
+
     def share(self, name: str) -> float:
         """A number from 0 to 1."""
         value = self.number(name)
