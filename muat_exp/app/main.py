@@ -33,6 +33,7 @@ _FULL_ERROR = "HYDRA_FULL_ERROR"
 _FAILURES: list[MuatError] = []  # of this process's single job
 _STARTED_RUNS: list[Path] = []  # its folder, where it makes a dataset
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_UNWRITABLE = (*_FULL, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST)
 
 
 @hydra.main(config_path=str(conf_folder()), config_name="config", version_base=VERSION_BASE)
@@ -183,10 +184,11 @@ def _unwritable(error: OSError) -> RunFolderError:
     if error.errno == errno.ENOENT:
         return RunFolderError(f"{error.filename} is missing.")
     place = f" ({error.filename})" if error.filename else ""
-    sentence = f"A file can't be read or written{place}: {error.strerror}."
-    if error.errno in _FULL:
-        sentence += " What was finished is kept."
-    return RunFolderError(sentence)
+    reason = os.strerror(error.errno)  # Arrow's own words are long
+    if error.errno not in _UNWRITABLE:
+        return RunFolderError(f"A file or folder can't be used{place}: {reason}.")
+    kept = " What was finished is kept." if error.errno in _FULL else ""
+    return RunFolderError(f"A file can't be written{place}: {reason}.{kept}")
 
 
 def report(failures: Sequence[MuatError]) -> int:
