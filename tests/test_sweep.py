@@ -17,10 +17,11 @@ from scipy import stats
 from test_cli import call
 
 from muat_exp.app.compose import load_config
-from muat_exp.app.multirun import claim_folder, contradicts
+from muat_exp.app.multirun import contradicts
 from muat_exp.config.files import conf_folder
 from muat_exp.errors import SweepError
 from muat_exp.executors.processors import processors
+from muat_exp.output_folder import OutputFolder
 from muat_exp.sweep.files import flat_rows, write_tables
 from muat_exp.sweep.folder import list_jobs
 from muat_exp.sweep.gather import gather, main_key
@@ -257,8 +258,8 @@ def test_the_slurm_preset_composes(tmp_path):
 
 def test_folders_claimed_in_one_second_differ(tmp_path):
     with ThreadPoolExecutor(8) as pool:
-        claimed = list(pool.map(lambda _: claim_folder(tmp_path / "12-00-00"), range(16)))
-    assert len(set(claimed)) == 16
+        claimed = list(pool.map(lambda _: OutputFolder.claim(tmp_path / "12-00-00"), range(16)))
+    assert len({folder.path for folder in claimed}) == 16
 
 
 def test_a_job_contradicts_only_other_data(smoke):
