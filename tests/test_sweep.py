@@ -172,7 +172,7 @@ def test_a_record_of_somebody_else_ends_neither_the_other_jobs_nor_the_table(smo
     assert done.returncode == 1
     assert "Traceback" not in done.stdout + done.stderr
     assert "job 1 is finished" in done.stdout
-    assert "smoke/0/job.json is no record of a job" in done.stdout
+    assert "smoke/0/job.json is damaged: status is missing." in done.stdout
     assert (folder / "sweep.csv").is_file()
     assert (folder / "0/job.json").read_text() == "{}"
 
