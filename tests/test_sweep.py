@@ -17,7 +17,8 @@ from test_cli import call
 from muat_exp.config.files import conf_folder
 from muat_exp.errors import SweepError
 from muat_exp.executors.processors import processors
-from muat_exp.sweep.callback import claim_folder, contradicts
+from muat_exp.output_folder import OutputFolder
+from muat_exp.sweep.callback import contradicts
 from muat_exp.sweep.gather import gather, interval, main_key, trained_improvements
 from muat_exp.sweep.jobs import Job, exit_code, read_jobs, swept_keys
 from muat_exp.sweep.launchers import launched_threads, limit_jobs
@@ -242,8 +243,8 @@ def test_the_slurm_preset_composes(tmp_path):
 
 def test_folders_claimed_in_one_second_differ(tmp_path):
     with ThreadPoolExecutor(8) as pool:
-        claimed = list(pool.map(lambda _: claim_folder(tmp_path / "12-00-00"), range(16)))
-    assert len(set(claimed)) == 16
+        claimed = list(pool.map(lambda _: OutputFolder.claim(tmp_path / "12-00-00"), range(16)))
+    assert len({folder.path for folder in claimed}) == 16
 
 
 def test_a_job_contradicts_only_other_data(smoke):

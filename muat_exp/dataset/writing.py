@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -89,14 +89,26 @@ class ShardWriter:
         return self
 
     def __exit__(self, kind: object, *_: object) -> None:
-        """Writes what is left, unless the block failed, and ends both files."""
-        with ExitStack() as files:
-            for writer in self.writers.values():
-                files.callback(writer.close)
-            files.callback(wait, self.pending)  # before the files are closed
+        """Writes what is left and ends both files; gives them up where the block failed."""
+        with ExitStack() as unfinished:
+            unfinished.callback(self._give_up)
             if kind is None:
-                self.flush()
-                self.wait()
+                self._finish()
+                unfinished.pop_all()
+
+    def _finish(self) -> None:
+        """Writes what is left and ends both files."""
+        self.flush()
+        self.wait()
+        for writer in self.writers.values():
+            writer.close()
+
+    def _give_up(self) -> None:
+        """Ends the threads, then closes files that are incomplete, and says nothing of that."""
+        self.pool.shutdown(wait=True, cancel_futures=True)  # else it writes to a closed file
+        for writer in self.writers.values():
+            with suppress(Exception):
+                writer.close()
 
 
 @dataclass(frozen=True)

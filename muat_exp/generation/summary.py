@@ -1,16 +1,29 @@
 """What a run says of itself: counts, accuracies, seconds, memory."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from muat_exp.config.groups import Config
 from muat_exp.config.identity import config_signature
-from muat_exp.dataset.writing import Means, Written
-from muat_exp.generation.ledger import Ledger
+from muat_exp.dataset.column_names import SCORES
 from muat_exp.generation.outcomes import REASONS
 from muat_exp.generation.stopwatch import Stopwatch
 from muat_exp.maker import Maker, describe_makers
 from muat_exp.memory import peak_memory_mib
+
+if TYPE_CHECKING:
+    from muat_exp.dataset.writing import Means, Written
+    from muat_exp.generation.ledger import Ledger
+
+_FIGURES = ("asked", "accepted", "attempts", "acceptance", "surplus", "attempts_per_second")
+_GROUPS = {  # of figures, with those that each must have; an accuracy is null where none is known
+    "rejected": set(REASONS),
+    "accuracy": set(SCORES),
+    "seconds": {"total"},
+    "splits": set[str](),
+}
 
 
 def describe(
@@ -73,3 +86,20 @@ def performance(config: Config, watch: Stopwatch, trained: int, accepted: int) -
         "peak_memory_mib": peak_memory_mib(),
         "workers": config.threads,
     }
+
+
+def is_whole(values: object) -> bool:
+    """Whether some JSON has the figures that a run goes by which finds itself finished."""
+    if not isinstance(values, dict):
+        return False
+    if None in map(values.get, _FIGURES):
+        return False
+    figures = [values[name] for name in _FIGURES]
+    for name, required in _GROUPS.items():
+        group = values.get(name)
+        if not isinstance(group, dict) or not required <= group.keys():
+            return False
+        figures += [
+            0 if number is None and name == "accuracy" else number for number in group.values()
+        ]
+    return all(type(number) in (int, float) for number in figures)

@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Collection
-from itertools import count
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -18,7 +17,7 @@ from muat_exp.config.identity import determines_data
 from muat_exp.config.reading import flatten
 from muat_exp.errors import RunFolderError
 from muat_exp.generation.run_folder import stored_config
-from muat_exp.output_folder import OutputFolder, missing_folders
+from muat_exp.output_folder import OutputFolder
 from muat_exp.sweep.jobs import PLAN, Job, claim_sweep, job_folder, read_plan, write_plan
 from muat_exp.sweep.launchers import limit_jobs
 
@@ -93,10 +92,9 @@ def _claim(config: DictConfig) -> OutputFolder:
     named = any(override.startswith("hydra.sweep.dir=") for override in given)
     if named:
         return OutputFolder.before(wanted)
-    above = missing_folders(wanted.parent)
-    folder = claim_folder(wanted)
-    _name_folder(hydra, folder)
-    return OutputFolder(folder, made=(folder, *above))
+    claimed = OutputFolder.claim(wanted)
+    _name_folder(hydra, claimed.path)
+    return claimed
 
 
 def _name_folder(hydra: DictConfig, folder: Path) -> None:
@@ -105,19 +103,6 @@ def _name_folder(hydra: DictConfig, folder: Path) -> None:
     with read_write(hydra):
         hydra.sweep.dir = str(folder)
         hydra.overrides.hydra.append(f"hydra.sweep.dir={quoted}")  # each job is composed with these
-
-
-def claim_folder(folder: Path) -> Path:
-    """Makes a folder that no other process has; the second claim of a name becomes `<name>-2`."""
-    for number in count(1):
-        name = folder.name if number == 1 else f"{folder.name}-{number}"
-        claimed = folder.with_name(name)
-        try:
-            claimed.mkdir(parents=True)
-        except FileExistsError:
-            continue
-        return claimed
-    raise AssertionError("numbers do not end")
 
 
 def _begin_sweep(folder: Path, jobs: list[list[str]]) -> None:
