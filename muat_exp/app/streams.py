@@ -9,10 +9,7 @@ import errno
 import io
 import os
 import sys
-from typing import TYPE_CHECKING, cast
-
-if TYPE_CHECKING:
-    from _typeshed import ReadableBuffer
+from typing import cast
 
 _STANDARD = (0, 1, 2)  # standard input, output and error
 
@@ -26,7 +23,7 @@ class _Output(io.FileIO):
 
     failure: OSError | None = None
 
-    def write(self, data: "ReadableBuffer") -> int:
+    def write(self, data: bytes | memoryview) -> int:  # type: ignore[override]
         """Writes bytes; to nowhere, and from then on, where the system refuses them."""
         try:
             return super().write(data)

@@ -1,17 +1,21 @@
 """What a run says of itself: counts, accuracies, seconds, memory."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from muat_exp.config.groups import Config
 from muat_exp.config.identity import config_signature
 from muat_exp.dataset.column_names import SCORES
-from muat_exp.dataset.writing import Means, Written
-from muat_exp.generation.ledger import Ledger
 from muat_exp.generation.outcomes import REASONS
 from muat_exp.generation.stopwatch import Stopwatch
 from muat_exp.maker import Maker, describe_makers
 from muat_exp.memory import peak_memory_mib
+
+if TYPE_CHECKING:
+    from muat_exp.dataset.writing import Means, Written
+    from muat_exp.generation.ledger import Ledger
 
 _FIGURES = ("asked", "accepted", "attempts", "acceptance", "surplus", "attempts_per_second")
 _GROUPS = {  # of figures, with those that each must have; an accuracy is null where none is known
