@@ -126,5 +126,6 @@ def _unless(value: str, otherwise: str) -> str:
     return "." if value else otherwise
 
 
-OmegaConf.register_new_resolver("run_folder", _run_folder)
-OmegaConf.register_new_resolver("unless", _unless)
+# Resolvers are the process's: a caller may have some of these short names.
+OmegaConf.register_new_resolver("muat_exp.run_folder", _run_folder, replace=True)
+OmegaConf.register_new_resolver("muat_exp.unless", _unless, replace=True)
