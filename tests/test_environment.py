@@ -154,7 +154,7 @@ def test_a_cluster_variable_is_left_as_it_was(tmp_path, monkeypatch):
 ELSEWHERE = """
 import os, sys
 del os.sched_getaffinity
-sys.modules["resource"] = None
+sys.modules |= {"fcntl": None, "resource": None}
 from muat_exp.app.main import main
 small = [*sys.argv[1:], "progress=false", "logger=none"]
 run = main([*small, "hydra.run.dir=one"])
