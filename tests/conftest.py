@@ -25,7 +25,8 @@ from muat_exp.subjects.activations import ACTIVATIONS
 
 HANGS = 900  # seconds after which a process counts as hung, however loaded the machine is
 
-settings.register_profile("compiled", deadline=None)  # a first call compiles
+# A first call compiles; and the folder of the sources may be read-only.
+settings.register_profile("compiled", deadline=None, database=None)
 settings.load_profile("compiled")
 
 

@@ -152,6 +152,7 @@ def _job_number(number: int, first: int) -> int:
     return first + number
 
 
-OmegaConf.register_new_resolver("job_number", _job_number)
-OmegaConf.register_new_resolver("run_folder", _run_folder)
-OmegaConf.register_new_resolver("unless", _unless)
+# Resolvers are the process's: a caller may have some of these short names.
+OmegaConf.register_new_resolver("muat_exp.job_number", _job_number, replace=True)
+OmegaConf.register_new_resolver("muat_exp.run_folder", _run_folder, replace=True)
+OmegaConf.register_new_resolver("muat_exp.unless", _unless, replace=True)

@@ -273,7 +273,9 @@ class StageConfig(Keys):
     patience: int = key(
         doc="epochs without a lower validation loss before it stops", limits=(1, 10_000)
     )
-    learning_rate_factor: float = key(1.0, "times the subject's learning rate", above=0)
+    learning_rate_factor: float = key(
+        1.0, "times the subject's learning rate", limits=(1e-6, 1_000_000)
+    )
 
 
 @dataclass(frozen=True)
@@ -294,7 +296,7 @@ class TrainingConfig(Keys):
     learning_rate: RealRange = key(
         RealRange(0.003, 0.03),
         "Adam's; each subject draws log-uniformly from min to max",
-        above=0,
+        limits=(1e-12, 10**15),  # times the stages' factors, still a number in float32
     )
     batch_size: int = key(128, "examples", limits=(1, 1000))
     until: str = key(

@@ -5,6 +5,7 @@ there: the checks, the generated `conf/<group>/base.yaml`, the hash of what dete
 other modules that need a limit.
 """
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
 from typing import Any, ClassVar
@@ -23,7 +24,6 @@ class Key:
         doc: what it is, and its unit; the limits and choices are added where it is shown.
         low: the smallest number that is allowed; None where there is no such limit.
         high: the largest number that is allowed; None where there is no such limit.
-        above: the number that it must exceed; None where there is no such limit.
         choices: the names that are allowed, with or without a word about each; empty where any text
             is.
         distinct: whether a list may name each of its choices only once.
@@ -39,7 +39,6 @@ class Key:
     doc: str = ""
     low: float | None = None
     high: float | None = None
-    above: float | None = None
     choices: Sequence[str] | Mapping[str, str] = ()
     distinct: bool = False
     needs: str = ""
@@ -88,18 +87,18 @@ class Key:
             require(not wrong, f"{name} is '{text}'; it must not contain any of {self.without} .")
 
     def _check_number(self, name: str, value: float) -> None:
-        """Checks a number; one that is not a number at all is outside of every limit."""
+        """Checks a number; infinity, and what is not a number at all, are never allowed."""
+        finite = isinstance(value, int) or math.isfinite(value)
+        require(finite, f"{name} is {value}; it must be a finite number.")
         if self.low is not None and self.high is not None:
             require_between(name, value, self.low, self.high)
-        if self.above is not None:
-            require(value > self.above, f"{name} is {value}; it must be above {self.above}.")
 
     @property
     def allowed(self) -> str:
         """The limits or choices in words; empty where there are none.
 
-        >>> Key(low=1, high=10_000).allowed, Key(above=0).allowed, Key(choices=("a", "b")).allowed
-        ('1 to 10,000', 'above 0', 'a, b')
+        >>> Key(low=1, high=10_000).allowed, Key(choices=("a", "b")).allowed
+        ('1 to 10,000', 'a, b')
         """
         if isinstance(self.choices, Mapping):
             return "; ".join(f"{name}: {doc}" for name, doc in self.choices.items())
@@ -111,7 +110,7 @@ class Key:
         if self.low is not None and self.high is not None:
             high = "2**63 - 1" if self.high == _LARGEST_SEED else f"{self.high:,}"
             return f"{self.low:,} to {high}"
-        return "" if self.above is None else f"above {self.above}"
+        return ""
 
 
 class Ends:

@@ -9,7 +9,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TypeVar
 
+import numpy as np
+
 from muat_exp.executors.base import Indices
+from muat_exp.shared_context import SharedContext
 
 _Item = TypeVar("_Item")
 _Output = TypeVar("_Output")
@@ -86,17 +89,41 @@ class ThreadExecutor:
 
 
 @contextmanager
-def worker_threads(threads: int) -> Iterator[ThreadExecutor]:
-    """Workers for one run; torch, BLAS and OpenMP keep to one thread each meanwhile."""
+def _plain_arithmetic() -> Iterator[None]:
+    """PyTorch computes as in a new process, and it, BLAS and OpenMP keep to one thread each."""
     import torch
     from threadpoolctl import threadpool_limits
 
-    before = torch.get_num_threads()
-    workers = ThreadExecutor(threads)
+    threads = torch.get_num_threads()
+    dtype = torch.get_default_dtype()
+    precision = torch.get_float32_matmul_precision()
+    deterministic = torch.are_deterministic_algorithms_enabled()
+    only_warns = torch.is_deterministic_algorithms_warn_only_enabled()
     try:
         torch.set_num_threads(1)
+        torch.set_default_dtype(torch.float32)
+        torch.set_float32_matmul_precision("highest")
+        torch.use_deterministic_algorithms(False)
         with threadpool_limits(1):
+            yield
+    finally:
+        torch.use_deterministic_algorithms(deterministic, warn_only=only_warns)
+        torch.set_float32_matmul_precision(precision)
+        torch.set_default_dtype(dtype)
+        torch.set_num_threads(threads)
+
+
+_PLAIN_ARITHMETIC = SharedContext(_plain_arithmetic)
+
+
+@contextmanager
+def worker_threads(threads: int) -> Iterator[ThreadExecutor]:
+    """Workers for one run; what the caller has set of PyTorch and NumPy has no say meanwhile."""
+    workers = ThreadExecutor(threads)
+    # NumPy's own defaults: an underflow, say, is no error here.
+    numpys_own = np.errstate(divide="warn", over="warn", under="ignore", invalid="warn")
+    try:
+        with _PLAIN_ARITHMETIC, numpys_own:
             yield workers
     finally:
         workers.close()
-        torch.set_num_threads(before)

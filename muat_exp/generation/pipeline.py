@@ -43,13 +43,13 @@ from muat_exp.generation.table import attempt_table, gather
 from muat_exp.kernels.compiled import compile_once
 from muat_exp.maker import current_maker, difference_text
 from muat_exp.memory import give_back_memory
-from muat_exp.progress import Reporter, Silent
+from muat_exp.progress import Reporter, Silent, callers_reporter
 from muat_exp.prompts.tokens import load_counter
 from muat_exp.tracking.choice import build_trackers
 from muat_exp.tracking.curves import MeanCurves, attach_curves, attached_curves
 from muat_exp.tracking.lightning_logger import Curves
 from muat_exp.tracking.tracker import Tracker
-from muat_exp.training.stages import quiet_lightning
+from muat_exp.training.stages import QUIET_LIGHTNING
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,8 @@ def generate(
     Args:
         config: the configuration, as `muat_exp.load_config` composes it.
         folder: the run's folder; the dataset goes to `folder/dataset`.
-        reporter: told of the progress.
+        reporter: told of the progress; `progress.Silent()` shows none. Without one it is shown in a
+            notebook and on a terminal, unless `config.progress` is false.
         loggers: makes Lightning loggers for the cohort with a number, from 0. Two cohorts are under
             way at a time; those that an earlier run finished are not trained again.
         callbacks: makes Lightning callbacks in the same way; they stand behind our own.
@@ -134,8 +135,10 @@ def generate(
     load_counter(config.dataset.tokenizer)  # a wrong one is refused before any work
     budget.Budget(config).require_room()
     watch = Stopwatch()
-    reporter = reporter or Silent()
-    with RunFolder.open(Path(folder), config) as run:
+    with (
+        callers_reporter(reporter, config.dataset.num_examples, config.progress) as reporter,
+        RunFolder.open(Path(folder), config) as run,
+    ):
         earlier = run.summary()
         if is_finished(run.path, config):
             reporter.note("this run was finished before: nothing to do")
@@ -156,7 +159,7 @@ def generate(
         with (
             tracking(config, run.path) as trackers,
             worker_threads(config.threads) as executor,
-            quiet_lightning(),
+            QUIET_LIGHTNING,
         ):
             for note in (note for tracker in trackers for note in tracker.notes):
                 reporter.note(note)
@@ -200,7 +203,7 @@ def _run_everything() -> None:
         tempfile.TemporaryDirectory(prefix="muat-kernels-") as folder,
         RunFolder.open(Path(folder), config) as run,
         worker_threads(config.threads) as executor,
-        quiet_lightning(),
+        QUIET_LIGHTNING,
     ):
         context = _build_context(config, run)
         _make_dataset(_Work(context, run, executor, Silent(), Stopwatch(), [], _nothing, _nothing))

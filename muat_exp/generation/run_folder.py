@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 import pyarrow as pa
-from filelock import FileLock, Timeout
+from filelock import FileLock, SoftFileLock, Timeout
 
 from muat_exp.claims import adopt, check_claim, claim
 from muat_exp.config.groups import Config, from_dict
@@ -199,10 +199,13 @@ def _claim_names(path: Path, config: Config) -> None:
 
 
 def _is_lock(path: Path) -> bool:
-    """Whether a path is free, or an empty file: a lock, or as good as one."""
+    """Whether a path is free, or an empty file: a lock, or as good as one.
+
+    Where the system locks no files, the lock is a file that names the process.
+    """
     if not os.path.lexists(path):
         return True
-    return path.is_file() and path.stat().st_size == 0
+    return path.is_file() and (path.stat().st_size == 0 or FileLock is SoftFileLock)
 
 
 def _run_names(config: Config) -> tuple[list[str], list[str]]:

@@ -1,8 +1,13 @@
 """How every kernel is compiled: without the GIL, cached on disk, with vectorisable arithmetic."""
 
+import atexit
 import os
+import shutil
+import stat
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,6 +16,8 @@ import numba
 from filelock import FileLock
 from numba import njit
 
+from muat_exp.environment import require_own_instructions
+from muat_exp.errors import ConfigurationError
 from muat_exp.files import short_sha256
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
@@ -20,6 +27,20 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 # blown-up numbers in what a kernel returns.
 _FAST_MATH = {"contract", "reassoc", "nsz", "arcp", "nnan", "ninf"}
 
+# Numba's settings that reach machine code, as they are by themselves.
+_COMPILED_WITH = {
+    "BOUNDSCHECK": None,
+    "CPU_NAME": None,
+    "CPU_FEATURES": None,
+    "DEBUGINFO_DEFAULT": 0,
+    "DISABLE_INTEL_SVML": 0,
+    "DISABLE_JIT": 0,
+    "EXTEND_VARIABLE_LIFETIMES": 0,
+    "LLVM_REFPRUNE_PASS": 1,
+    "LOOP_VECTORIZE": 1,
+    "OPT": 3,
+    "SLP_VECTORIZE": 0,
+}
 
 # Modules outside this folder whose constants and types the kernels are compiled with.
 REGISTRIES = (
@@ -40,17 +61,81 @@ def _source_digest() -> str:
     return short_sha256(b"".join(path.read_bytes() for path in sources))
 
 
-def _cache_folder() -> Path:
-    """Where compiled kernels are kept.
+def require_plain_numba() -> None:
+    """Raises `ConfigurationError` where Numba would compile other machine code than by itself.
 
-    Beside the sources, or in the user's cache where that folder is read-only.
-    Numba notices a change in a cached function's own file only, not in the files of the functions
-    that it calls; a folder named after all sources makes every change a miss.
+    Its settings come from `NUMBA_...` variables, a `.numba_config.yaml` or the caller. Code of both
+    kinds would also meet in one cache.
     """
-    package = Path(__file__).parent
-    user = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "muat_exp"
-    base = package / "__pycache__" if os.access(package, os.W_OK) else user
-    return base / f"kernels-{_source_digest()}"
+    require_own_instructions()
+    for name, own in _COMPILED_WITH.items():
+        value = getattr(settings, name, own)
+        # The level of optimisation "max" is equal to 3, but another one.
+        if value != own or getattr(value, "is_opt_max", False):
+            variable = f"NUMBA_{name.removesuffix('_DEFAULT')}"
+            given = os.environ.get(variable, value)
+            raise ConfigurationError(
+                f"Numba's setting {variable} is {given}: the kernels would compute otherwise, and "
+                f"the data would differ. Unset {variable} in the environment, in "
+                ".numba_config.yaml, or where numba.config is changed."
+            )
+
+
+def _cache_folder() -> Path:
+    """Where compiled kernels are kept: the first folder that can be written.
+
+    Beside the sources, in the user's cache, or in a temporary folder; that of NUMBA_CACHE_DIR alone
+    where it is set. Numba notices a change in a cached function's own file only, not in the files
+    of the functions that it calls; a folder named after all sources makes every change a miss.
+
+    Raises:
+        ConfigurationError: there is none.
+    """
+    name = f"kernels-{_source_digest()}"
+    tried = []
+    for base in [settings.CACHE_DIR] if settings.CACHE_DIR else _usual_bases():
+        folder = Path(base).absolute() / name
+        if _is_writable(folder):
+            return folder
+        tried.append(str(base))
+    raise ConfigurationError(
+        f"Compiled kernels can't be kept in {' or '.join(tried)}; set NUMBA_CACHE_DIR to a folder "
+        "that can be written."
+    )
+
+
+def _usual_bases() -> Iterator[Path]:
+    """The folders that are tried; the temporary one is made only where no other will do."""
+    yield Path(__file__).parent / "__pycache__"
+    with suppress(RuntimeError):  # nobody's home
+        yield Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "muat_exp"
+    with suppress(OSError):
+        yield _temporary_base()
+
+
+def _temporary_base() -> Path:
+    """A temporary folder that nobody else can write: cached code is run as it is found."""
+    if not hasattr(os, "getuid"):  # Windows, where each user has temporary folders of his own
+        return Path(tempfile.gettempdir()) / "muat_exp"
+    kept = Path(tempfile.gettempdir()) / f"muat_exp-{os.getuid()}"
+    with suppress(FileExistsError):
+        kept.mkdir(mode=0o700)
+    found = kept.lstat()
+    if stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o022:
+        return kept
+    passing = tempfile.mkdtemp(prefix="muat_exp-")
+    atexit.register(shutil.rmtree, passing, ignore_errors=True)
+    return Path(passing)
+
+
+def _is_writable(folder: Path) -> bool:
+    """Whether a folder is there, or can be made, and takes files."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError:
+        return False
 
 
 def kernels_are_cached() -> bool:
@@ -70,6 +155,7 @@ def compile_once(run: Callable[[], None], note: Callable[[str], None]) -> None:
     """
     if kernels_are_cached():
         return
+    require_plain_numba()
     note("compiling kernels (once, about a minute)")
     marker = _compiled_marker()
     marker.parent.mkdir(parents=True, exist_ok=True)
@@ -92,7 +178,22 @@ def _compiled_marker() -> Path:
 
 
 settings: Any = numba.config
-CACHE_FOLDER = settings.CACHE_DIR or str(_cache_folder())
+require_plain_numba()
+CACHE_FOLDER = str(_cache_folder())
+
+
+@contextmanager
+def _own_settings() -> Iterator[None]:
+    """Numba's settings while a kernel is declared: its code is cached in our folder."""
+    own = {"CACHE_DIR": CACHE_FOLDER, "CACHE_LOCATOR_CLASSES": ""}
+    before = {name: getattr(settings, name) for name in own if hasattr(settings, name)}
+    try:
+        for name in before:
+            setattr(settings, name, own[name])
+        yield
+    finally:
+        for name, value in before.items():
+            setattr(settings, name, value)
 
 
 def compiled(fast: bool = False, inline: bool = False) -> Callable[[_Function], _Function]:
@@ -104,9 +205,7 @@ def compiled(fast: bool = False, inline: bool = False) -> Callable[[_Function], 
     """
 
     def decorate(function: _Function) -> _Function:
-        outside = settings.CACHE_DIR
-        settings.CACHE_DIR = CACHE_FOLDER
-        try:
+        with _own_settings():
             # error_model="numpy": a zero check on every division would stop vectorisation.
             return njit(  # type: ignore[no-any-return, return-value]
                 nogil=True,
@@ -115,7 +214,5 @@ def compiled(fast: bool = False, inline: bool = False) -> Callable[[_Function], 
                 fastmath=_FAST_MATH if fast else False,
                 inline="always" if inline else "never",
             )(function)
-        finally:
-            settings.CACHE_DIR = outside
 
     return decorate

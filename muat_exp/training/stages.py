@@ -6,6 +6,7 @@ stages.
 
 from __future__ import annotations
 
+import inspect
 import logging
 import warnings
 from collections.abc import Iterator, Sequence
@@ -14,11 +15,13 @@ from typing import NamedTuple
 
 import numpy as np
 import pytorch_lightning as pl
+import torch
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from pytorch_lightning.loggers import Logger
 
 from muat_exp.config.groups import Config
 from muat_exp.executors.base import Executor
+from muat_exp.shared_context import SharedContext
 from muat_exp.subjects.data import SubjectData
 from muat_exp.subjects.initialization import draw_population
 from muat_exp.subjects.specs import Specs
@@ -36,19 +39,55 @@ from muat_exp.training.engines.compiled import CompiledEngine
 from muat_exp.training.engines.torch import TorchEngine
 from muat_exp.training.module import LitCohort, StageResult
 
-logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+_LOGGER = logging.getLogger("pytorch_lightning")
+
+# Lightning takes an argument that is not given from the environment, such as
+# PL_TRAINER_LIMIT_VAL_BATCHES: a trainer of ours is given all of them.
+_TRAINER_DEFAULTS = {
+    name: parameter.default for name, parameter in inspect.signature(pl.Trainer).parameters.items()
+}
 
 
 @contextmanager
-def quiet_lightning() -> Iterator[None]:
-    """Keeps Lightning's advice off the terminal.
+def _quiet_lightning() -> Iterator[None]:
+    """Keeps Lightning's advice off the terminal."""
+    level = _LOGGER.level
+    anomalies = torch.is_anomaly_enabled()
+    raises = torch.is_anomaly_check_nan_enabled()
+    try:
+        _LOGGER.setLevel(logging.ERROR)
+        torch.autograd.set_detect_anomaly(False)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module="pytorch_lightning")
+            warnings.filterwarnings("ignore", message=".*LeafSpec.*")
+            yield
+    finally:
+        # Trainers in two threads each put it back to what they found, which may be the other's.
+        torch.autograd.set_detect_anomaly(anomalies, raises)
+        _LOGGER.setLevel(level)
 
-    Filters are the process's, so this goes around all threads that train.
-    """
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module="pytorch_lightning")
-        warnings.filterwarnings("ignore", message=".*LeafSpec.*")
-        yield
+
+QUIET_LIGHTNING = SharedContext(_quiet_lightning)  # goes around all threads that train
+
+
+class _OneProcess(LightningEnvironment):
+    """This process on its own, whatever a cluster or a launcher has put into the environment."""
+
+    @property
+    def creates_processes_externally(self) -> bool:
+        """Nobody creates any."""
+        return False
+
+    def local_rank(self) -> int:
+        """The only one."""
+        return 0
+
+    def node_rank(self) -> int:
+        """The only one."""
+        return 0
+
+    def teardown(self) -> None:
+        """Leaves the environment alone, where Lightning's own would remove WORLD_SIZE."""
 
 
 class Observers(NamedTuple):
@@ -136,18 +175,19 @@ def fit(
     observers: Observers = NOBODY,
 ) -> StageResult:
     """One Lightning fit without its own files or progress bar; returns what it made."""
-    trainer = pl.Trainer(
-        accelerator="cpu",
-        devices=1,
-        max_epochs=max_epochs,
-        callbacks=[*callbacks, *observers.callbacks],
-        logger=list(observers.loggers) or False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-        plugins=[LightningEnvironment()],
-    )
+    ours = {
+        "accelerator": "cpu",
+        "devices": 1,
+        "max_epochs": max_epochs,
+        "callbacks": [*callbacks, *observers.callbacks],
+        "logger": list(observers.loggers) or False,
+        "enable_checkpointing": False,
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+        "num_sanity_val_steps": 0,
+        "plugins": [_OneProcess()],
+    }
+    trainer = pl.Trainer(**_TRAINER_DEFAULTS | ours)
     trainer.fit(cohort)
     # Lightning's objects refer to each other in circles, which live until a full garbage
     # collection: they drop the arrays here.

@@ -20,7 +20,7 @@ from muat_exp.generation.cohort import CohortResult, run_cohort
 from muat_exp.generation.outcomes import ACCEPTED
 from muat_exp.subjects.population import Population
 from muat_exp.subjects.quantization import as_stored
-from muat_exp.training.stages import quiet_lightning
+from muat_exp.training.stages import QUIET_LIGHTNING
 from muat_exp.validation.makers import Arithmetic
 
 # Other arithmetic moves the weights of nearly all subjects by under 1e-3 of their size, those
@@ -151,7 +151,7 @@ class Retraining:
 
         In a thread of its own, since Lightning would take an interrupt of the main one for its own.
         """
-        with quiet_lightning(), ThreadPoolExecutor(1, "muat-cohort") as driver:
+        with QUIET_LIGHTNING, ThreadPoolExecutor(1, "muat-cohort") as driver:
             try:
                 return driver.submit(run_cohort, self._context, numbers, self._workers, ()).result()
             except BaseException:
