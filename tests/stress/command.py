@@ -1,7 +1,6 @@
 """The command line of the stress tests."""
 
 import argparse
-import contextlib
 import json
 import os
 import shutil
@@ -16,7 +15,7 @@ from pathlib import Path
 
 from stress import datasets, interrupts, mistakes, sweeps
 from stress.case import Kind, Trial, generator, numbers
-from stress.originals import Originals, make_originals, warm
+from stress.originals import Originals, make_originals
 from stress.report import Figures, Result, print_report, write_section
 
 KINDS = {
@@ -42,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     work = Path(options.folder or tempfile.mkdtemp(prefix="stress-"))
     work.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
-    originals = _originals(work)
+    originals = make_originals(work / "originals")
     chosen = list(_chosen(options))
     for kind in KINDS.values():
         if kind.prepare:
@@ -82,19 +81,6 @@ def _chosen(options: argparse.Namespace) -> Iterator[tuple[Kind, int]]:
     for kind in KINDS.values():
         for number in range(getattr(options, kind.name)):
             yield kind, number
-
-
-def _originals(work: Path) -> Originals:
-    """The undamaged things, made anew unless the folder has them; and all that they need loaded."""
-    folder = work / "originals"
-    if folder.is_dir():
-        originals = Originals(folder)
-    else:
-        folder.mkdir()
-        originals = make_originals(folder)
-    with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stdout(nowhere):
-        warm(originals)
-    return originals
 
 
 def _tried(

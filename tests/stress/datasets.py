@@ -12,10 +12,9 @@ from stress.case import Kind, Trial
 from stress.damage import DAMAGES, Damage, Unfit, forge
 from stress.damaged_texts import is_sums
 from stress.oracle import changes, faults_of, fingerprint
-from stress.originals import run_here
+from stress.originals import DATASETS, run_here
 from stress.processes import Done, run_forked
 
-_SOURCES = ("plain", "full", "quantised")
 _FORGED = 0.7  # share of the damages over which checksums are made anew
 
 
@@ -59,7 +58,7 @@ def _commands(trial: Trial, source: str) -> dict[str, tuple[str, ...]]:
 
 def try_one(trial: Trial) -> None:
     """Damages a copy of a dataset and runs every task on it."""
-    source = trial.draw.choice(_SOURCES)
+    source = trial.draw.choice(DATASETS)
     dataset = trial.folder / "dataset"
     chosen, forged = _damaged(trial, trial.originals.dataset(source), dataset)
     trial.what = f"{source}: {trial.what}" + (", checksums made anew" if forged else "")

@@ -1,7 +1,8 @@
 """The undamaged datasets, sweep and answers that cases are made from."""
 
+import contextlib
+import io
 import json
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,7 +35,13 @@ FULL = (
 )
 QUANTISED = (*TINY, "architecture.quantization=int8", "architecture.shape=pyramid")
 SWEEP = ("-m", *TINY, "corruption.rate=0.05,0.45", "seed=1,2", "hydra.sweep.dir=sweep")
-_LONG = 900.0  # seconds: kernels may have to be compiled
+DATASETS = ("plain", "full", "quantised")
+_RUNS = {
+    "plain": (*PLAIN, "hydra.run.dir=plain"),
+    "full": (*FULL, "hydra.run.dir=full"),
+    "quantised": (*QUANTISED, "hydra.run.dir=quantised"),
+    "sweep": SWEEP,
+}
 
 
 @dataclass(frozen=True)
@@ -75,24 +82,36 @@ def run_here(arguments: Sequence[str], folder: Path, limits: Limits | None = Non
 
 
 def make_originals(folder: Path) -> Originals:
-    """Makes the datasets and the sweep.
+    """Makes the datasets and the sweep that a folder lacks, in this process.
+
+    What tasks import and the kernels are then loaded, and forked processes have them.
 
     Raises:
         RuntimeError: one of the commands failed, with what it printed.
     """
-    commands = {
-        "plain": (*PLAIN, "hydra.run.dir=plain"),
-        "full": (*FULL, "hydra.run.dir=full"),
-        "quantised": (*QUANTISED, "hydra.run.dir=quantised"),
-        "sweep": SWEEP,
-    }
-    for arguments in commands.values():
-        done = run_here(arguments, folder, Limits(_LONG))
-        if done.code:
-            raise RuntimeError(f"{done.command}\n{done.out}\n{done.err}")
-    for name in ("plain", "full", "quantised"):
+    folder.mkdir(exist_ok=True)
+    for name, arguments in _RUNS.items():
+        if not (folder / name).is_dir():
+            _call_quietly(arguments, folder)
+    for name in DATASETS:
         write_answers(folder / name / "dataset", folder / f"{name}.jsonl")
+    _call_quietly(("task=validate", "dataset=plain/dataset"), folder)
+    _call_quietly(("task=gather", "sweep_dir=sweep"), folder)
     return Originals(folder)
+
+
+def _call_quietly(arguments: Sequence[str], folder: Path) -> None:
+    """Calls the command line in this process, with a folder as the current one.
+
+    Raises:
+        RuntimeError: it failed, with what it printed.
+    """
+    printed = io.StringIO()
+    streams = contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed)
+    with contextlib.chdir(folder), streams[0], streams[1]:
+        code = call_main(arguments)
+    if code:
+        raise RuntimeError(f"{typed_command(arguments)}\n{printed.getvalue()}")
 
 
 def write_answers(dataset: Path, path: Path) -> None:
@@ -105,17 +124,3 @@ def write_answers(dataset: Path, path: Path) -> None:
                 "completion": row["classification_completion"],
             }
             file.write(json.dumps(answer) + "\n")
-
-
-def warm(originals: Originals) -> None:
-    """Imports what tasks import and loads the kernels, so that forked processes have them."""
-    scratch = originals.folder / "warm"
-    scratch.mkdir()
-    for arguments in (
-        ("task=validate", f"dataset={originals.dataset('plain')}"),
-        ("task=signature", f"dataset={originals.dataset('plain')}", f"hydra.run.dir={scratch}/a"),
-        (*TINY, f"hydra.run.dir={scratch}/b"),
-        ("task=gather", f"sweep_dir={shutil.copytree(originals.sweep, scratch / 'sweep')}"),
-    ):
-        call_main(arguments)
-    shutil.rmtree(scratch)
