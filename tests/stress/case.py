@@ -17,6 +17,7 @@ class Trial:
         draw: its own source of random numbers.
         folder: an empty folder for it alone.
         originals: the undamaged things, which it must not touch.
+        turn: how many cases of its group came before, for those that go through a list.
         what: what was done, in a few words; the case fills it in.
         group: the name under which the table counts it.
         commands: what was typed.
@@ -27,6 +28,7 @@ class Trial:
     draw: random.Random
     folder: Path
     originals: Originals
+    turn: int = 0
     what: str = ""
     group: str = ""
     commands: list[str] = field(default_factory=list)

@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from stress.case import Kind, Trial
 from stress.oracle import ENDS, changes, faults_of, fingerprint
@@ -60,6 +61,7 @@ class Mistake:
     keeps: str = ""
 
 
+Value = TypeVar("Value")
 MISTAKES: dict[str, tuple[int, Callable[[Trial], Mistake]]] = {}
 
 
@@ -88,9 +90,21 @@ def group_of(number: int) -> str:
     return ordered[number % len(ordered)]
 
 
+def turn_of(number: int) -> int:
+    """How many numbers before this one fall to the same mistakes."""
+    group = group_of(number)
+    return sum(group_of(before) == group for before in range(number))
+
+
+def in_turn(trial: Trial, values: Sequence[Value]) -> Value:
+    """The next of some values, so that all of them are tried before one is tried again."""
+    return values[trial.turn % len(values)]
+
+
 def try_one(trial: Trial) -> None:
     """Makes a mistake and looks at what comes of it."""
     trial.group = group_of(trial.number)
+    trial.turn = turn_of(trial.number)
     made = MISTAKES[trial.group][1](trial)
     trial.what = made.what
     before = fingerprint(trial.folder)

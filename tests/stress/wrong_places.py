@@ -1,16 +1,17 @@
 """Mistakes around a command: sweeps, the environment, and where it prints."""
 
 from stress.case import Trial
-from stress.mistakes import SMALLEST, Mistake, copy_dataset, mistake
+from stress.mistakes import SMALLEST, Mistake, copy_dataset, in_turn, mistake
 from stress.originals import PLAIN, TINY
 
 _ACCEPTS_NOTHING = ("dataset.max_attempts_per_example=1", "dataset.on_shortfall=accept")
 _SWEPT = ("-m", *SMALLEST[:-1], "hydra.sweep.dir=out")
 
 
-@mistake(7)
+@mistake(8)
 def a_wrong_sweep(trial: Trial) -> Mistake:
-    wrong = trial.draw.choice(
+    wrong = in_turn(
+        trial,
         [
             "seed=1,x", "seed=1,-1", "corruption.rate=0.1,7", "corruption.rate=0.1,nan",
             "sede=1,2", "architecture=small,huge", "architecture.num_layers.min=1,99",
@@ -20,14 +21,15 @@ def a_wrong_sweep(trial: Trial) -> Mistake:
             "corruption.kind=flip_target,flop", "dataset.num_examples=2,0", "seed=range(0,2),x",
             "cohort_size=16,-16", "progress=true,maybe", "engine=compiled,jax", "seed=1,[]",
             "seed=1,{}",
-        ]
+        ],
     )  # fmt: skip
     return Mistake(f"-m {wrong}", [*_SWEPT, wrong], refused=True, wrong=True)
 
 
-@mistake(5)
+@mistake(9)
 def a_strange_sweep(trial: Trial) -> Mistake:
-    arguments = trial.draw.choice(
+    arguments = in_turn(
+        trial,
         [
             [], ["seed=range(1,0)"], ["seed=choice()"], ["seed=glob(*)"], ["seed=interval(0,1)"],
             ["seed=range(0,2)"], ["seed=1,1"], ["seed=1,2", "hydra.sweep.subdir=seed_${seed}"],
@@ -47,7 +49,7 @@ def a_strange_sweep(trial: Trial) -> Mistake:
             ["architecture=small,medium"],
             ["architecture.num_layers={min:1,max:2},{min:2,max:2}"],
             ["training.recipe='a b','c=d'"],
-        ]
+        ],
     )  # fmt: skip
     return Mistake(f"-m {' '.join(arguments)}", [*_SWEPT, *arguments])
 
@@ -124,9 +126,11 @@ _HOSTILE: dict[str, tuple[str | None, ...]] = {
 }
 
 
-@mistake(10)
+@mistake(12)
 def a_hostile_environment(trial: Trial) -> Mistake:
-    chosen = trial.draw.sample(sorted(_HOSTILE), trial.draw.choice([1, 1, 2, 4]))
+    names = sorted(_HOSTILE)
+    first = 3 * trial.turn
+    chosen = [names[at % len(names)] for at in range(first, first + 3)]
     environment = {name: trial.draw.choice(_HOSTILE[name]) for name in chosen}
     told = " ".join(f"{name}={value}" for name, value in environment.items())
     which = trial.draw.choice(["generate", "generate", "generate", "wrong", "sweep"])
@@ -164,9 +168,9 @@ _STREAMS = {
 }
 
 
-@mistake(8)
+@mistake(10)
 def a_stream_that_does_not_take_it(trial: Trial) -> Mistake:
-    name = trial.draw.choice(sorted(_STREAMS))
+    name = in_turn(trial, sorted(_STREAMS))
     copy_dataset(trial)
     commands = {
         "--help": ["--help"],

@@ -10,7 +10,7 @@ from muat_exp.config.files import option_names
 from muat_exp.config.groups import Config
 from muat_exp.config.keys import Key, key_of, walk
 from stress.case import Trial
-from stress.mistakes import SMALLEST, Mistake, copy_dataset, mistake
+from stress.mistakes import SMALLEST, Mistake, copy_dataset, in_turn, mistake
 
 _NO_NUMBER = ("nan", "text", "[]", "[1]", "{}", "{a:1}", "null", "''", "true", "a,b", "é", "1.2.3")
 _NO_WHOLE_NUMBER = ("0.5", "1e400", "inf", "-inf", "1e999")
@@ -77,7 +77,7 @@ def _outside(declared: Key, kind: type) -> Iterator[str]:
         yield str(kind(math.floor(declared.above)))
 
 
-@mistake(22)
+@mistake(20)
 def a_value_that_a_key_cannot_have(trial: Trial) -> Mistake:
     name, item = trial.draw.choice(_leaves())
     choices = list(_wrong_for(name, item.type))
@@ -91,7 +91,7 @@ def a_value_that_a_key_cannot_have(trial: Trial) -> Mistake:
     )
 
 
-@mistake(13)
+@mistake(12)
 def a_strange_value(trial: Trial) -> Mistake:
     name, _ = trial.draw.choice(_leaves())
     value = trial.draw.choice(_STRANGE)
@@ -166,9 +166,10 @@ def an_option_misspelt(trial: Trial) -> Mistake:
     return Mistake(argument, [*SMALLEST, argument], refused=not known)
 
 
-@mistake(4)
+@mistake(14)
 def an_argument_of_another_form(trial: Trial) -> Mistake:
-    arguments = trial.draw.choice(
+    arguments = in_turn(
+        trial,
         [
             ["seed"], ["=5"], ["seed==5"], ["seed =5"], ["seed= 5"], ["seed:5"], ["--seed", "5"],
             ["--seed=5"], ["-x"], ["--help=x"], ["--cfg"], ["--cfg", "nothing"], ["generate"],
@@ -187,7 +188,7 @@ def an_argument_of_another_form(trial: Trial) -> Mistake:
             ["hydra.searchpath=[nowhere]"], ["hydra.callbacks=null"], ["_target_=os.system"],
             ["+callbacks.x._target_=os.system"], ["hydra.callbacks.x._target_=os.system"],
             ["--version"], ["--hydra-help"], ["--info", "searchpath"], ["--info", "defaults"],
-        ]
+        ],
     )  # fmt: skip
     shown = " ".join(arguments)
     return Mistake(
