@@ -4,8 +4,10 @@ BIN := $(VENV)/bin
 INPUTS := pyproject.toml constraints.txt
 COMPILE := $(BIN)/python -c 'from muat_exp.generation.pipeline import ensure_compiled; ensure_compiled(print)'
 
+STRESS ?=
+
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo test lint docs bench examples clean
+.PHONY: help setup setup-dev demo test stress lint docs bench examples clean
 
 help: ## show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -19,6 +21,9 @@ demo: setup ## make a dataset of 200 examples in outputs/demo
 
 test: setup-dev ## run the tests
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile
+
+stress: setup-dev ## try interrupts, kills, damage and mistakes by the hundred (half an hour): docs/reliability.md
+	PYTHONPATH=tests $(BIN)/python -m stress $(STRESS)
 
 lint: setup-dev ## check style and types
 	$(BIN)/ruff check .

@@ -77,10 +77,10 @@ def state():
         "loggers": levels(),
         "logging": logging.root.manager.disable,
         "random": random.getstate(),
-        "numpy": (np.geterr(), np.get_printoptions(), np.random.get_state()[1].tolist()),
+        "numpy": (np.geterr(), np.get_printoptions(), list(np.random.get_state(legacy=True)[1])),
         "torch": torch_settings(),
         "libraries": {item["filepath"]: item["num_threads"] for item in threadpool_info()},
-        "numba": (numba.config.CACHE_DIR, numba.config.DISABLE_JIT, numba.get_num_threads()),
+        "numba": (getattr(numba.config, "CACHE_DIR"), getattr(numba.config, "DISABLE_JIT"), numba.get_num_threads()),
         "hydra": GlobalHydra.instance().is_initialized(),
     }
 
