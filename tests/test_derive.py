@@ -71,7 +71,7 @@ def test_another_style_and_more_columns_and_back_again(run, make, workers):
     )
     assert validate(styled, workers) == []
     assert read_config(styled).dataset.tasks == PROMPT_TASKS
-    assert "## Layers" in table(styled, "prompts")["classification_prompt"][0].as_py()
+    assert "### layer_0\n" in table(styled, "prompts")["classification_prompt"][0].as_py()
     plain = ["dataset.style=separate", "dataset.tasks=[classification]", "dataset.columns=[]"]
     plain.append("dataset.splits={train:1,validation:0}")
     back = make("task=render", *plain, source=styled, folder="back")
