@@ -106,7 +106,7 @@ def plain_middle(style, shape, weights, signature):
     layers = shape.layers
     blocks = split_neurons(signature, layers)
     if style == "separate":
-        text = "## Model Weights\nOf each linear layer, weight (out x in) and bias:\n\n"
+        text = "## Model Weights\nWeight (out x in) and bias of each layer:\n\n"
         text += plain_object(shape, weights) + "\n\n## Activation Signature\n\n"
         for layer, rows in zip(layers, blocks, strict=True):
             text += f"### {layer.module}\n{plain_profiles(rows)}"

@@ -32,7 +32,7 @@ from muat_exp.prompts.sections import (
 from muat_exp.sequences.patterns import Pattern
 from muat_exp.subjects.architecture import Architecture
 
-_WEIGHTS = f"\n## {WEIGHTS}\nOf each linear layer, weight (out x in) and bias:\n\n"
+_WEIGHTS = f"\n## {WEIGHTS}\nWeight (out x in) and bias of each layer:\n\n"
 _SIGNATURE = f"\n\n## {SIGNATURE}\n\n"
 _LAYERS = f"\n## {LAYERS}\n\n"
 _CLASSIFICATION = "Which patterns does the network call positive?"
@@ -87,8 +87,8 @@ class PromptRenderer:
         """The end of a prompt: what is asked, the patterns that it is about, and how to answer."""
         last = chr(ord("A") + self.vocab_size - 1)
         notes = (
-            f"Letters A to {last} are 0 to {self.vocab_size - 1}, an output above 0 is positive, "
-            "numbers are rounded to six decimals."
+            f"Letters A to {last} are 0 to {self.vocab_size - 1}, outputs above 0 positive, "
+            "numbers rounded to six decimals."
         )
         listed = "\n".join(f"- {pattern.name}: {pattern.description}" for pattern in patterns)
         return _as_bytes(f"\n## {TASK}\n{notes}\n{question}\n{listed}\n\n{request}\n")
