@@ -1,7 +1,6 @@
 """Thousands of small networks whose behaviour is known, to train interpreters on."""
 
-from typing import TYPE_CHECKING
-
+TYPE_CHECKING = False  # `typing` takes longer to import than this package has until Ctrl-C is heard
 if TYPE_CHECKING:
     from muat_exp.app.compose import load_config
     from muat_exp.config.groups import Config

@@ -1,8 +1,9 @@
 """`python -m muat_exp`."""
 
-import sys
-
-from muat_exp.app.main import main
+from muat_exp.app import signals
 
 if __name__ == "__main__":
-    sys.exit(main())
+    signals.listen()  # before anything else is imported, for that takes a while
+    from muat_exp.app.process import run_process
+
+    run_process()

@@ -4,6 +4,7 @@ The command line prints their sentence and exits; callers of the library catch `
 """
 
 import difflib
+import reprlib
 from collections.abc import Iterable
 
 
@@ -22,8 +23,16 @@ class ShortfallError(MuatError, RuntimeError):
     """A pattern could not fill its quota of examples."""
 
 
+class NobodyAcceptedError(ShortfallError):
+    """A run ended without a single example: there is nothing that could be loaded."""
+
+
 class RunFolderError(MuatError, OSError):
     """A run's folder can't be used: it holds another configuration, or can't be written."""
+
+
+class DocumentError(MuatError, ValueError):
+    """A text is no YAML or JSON of plain values; names the line where there is one."""
 
 
 class DatasetError(MuatError, ValueError):
@@ -64,6 +73,20 @@ def nearest(name: str, allowed: Iterable[str]) -> str:
     if not close:
         return ""
     return f" Did you mean '{close[0]}'?"
+
+
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = 200
+_SHORT.maxlevel = 4
+
+
+def shown(value: object, most: int = 40) -> str:
+    """A value in a sentence: the beginning of how Python writes it, however large or deep it is.
+
+    >>> shown("a" * 1000, 5), shown([[[[[[]]]]]])
+    ("'aaaa", '[[[[[...]]]]]')
+    """
+    return _SHORT.repr(value)[:most]
 
 
 def first_line(error: object) -> str:

@@ -1,5 +1,6 @@
-"""How much memory this process took."""
+"""How much memory this process took, and giving back what it needs no more."""
 
+import ctypes
 import sys
 
 _UNIT = 1 if sys.platform == "darwin" else 1024  # bytes that `ru_maxrss` counts in
@@ -12,3 +13,14 @@ def peak_memory_mib() -> float | None:
     except ImportError:
         return None
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _UNIT / 2**20
+
+
+def give_back_memory() -> None:
+    """Returns freed memory to the system, of which Arrow and the C library keep some for later."""
+    import pyarrow as pa
+
+    pa.default_memory_pool().release_unused()
+    if sys.platform == "linux":
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # of glibc alone
+        if trim is not None:
+            trim(0)

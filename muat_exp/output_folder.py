@@ -3,6 +3,7 @@
 from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 from muat_exp.claims import LIST
@@ -27,6 +28,20 @@ class OutputFolder:
     def before(cls, path: Path) -> "OutputFolder":
         """A folder that the command has not touched yet."""
         return cls(path, missing_folders(path), frozenset(_names(path)))
+
+    @classmethod
+    def claim(cls, wanted: Path) -> "OutputFolder":
+        """Makes a folder that no other process has; the second claim of a name is `<name>-2`."""
+        above = missing_folders(wanted.parent)
+        for number in count(1):
+            name = wanted.name if number == 1 else f"{wanted.name}-{number}"
+            claimed = wanted.with_name(name)
+            try:
+                claimed.mkdir(parents=True)
+            except FileExistsError:
+                continue
+            return cls(claimed, made=(claimed, *above))
+        raise AssertionError("numbers do not end")
 
     def restore(self, beginnings: Collection[str] = (LIST,)) -> None:
         """Takes away what a command that was refused has put there.

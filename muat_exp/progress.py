@@ -15,6 +15,9 @@ class Reporter(Protocol):
     def note(self, text: str) -> None:
         """Says what is being done."""
 
+    def remark(self, text: str) -> None:
+        """Says what remains to be read, such as a reason to doubt the result."""
+
     def update(self, accepted: int, attempts: int, seconds: float) -> None:
         """Tells examples found, attempts made, and seconds of work so far."""
 
@@ -39,8 +42,19 @@ class Silent:
     def note(self, text: str) -> None:
         """See `Reporter`."""
 
+    def remark(self, text: str) -> None:
+        """See `Reporter`."""
+
     def update(self, accepted: int, attempts: int, seconds: float) -> None:
         """See `Reporter`."""
+
+
+class _Remarks(Silent):
+    """Says what remains to be read, and nothing else."""
+
+    def remark(self, text: str) -> None:
+        """See `Reporter`."""
+        print(text, flush=True)
 
 
 class _Lines:
@@ -51,6 +65,10 @@ class _Lines:
         self.last = 0.0
 
     def note(self, text: str) -> None:
+        """See `Reporter`."""
+        print(text, flush=True)
+
+    def remark(self, text: str) -> None:
         """See `Reporter`."""
         print(text, flush=True)
 
@@ -79,6 +97,10 @@ class _Live:
         """See `Reporter`."""
         self.progress.update(self.task, description=text)
 
+    def remark(self, text: str) -> None:
+        """See `Reporter`."""
+        self.progress.console.print(text, markup=False, highlight=False, soft_wrap=True)
+
     def update(self, accepted: int, attempts: int, seconds: float) -> None:
         """See `Reporter`."""
         detail = _progress_text(accepted, self.target, attempts, seconds)
@@ -89,7 +111,7 @@ class _Live:
 def reporter(target: int, shown: bool) -> Iterator[Reporter]:
     """The display that suits the output."""
     if not shown:
-        yield Silent()
+        yield _Remarks()
     elif not sys.stdout.isatty():
         yield _Lines(target)
     else:

@@ -6,12 +6,12 @@ import sys
 
 import pytest
 
+from muat_exp import budget
 from muat_exp.benchmark.__main__ import plan
 from muat_exp.benchmark.against import Pair, compare
 from muat_exp.benchmark.cases import CASES
 from muat_exp.benchmark.report import Results, plot, show
 from muat_exp.benchmark.wrapping import WRAPPED, Profile, locate
-from muat_exp.generation import pipeline
 
 
 def test_help_names_the_comparison():
@@ -34,10 +34,10 @@ def test_a_name_that_is_gone_is_told():
 
 def test_wrapped_functions_are_put_back():
     before = {target: getattr(*locate(target)) for target, _, _ in WRAPPED}
-    at_once = pipeline.IN_FLIGHT
+    at_once = budget.IN_FLIGHT
     with Profile().wrapped():
-        assert pipeline.IN_FLIGHT == 1
-    assert at_once == pipeline.IN_FLIGHT
+        assert budget.IN_FLIGHT == 1
+    assert at_once == budget.IN_FLIGHT
     assert {target: getattr(*locate(target)) for target in before} == before
 
 

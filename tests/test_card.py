@@ -13,7 +13,7 @@ from muat_exp.dataset.card import render_card
 from muat_exp.dataset.reading import read_config, read_summary
 from muat_exp.dataset.schema import subject_schema
 from muat_exp.dataset.writing import Written
-from muat_exp.prompts.rendering import prompt_schema
+from muat_exp.prompts.columns import prompt_schema
 
 ROOT = Path(__file__).parents[1]
 

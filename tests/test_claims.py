@@ -14,7 +14,8 @@ from muat_exp.config.groups import DatasetConfig, LoggerConfig
 from muat_exp.errors import RunFolderError
 from muat_exp.generation.pipeline import generate
 from muat_exp.generation.run_folder import RunFolder, load_run_config
-from muat_exp.sweep.jobs import PLAN, PLOTS, Job, claim_sweep
+from muat_exp.sweep.folder import PLAN, PLOTS, claim_plan
+from muat_exp.sweep.jobs import Job
 
 MORE = small_config(dataset=DatasetConfig(num_examples=42), logger=LoggerConfig("none"))
 
@@ -206,7 +207,7 @@ def test_a_sweep_claims_every_plot_that_it_draws(tmp_path):
     assert tuple(plots._PLOTS) == PLOTS
     put_file(tmp_path / "improvement.png")
     with pytest.raises(RunFolderError, match=r"improvement\.png"):
-        claim_sweep(tmp_path)
+        claim_plan(tmp_path)
 
 
 def without_dotfiles(folder, copy):
@@ -252,20 +253,20 @@ def test_claims_at_the_same_time_lose_no_name(tmp_path):
     claim_output(*(tmp_path / "out" / name for name in names))
 
 
-@pytest.mark.parametrize("plan", ['[["seed=1"], ["seed=2"]]', None])
+@pytest.mark.parametrize("plan", ['[{"overrides": ["seed=1"], "folder": "0"}]', None])
 def test_a_sweep_that_was_copied_without_its_list_is_gathered_again(tmp_path, plan):
     if plan:
         (tmp_path / PLAN).write_text(plan)
     Job(0, ("seed=1",)).write(tmp_path / "0")
     put_file(tmp_path / "sweep.csv")
-    claim_sweep(tmp_path)
+    claim_plan(tmp_path)
 
 
-@pytest.mark.parametrize("plan", ["{}", "[1]", "[", '["seed=1"]'])
+@pytest.mark.parametrize("plan", ["{}", "[1]", "[", '["seed=1"]', "[{}]"])
 def test_a_plan_of_another_form_makes_no_folder_ours(tmp_path, plan):
     (tmp_path / PLAN).write_text(plan)
     with pytest.raises(RunFolderError, match=PLAN):
-        claim_sweep(tmp_path)
+        claim_plan(tmp_path)
 
 
 def test_a_job_that_was_copied_without_its_list_goes_on(run, tmp_path):

@@ -44,6 +44,15 @@ def test_weights_are_a_state_of_the_network(examples, stage):
 
 
 @pytest.mark.parametrize("stage", ["improved", "degraded"])
+def test_parse_weights_reads_a_column_of_weights(examples, stage):
+    for subject, row in examples:
+        arrays = muat_exp.parse_weights(row[f"{stage}_model_weights"])
+        stored = subject.weights if stage == "improved" else subject.degraded_weights
+        assert {name: array.shape for name, array in arrays.items()} == subject.architecture.shapes
+        assert np.array_equal(np.concatenate([a.ravel() for a in arrays.values()]), stored)
+
+
+@pytest.mark.parametrize("stage", ["improved", "degraded"])
 def test_signatures_are_by_layer_neuron_and_method(examples, stage):
     for subject, row in examples:
         layers = json.loads(row[f"{stage}_signature"])["neuron_activations"]

@@ -50,7 +50,7 @@ def table(folder, part="subjects"):
 
 def test_another_signature_is_the_one_that_a_run_would_have_made(run, make, workers, tmp_path):
     made = make("task=signature", "signature=mean_std")
-    assert validate(made, workers) == []
+    assert validate(made, workers).faults == []
     assert (
         table(made).drop_columns("signature").equals(table(run.dataset).drop_columns("signature"))
     )
@@ -69,7 +69,7 @@ def test_another_style_and_more_columns_and_back_again(run, make, workers):
         *keys,
         "dataset.splits={train:0.5,validation:0.5}",
     )
-    assert validate(styled, workers) == []
+    assert validate(styled, workers).faults == []
     assert read_config(styled).dataset.tasks == PROMPT_TASKS
     assert "### layer_0\n" in table(styled, "prompts")["classification_prompt"][0].as_py()
     plain = ["dataset.style=separate", "dataset.tasks=[classification]", "dataset.columns=[]"]
@@ -84,7 +84,7 @@ def test_another_style_and_more_columns_and_back_again(run, make, workers):
 )
 def test_coarser_weights_are_measured_anew(run, make, workers, change):
     made = make("task=render", change)
-    assert validate(made, workers) == []
+    assert validate(made, workers).faults == []
     before, after = muat_exp.load_subjects(run.dataset), muat_exp.load_subjects(made)
     assert table(made).select(UNCHANGED).equals(table(run.dataset).select(UNCHANGED))
     for old, new in zip(before, after, strict=True):
@@ -219,9 +219,9 @@ def test_a_damaged_source_is_refused(run, make, tmp_path):
 
 def test_networks_that_are_not_what_was_drawn_are_refused(run, make, tmp_path):
     source = shutil.copytree(run.dataset, tmp_path / "source")
-    change(source, "subjects", "neurons_per_layer", 5, -8)
+    change(source, "subjects", "target_pattern", 5, "palindrome")
     with pytest.raises(
-        DatasetError, match="neurons_per_layer is not what its number and the seed give"
+        DatasetError, match="target_pattern is not what its number and the seed give"
     ):
         make("task=render", "dataset.style=interwoven", source=source)
 

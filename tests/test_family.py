@@ -126,7 +126,7 @@ def true_answers(dataset, task, path):
 def test_all_tasks_agree_on_any_small_dataset(workers, tmp_path_factory, config: Config):
     folder = tmp_path_factory.mktemp("family")
     dataset = generate(config, folder).dataset
-    assert validate(dataset, workers) == []
+    assert validate(dataset, workers).faults == []
     subjects = muat_exp.load_subjects(dataset)
     prompts = {row["example_id"]: row for row in pq.read_table(dataset / "prompts").to_pylist()}
     for subject in subjects:
@@ -149,5 +149,5 @@ def test_all_tasks_agree_on_any_small_dataset(workers, tmp_path_factory, config:
     again = derive(
         dataset, composed, ["dataset.style"], folder / "again" / "dataset", workers, Silent()
     )
-    assert validate(again, workers) == []
+    assert validate(again, workers).faults == []
     assert pq.read_table(again / "subjects").equals(pq.read_table(dataset / "subjects"))

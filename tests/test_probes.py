@@ -240,7 +240,7 @@ def test_a_run_takes_its_probes_from_the_file(content, given_run, workers):
     )
     assert "42 fixed sequences" in (given_run.dataset / "README.md").read_text()
     assert "probes.json" not in (given_run.dataset / "config.yaml").read_text()
-    assert validate(given_run.dataset, workers) == []
+    assert validate(given_run.dataset, workers).faults == []
 
 
 def test_the_signature_is_taken_on_the_given_probes(content, given_run):
@@ -285,7 +285,7 @@ def test_drawn_probes_that_were_changed_are_a_fault(run, tmp_path, workers):
     dataset = shutil.copytree(run.dataset, tmp_path / "dataset")
     path = dataset / "probe_set.json"
     path.write_bytes(changed(path.read_bytes(), seed=77))
-    assert any("does not hold the probes" in fault for fault in validate(dataset, workers))
+    assert any("does not hold the probes" in fault for fault in validate(dataset, workers).faults)
 
 
 def test_a_path_in_a_datasets_configuration_is_not_followed(given_run, tmp_path):

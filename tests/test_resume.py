@@ -1,6 +1,7 @@
 """A run that is killed, damaged or refused: nothing is lost and the same bytes come out."""
 
 import errno
+import json
 import os
 import subprocess
 import sys
@@ -11,13 +12,16 @@ import numpy as np
 import pytest
 from conftest import HANGS, small_config
 
-from muat_exp.config.groups import LoggerConfig
+from muat_exp import maker
+from muat_exp.config.groups import DatasetConfig, LoggerConfig
 from muat_exp.dataset.checksums import differences
 from muat_exp.dataset.writing import ShardWriter
 from muat_exp.errors import RunFolderError, TrackingError
 from muat_exp.generation.manifest import Manifest
 from muat_exp.generation.pipeline import generate
 from muat_exp.generation.run_folder import RunFolder, is_finished
+from muat_exp.maker import current_maker
+from muat_exp.progress import Silent
 from muat_exp.tracking.metrics_file import MetricsFile
 
 KILLED = """
@@ -193,3 +197,68 @@ def test_a_torn_line_of_the_manifest_is_dropped(tmp_path):
     assert again.plans == [[3, 4]]
     again.plan([7, 8])
     assert Manifest(tmp_path / "manifest.jsonl").plans == [[3, 4], [7, 8]]
+
+
+class Remarks(Silent):
+    """Keeps what was remarked."""
+
+    def __init__(self):
+        self.texts = []
+
+    def remark(self, text):
+        self.texts.append(text)
+
+
+@pytest.fixture
+def other_numba(monkeypatch):
+    """Has this process take itself for one with another version of Numba, on another processor."""
+    ours = current_maker()
+    theirs = maker.Maker({**ours.versions, "numba": "0.1"}, "a686 (features 0)")
+    monkeypatch.setattr("muat_exp.generation.run_folder.current_maker", lambda: theirs)
+    monkeypatch.setattr("muat_exp.generation.pipeline.current_maker", lambda: theirs)
+    return theirs
+
+
+def test_a_run_names_all_that_made_it(tmp_path, other_numba, monkeypatch):
+    generate(small_config(cohort_size=30), tmp_path)
+    monkeypatch.undo()
+    ours = current_maker()
+    remarks = Remarks()
+    more = small_config(dataset=DatasetConfig(num_examples=42), cohort_size=30)
+    made = generate(more, tmp_path, remarks)
+    (remark,) = remarks.texts
+    numba = ours.versions["numba"]
+    assert remark.startswith(f"continuing with numba {numba}, the processor {ours.processor}; ")
+    assert "cohorts 0-" in remark
+    assert "made with numba 0.1, the processor a686 (features 0): last bits may differ" in remark
+    summary = json.loads((made.dataset / "summary.json").read_bytes())
+    assert summary["versions"]["numba"] == ["0.1", numba]
+    assert summary["versions"]["numpy"] == ours.versions["numpy"]
+    assert summary["processors"] == ["a686 (features 0)", ours.processor]
+    card = (made.dataset / "README.md").read_text()
+    assert f"numba 0.1 and {numba}" in card
+    assert f"a686 (features 0) and {ours.processor}" in card
+
+
+def test_a_run_made_in_one_go_names_one_maker(run):
+    ours = current_maker()
+    assert run.summary["versions"] == ours.versions
+    assert run.summary["processors"] == [ours.processor]
+
+
+def test_cohorts_of_unknown_origin_are_said_to_be(tmp_path):
+    path = tmp_path / "manifest.jsonl"
+    manifest = Manifest(path)
+    manifest._append({"cohort": 0, "file": "cohort-000000.arrow", "blake2b": "0"})
+    remark = maker.difference_text(current_maker(), Manifest(path).makers)
+    assert "cohort 0 was made with muat_exp unknown" in remark
+
+
+def test_a_manifest_of_another_program_is_passed_over(tmp_path):
+    path = tmp_path / "manifest.jsonl"
+    path.write_text('{"path": "a.wav", "duration": 1.5}\n')
+    assert Manifest(path).plans == []
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(RunFolderError, match="is no file"):
+        Manifest(path)

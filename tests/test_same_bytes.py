@@ -69,15 +69,28 @@ def digest(table: pa.Table) -> str:
     """Hash of a table's names, types and values.
 
     The configuration's own hash, which every prompt's metadata quote, is left out: it is a name of
-    the run, and changes when the configuration gets another key.
+    the run, and changes when the configuration gets another key. So are the fields of `response`
+    that are null throughout, of patterns that are not enabled: there are more when a pattern is
+    added.
     """
     total = hashlib.sha256()
+    table = with_enabled_responses(table)
     for field in table.schema:
         values = table[field.name].to_pylist()
         if field.name == "metadata":
             values = [without_signature(value) for value in values]
         total.update(f"{field.name} {field.type} {values!r}\n".encode())
     return total.hexdigest()
+
+
+def with_enabled_responses(table: pa.Table) -> pa.Table:
+    """The table with no field of `response` that is null in all rows; the others as they are."""
+    place = table.schema.get_field_index("response")
+    if place < 0:
+        return table
+    shares = table["response"].combine_chunks()
+    kept = [field for field in shares.type if shares.field(field.name).null_count < len(shares)]
+    return table.set_column(place, "response", shares.cast(pa.struct(kept)))
 
 
 def without_signature(metadata: str) -> str:

@@ -372,6 +372,12 @@ def test_the_benchmark_set_may_come_from_a_file(run, subjects, benchmark, tmp_pa
         judge(run.dataset, predictions, str(tmp_path / "set.json"), 2)
 
 
+def test_a_benchmark_set_that_is_not_there_is_refused_whatever_is_answered(run, tmp_path):
+    names = write(tmp_path / "a.jsonl", [{"example_id": 0, "completion": "palindrome"}])
+    with pytest.raises(ProbeSetError, match=r"nowhere\.json: there is no such file"):
+        judge(run.dataset, names, "nowhere.json", 2)
+
+
 def split_dataset(run, folder):
     """The dataset with its examples in two splits."""
     shutil.copytree(run.dataset, folder)
@@ -441,7 +447,7 @@ ROW = {"example_id": 0, "completion": "palindrome"}
         ([json.dumps(ROW), "", "[1]"], "line 3: it must be a JSON object"),
         ([json.dumps({"example_id": 0})], "line 1: completion is missing"),
         ([json.dumps({"completion": ""})], "line 1: example_id is missing"),
-        ([json.dumps(ROW | {"completion": None})], "line 1: completion is None; it must be a text"),
+        ([json.dumps(ROW | {"completion": 7})], "completion is 7; it must be a text or null"),
         ([json.dumps(ROW | {"completion": ["a"]})], "completion is ['a']"),
         (
             [json.dumps(ROW | {"example_id": 1.5})],
@@ -494,12 +500,37 @@ def test_a_wrong_parquet_file_is_a_sentence(tmp_path):
         PredictionsError, match="column completion is missing; it has example_id, answer"
     ):
         survey(path)
-    pq.write_table(pa.table({"example_id": [1, 2], "completion": ["a", None]}), path)
-    with pytest.raises(PredictionsError, match="row 2: completion is None"):
+    pq.write_table(pa.table({"example_id": [1, None], "completion": ["a", "b"]}), path)
+    with pytest.raises(PredictionsError, match="row 2: example_id is None"):
         survey(path)
     path.write_bytes(path.read_bytes()[:-10])
     with pytest.raises(PredictionsError, match="can't be read"):
         survey(path)
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".parquet"])
+def test_a_null_answer_is_unparseable(run, subjects, completions, tmp_path, suffix):
+    rows = rows_of(completions | {subjects[3].example_id: None})
+    path = tmp_path / f"a{suffix}"
+    if suffix == ".jsonl":
+        write(path, rows)
+    else:
+        pq.write_table(pa.Table.from_pylist(rows), path)
+    overall = judge_names(run.dataset, path).overall
+    assert (overall.unparseable, overall.missing) == (1, 0)
+    assert overall.exact_match == 1 - 1 / len(subjects)
+
+
+def test_answers_that_are_all_null_are_all_unparseable(run, subjects, tmp_path):
+    ids = [subject.example_id for subject in subjects]
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"example_id": ids, "completion": pa.nulls(len(ids))}), path)
+    assert judge_names(run.dataset, path).overall.unparseable == len(ids)
+    tasks = ["modification"] * len(ids)
+    pq.write_table(
+        pa.table({"example_id": ids, "completion": pa.nulls(len(ids)), "task": tasks}), path
+    )
+    assert judge_weights(run.dataset, path).overall.unparseable == len(ids)
 
 
 @settings(max_examples=100)
@@ -519,9 +550,9 @@ def test_subjects_that_are_not_what_they_say_are_a_sentence(run, subjects, tmp_p
     (path,) = (folder / "subjects").glob("*.parquet")
     table = pq.read_table(path)
     for name, value, sentence in (
-        ("num_layers", 10**9, "num_layers of row 1 is 1000000000; it must be 1 to 64"),
-        ("num_layers", 6, "row 1 has .* weights; its shape needs"),
-        ("activation", "cosine", "activation of row 1 is 'cosine'"),
+        ("num_layers", 10**9, "num_layers is 1000000000; it must be 2 to 4"),
+        ("num_layers", 6 - subjects[0].num_layers, "weights has .* numbers; its network needs"),
+        ("activation", "cosine", "activation is 'cosine'; it must be one of relu"),
     ):
         place = table.schema.get_field_index(name)
         values = [value, *table[name].to_pylist()[1:]]

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -14,17 +15,25 @@ import pytest
 from conftest import HANGS, small_config
 from test_cli import call
 
-from muat_exp.config.groups import _LOGGERS, LoggerConfig
+from muat_exp.app.compose import load_config
+from muat_exp.config.groups import _LOGGERS, LoggerConfig, TrainingConfig
 from muat_exp.errors import ConfigurationError, TrackingError
 from muat_exp.generation import pipeline
 from muat_exp.generation.pipeline import generate
 from muat_exp.generation.run_folder import RunFolder
-from muat_exp.tracking import wandb_results
+from muat_exp.progress import Silent
+from muat_exp.tracking import wandb_results, weights_and_biases
 from muat_exp.tracking.choice import _TRACKERS
 from muat_exp.tracking.curves import MeanCurves
 from muat_exp.tracking.metrics_file import MetricsFile
 from muat_exp.tracking.tracker import Progress
-from muat_exp.tracking.weights_and_biases import _contained, require_login
+from muat_exp.tracking.wandb_environment import (
+    ignored_variables,
+    require_login,
+    resolved,
+    shortened,
+)
+from muat_exp.tracking.weights_and_biases import _contained
 from muat_exp.training.statistics import statistic_names
 
 CANARY = "canary0123456789canary0123456789canary01"
@@ -192,9 +201,175 @@ def test_a_key_in_the_environment_or_in_netrc_is_a_login(tmp_path, monkeypatch):
     monkeypatch.delenv("WANDB_API_KEY", raising=False)
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
     with pytest.raises(ConfigurationError, match="WANDB_API_KEY"):
-        require_login("online")
+        require_login(LoggerConfig(mode="online"))
     (tmp_path / "netrc").write_text("machine api.wandb.ai login user password secret\n")
-    require_login("online")
+    require_login(LoggerConfig(mode="online"))
+
+
+@pytest.fixture
+def no_variables(monkeypatch):
+    for name in list(os.environ):
+        if name.startswith("WANDB_"):
+            monkeypatch.delenv(name)
+
+
+@pytest.mark.parametrize(
+    ("override", "sentence"),
+    [
+        ("logger.project=a/b", "logger.project is 'a/b'; it must not contain any of /"),
+        ("logger.project='50%'", "logger.project is '50%'; it must not"),
+        (f"logger.project={'p' * 129}", "logger.project has 129 characters"),
+        ("logger.entity=a/b", "logger.entity is 'a/b'; it must not"),
+        ("logger.tags=['']", "logger.tags has an empty text"),
+        (f"logger.tags=[{'t' * 65}]", "logger.tags has 65 characters"),
+        (f"logger.run_name={'n' * 129}", "logger.run_name has 129 characters"),
+        (f"logger.group={'g' * 129}", "logger.group has 129 characters"),
+    ],
+)
+def test_names_that_wandb_refuses_are_refused_with_the_configuration(override, sentence):
+    with pytest.raises(ConfigurationError, match=re.escape(sentence)):
+        load_config([override])
+
+
+def test_names_of_our_own_making_are_cut_and_stay_apart():
+    names = [shortened("x" * 200 + end) for end in "ab"]
+    assert {len(name) for name in names} == {128}
+    assert len(set(names)) == 2
+    assert len(shortened("r" * 100, "tags")) == 64
+
+
+def test_a_key_comes_before_the_environment_and_that_before_the_default(monkeypatch, no_variables):
+    plain = resolved(LoggerConfig())
+    assert (plain.mode, plain.project, plain.tags) == ("offline", "muat_exp", ())
+    monkeypatch.setenv("WANDB_PROJECT", "theirs")
+    monkeypatch.setenv("WANDB_NAME", "named")
+    monkeypatch.setenv("WANDB_RUN_GROUP", "grouped")
+    monkeypatch.setenv("WANDB_TAGS", "one, two")
+    there = resolved(LoggerConfig(tags=("mine",)))
+    assert (there.project, there.run_name, there.group) == ("theirs", "named", "grouped")
+    assert there.tags == ("mine", "one", "two")
+    given = resolved(LoggerConfig(project="ours", run_name="mine"))
+    assert (given.project, given.run_name) == ("ours", "mine")
+
+
+@pytest.mark.parametrize(
+    ("variables", "mode", "expected"),
+    [
+        ({"WANDB_MODE": "online"}, "auto", "online"),
+        ({"WANDB_MODE": "dryrun"}, "auto", "offline"),
+        ({"WANDB_MODE": "disabled"}, "auto", "disabled"),
+        ({"WANDB_DISABLED": "true", "WANDB_MODE": "online"}, "auto", "disabled"),
+        ({"WANDB_MODE": "online"}, "offline", "offline"),
+        ({"WANDB_MODE": ""}, "auto", "offline"),
+    ],
+)
+def test_the_mode_is_that_of_the_key_else_that_of_the_environment(
+    monkeypatch, no_variables, variables, mode, expected
+):
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert resolved(LoggerConfig(mode=mode)).mode == expected
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("WANDB_MODE", "shared"),
+        ("WANDB_PROJECT", "a/b"),
+        ("WANDB_NAME", "n" * 129),
+        ("WANDB_TAGS", f"fine,{'t' * 65}"),
+    ],
+)
+def test_what_wandb_refuses_of_a_variable_is_told_with_its_name(
+    monkeypatch, no_variables, variable, value
+):
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(ConfigurationError, match=f"^{variable} (is|has) "):
+        require_login(LoggerConfig())
+
+
+def test_variables_that_are_not_used_are_named(monkeypatch, no_variables):
+    assert ignored_variables() == ""
+    monkeypatch.setenv("WANDB_DIR", "/elsewhere")
+    monkeypatch.setenv("WANDB_RUN_ID", "mine")
+    assert ignored_variables().startswith("not used: WANDB_DIR, WANDB_RUN_ID; ")
+    monkeypatch.setenv("WANDB_SWEEP_ID", "an agent's")
+    assert "WANDB_RUN_ID" not in ignored_variables()
+
+
+class Notes(Silent):
+    def __init__(self):
+        self.texts = []
+
+    def note(self, text):
+        self.texts.append(text)
+
+
+def test_a_run_is_logged_as_the_environment_says(tmp_path, monkeypatch, no_variables):
+    variables = {"PROJECT": "theirs", "NAME": "named", "NOTES": "noted", "TAGS": "one"}
+    for name, value in variables.items():
+        monkeypatch.setenv(f"WANDB_{name}", value)
+    monkeypatch.setenv("WANDB_DIR", str(tmp_path / "elsewhere"))
+    notes = Notes()
+    config = small_config(
+        logger=LoggerConfig("wandb"), training=TrainingConfig(recipe=f"long {'r' * 100}")
+    )
+    generate(config, tmp_path / "n", notes)
+    (run,) = of_kind(records(tmp_path / "n"), "run")
+    assert (run["project"], run["display_name"], run["notes"]) == ("theirs", "named", "noted")
+    assert "one" in run["tags"]
+    assert max(map(len, run["tags"])) == 64
+    assert not (tmp_path / "elsewhere").exists()
+    assert sum("not used: WANDB_DIR" in text for text in notes.texts) == 1
+
+
+def test_a_folder_with_a_long_name_is_logged(tmp_path, no_variables):
+    folder = tmp_path / ("n" * 200)
+    generate(small_config(logger=LoggerConfig("wandb")), folder)
+    (run,) = of_kind(records(folder), "run")
+    assert run["display_name"] == shortened(folder.name)
+
+
+def test_disabled_leaves_metrics_alone(tmp_path, monkeypatch, no_variables):
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    generate(small_config(logger=LoggerConfig("wandb")), tmp_path)
+    assert (tmp_path / "metrics.csv").exists()
+    assert not (tmp_path / "wandb").exists()
+
+
+def online(monkeypatch, url):
+    monkeypatch.setenv("WANDB_API_KEY", CANARY)
+    monkeypatch.setenv("WANDB_BASE_URL", url)
+    return small_config(logger=LoggerConfig("wandb", mode="online"))
+
+
+def test_without_a_network_an_online_run_is_logged_offline_and_told_how_to_send(
+    tmp_path, monkeypatch, no_variables
+):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]  # where nobody listens, from here on
+    notes = Notes()
+    generate(online(monkeypatch, f"http://127.0.0.1:{port}"), tmp_path, notes)
+    (sentence,) = [text for text in notes.texts if "can't be reached" in text]
+    assert f"wandb sync {tmp_path}/wandb/offline-run-*" in sentence
+    assert records(tmp_path)[-1]["type"] == "exit"
+    assert not [
+        path
+        for path in tmp_path.rglob("*")
+        if path.is_file() and CANARY.encode() in path.read_bytes()
+    ]
+
+
+def test_a_run_that_the_server_does_not_take_is_logged_offline(
+    tmp_path, monkeypatch, capsys, no_variables
+):
+    monkeypatch.setattr(weights_and_biases, "_PATIENCE", 1)
+    generate(online(monkeypatch, Ear().url), tmp_path)
+    told = capsys.readouterr().err
+    assert "W&B did not take the run" in told
+    assert "wandb sync" in told
+    assert CANARY not in told
+    assert of_kind(records(tmp_path), "summary")
 
 
 def test_what_wandb_refuses_is_reported_and_the_dataset_is_whole(tmp_path, monkeypatch):

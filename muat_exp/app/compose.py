@@ -71,6 +71,27 @@ def _compose(overrides: Sequence[str]) -> DictConfig:
     return composed
 
 
+def require_primary(name: str, folder: str | None) -> None:
+    """Raises `ConfigurationError` unless a configuration of the user's own is based on ours.
+
+    Args:
+        name: its name, as `--config-name` gives it.
+        folder: where it may be, as `--config-dir` gives it.
+    """
+    with sentences(), _COMPOSING, _our_version_base():
+        setup_globals()
+        search_path = create_config_search_path(str(conf_folder()))
+        if folder is not None:
+            search_path.prepend("command-line", f"file://{Path(folder).resolve()}")
+        loader = ConfigLoaderImpl(search_path)
+        composed = loader.load_configuration(name, [], RunMode.RUN, from_shell=False)
+    require(
+        "task" in composed and "run" in composed.hydra.callbacks,
+        f"--config-name={name} is not based on the configuration of this program; "
+        "one of your own begins with 'defaults: [config, _self_]'.",
+    )
+
+
 @contextmanager
 def _our_version_base() -> Iterator[None]:
     """Has Hydra behave as the version that this package is written for; then as it did before."""
@@ -126,5 +147,11 @@ def _unless(value: str, otherwise: str) -> str:
     return "." if value else otherwise
 
 
+def _job_number(number: int, first: int) -> int:
+    """The number of a job: Hydra counts from 0 whenever a search is continued."""
+    return first + number
+
+
+OmegaConf.register_new_resolver("job_number", _job_number)
 OmegaConf.register_new_resolver("run_folder", _run_folder)
 OmegaConf.register_new_resolver("unless", _unless)

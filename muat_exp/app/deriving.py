@@ -14,12 +14,12 @@ def derive_dataset(request: Request[Any]) -> float:
     from muat_exp.dataset.hub import dataset_folder
 
     source = dataset_folder(keys.dataset_dir)
-    from muat_exp.dataset.reading import read_config, read_summary
+    from muat_exp.dataset.reading import read_config, read_figures, read_summary
 
     # A signature has to fit the patterns of the dataset, whatever the command line composes.
     patterns = asdict(read_config(source).patterns)
     config = request.config_with(patterns=patterns)
-    count = read_summary(source)["accepted"]
+    count = read_figures(source, config.patterns.enabled)["accepted"]
     target = request.folder / "dataset"
     with heavy_imports():
         from muat_exp.app.printing import print_location

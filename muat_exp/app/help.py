@@ -13,7 +13,6 @@ from muat_exp.config.files import conf_folder, first_comment, group_names, optio
 from muat_exp.config.groups import Config
 from muat_exp.config.keys import key_of
 
-FLAGS = ("--help", "-h")
 _WIDTH = 110
 _TEXT = Template("""\
 muat_exp trains populations of small neural networks ("subjects") to recognise patterns in token

@@ -6,6 +6,7 @@ import os
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import cast
 
@@ -14,29 +15,26 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
+from muat_exp.app import signals
 from muat_exp.app.callback import RUN_FOLDERS
 from muat_exp.app.compose import VERSION_BASE, read_request
-from muat_exp.app.help import FLAGS, help_text
+from muat_exp.app.help import help_text
 from muat_exp.app.messages import sentences
+from muat_exp.app.multirun import BEGINNINGS, STARTED
+from muat_exp.app.options import arranged, read_options
 from muat_exp.app.overrides import given_keys, hydra_overrides
+from muat_exp.app.streams import take_all_letters
 from muat_exp.app.sweep_job import TRACEBACKS, run_job, show_sweep
 from muat_exp.app.tasks import task_module
 from muat_exp.config.files import conf_folder
 from muat_exp.errors import ConfigurationError, MuatError, RunFolderError, SweepError
-from muat_exp.sweep.callback import BEGINNINGS, STARTED, as_typed
+from muat_exp.sweep.planning import as_typed
 
 _FULL_ERROR = "HYDRA_FULL_ERROR"
 _FAILURES: list[MuatError] = []  # of this process's single job
+_STARTED_RUNS: list[Path] = []  # its folder, where it makes a dataset
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_REFUSED = (
-    *_FULL,
-    errno.EROFS,
-    errno.EACCES,
-    errno.EPERM,
-    errno.ENOTDIR,
-    errno.EEXIST,
-    errno.ENOENT,
-)
+_UNWRITABLE = (*_FULL, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST)
 
 
 @hydra.main(config_path=str(conf_folder()), config_name="config", version_base=VERSION_BASE)
@@ -44,10 +42,13 @@ def job(composed: DictConfig) -> float:
     """One Hydra job; returns what a sweeper may maximise, or NaN where it failed."""
     settings = cast("DictConfig", HydraConfig.get())  # its type is a dataclass in name only
     folder = Path(settings.runtime.output_dir)
+    run = run_job if settings.mode == RunMode.MULTIRUN else _single_job
+    take_all_letters()
     with _where_it_was_typed(settings):
-        if settings.mode == RunMode.MULTIRUN:
-            return run_job(composed, settings, folder)
-        return _single_job(composed, settings, folder)
+        result = run(composed, settings, folder)
+    if signals.heard():  # and taken for an error of the job
+        raise KeyboardInterrupt
+    return result
 
 
 def _where_it_was_typed(settings: DictConfig) -> contextlib.AbstractContextManager[None]:
@@ -59,6 +60,8 @@ def _where_it_was_typed(settings: DictConfig) -> contextlib.AbstractContextManag
 
 def _single_job(composed: DictConfig, settings: DictConfig, folder: Path) -> float:
     """The only job of this process; its failures are kept, for Hydra would report them its way."""
+    if composed.get("task") == "generate":
+        _STARTED_RUNS.append(folder)
     try:
         return _run_task(composed, settings, folder)
     except MuatError as error:
@@ -67,12 +70,6 @@ def _single_job(composed: DictConfig, settings: DictConfig, folder: Path) -> flo
     except OSError as error:
         _FAILURES.append(_unwritable(error))
         return float("nan")
-    except KeyboardInterrupt:
-        again = "run the same command"
-        if composed.task == "generate":
-            again = f"finished cohorts are kept; run the same command with hydra.run.dir={folder}"
-        print(f"\ninterrupted: {again} to continue.", file=sys.stderr)
-        raise
 
 
 def _run_task(composed: DictConfig, settings: DictConfig, folder: Path) -> float:
@@ -87,12 +84,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line.
 
     Returns:
-        The exit code: 0, 2 for a wrong configuration, 1 for other errors, 130 for Ctrl-C.
+        The exit code: 0, 2 for a wrong configuration, 1 for other errors, 130 for Ctrl-C, 143 for a
+        termination.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
-    if any(flag in given for flag in FLAGS):
-        print(help_text())
-        return 0
     code = _exit_code(given)
     if code:
         for folder in RUN_FOLDERS:
@@ -104,34 +99,56 @@ def _exit_code(arguments: Sequence[str]) -> int:
     """Runs a command; every error that a user can act on becomes a sentence and an exit code."""
     try:
         return _run(arguments)
-    except SystemExit as end:  # Hydra's, or that of a multirun which was refused
-        if not isinstance(end.code, int | None):
-            raise
-        return end.code or 0
-    except KeyboardInterrupt:
-        for sweep in STARTED:
-            again = f"run the same command with hydra.sweep.dir={sweep.path} to continue."
-            print(f"\ninterrupted: {again}", file=sys.stderr)
-        return 130
-    except MuatError as error:
-        for sweep in STARTED:
-            sweep.restore(BEGINNINGS)
-        return report([error])
-    except RuntimeError as error:
-        if "srun" not in str(error):
-            raise
-        sentence = "hydra/launcher=slurm needs srun; run it where Slurm is, or use submitit_local."
-        return report([SweepError(sentence)])
-    except OSError as error:
-        return report([_unwritable(error)])
+    except BaseException as error:
+        if signals.heard():  # whatever the interrupted code raised in its place
+            return signals.heard()
+        return _explained(error)
+
+
+def _explained(error: BaseException) -> int:
+    """Prints the sentence for an error and returns its exit code; raises what no user can mend."""
+    match error:
+        case SystemExit(code=int() | None as code):  # Hydra's, or of a multirun that was refused
+            return code or 0
+        case KeyboardInterrupt():  # in the process of somebody else
+            print(f"\ninterrupted: {_advice()}", file=sys.stderr)
+            return 130
+        case MuatError():
+            for sweep in STARTED:
+                sweep.restore(BEGINNINGS)
+            return report([error])
+        case RuntimeError() if "srun" in str(error):
+            needs = "hydra/launcher=slurm needs srun; run it where Slurm is, or use submitit_local."
+            return report([SweepError(needs)])
+        case OSError():
+            return report([_unwritable(error)])
+        case _:
+            raise error
+
+
+def _advice() -> str:
+    """How to go on after an interruption."""
+    for sweep in STARTED:
+        return f"run the same command with hydra.sweep.dir={sweep.path} to continue."
+    for folder in _STARTED_RUNS:
+        again = f"run the same command with hydra.run.dir={folder} to continue."
+        return f"finished cohorts are kept; {again}"
+    return "run the same command again."
 
 
 def _run(arguments: Sequence[str]) -> int:
     """Has Hydra run the job or jobs, and gathers those of a sweep; returns the exit code."""
-    _FAILURES.clear()
-    RUN_FOLDERS.clear()
-    STARTED.clear()
-    sys.argv[1:] = hydra_overrides(arguments)
+    for state in (_FAILURES, _STARTED_RUNS, RUN_FOLDERS, STARTED):
+        state.clear()
+    signals.begin(_advice)
+    options = read_options(arguments)
+    if options.help:
+        print(help_text())
+        return 0
+    if options.version:
+        print(f"muat_exp {version('muat_exp')}")
+        return 0
+    sys.argv[1:] = hydra_overrides(arranged(arguments, options.overrides))
     with _errors_reach_us(), sentences():
         job()
     if STARTED:
@@ -162,16 +179,17 @@ def _shows_tracebacks() -> bool:
 
 
 def _unwritable(error: OSError) -> RunFolderError:
-    """The sentence for a disk that can't be written; raises every other error again."""
-    if error.errno not in _REFUSED:
+    """The sentence for what the system refuses; raises an error again that isn't the system's."""
+    if error.errno is None or error.strerror is None:
         raise error
     if error.errno == errno.ENOENT:
         return RunFolderError(f"{error.filename} is missing.")
     place = f" ({error.filename})" if error.filename else ""
-    sentence = f"A file can't be written{place}: {os.strerror(error.errno)}."
-    if error.errno in _FULL:
-        sentence += " What was finished is kept."
-    return RunFolderError(sentence)
+    reason = os.strerror(error.errno)  # Arrow's own words are long
+    if error.errno not in _UNWRITABLE:
+        return RunFolderError(f"A file or folder can't be used{place}: {reason}.")
+    kept = " What was finished is kept." if error.errno in _FULL else ""
+    return RunFolderError(f"A file can't be written{place}: {reason}.{kept}")
 
 
 def report(failures: Sequence[MuatError]) -> int:

@@ -128,7 +128,7 @@ def _unfit(override: str) -> str:
     key, _, value = override.partition("=")
     item = dict(walk(Config)).get(key)
     if item is not None and is_dataclass(item.type):
-        return no_group(yaml.safe_load(value), item.type, key)
+        return no_group(yaml.safe_load(value), item, key)
     return f"The override '{override}' does not fit what is there; {_SYNTAX}"
 
 

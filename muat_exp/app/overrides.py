@@ -15,6 +15,7 @@ from hydra.errors import HydraException
 
 from muat_exp.app.tasks import task_module, task_names
 from muat_exp.config.checks import require
+from muat_exp.config.files import group_names, option_names
 from muat_exp.config.groups import Config
 from muat_exp.config.keys import key_of, walk
 
@@ -23,6 +24,9 @@ _HYDRA_FOLDERS = ("hydra.run.dir", "hydra.sweep.dir")
 _NULL_GROUPS = ("experiment", "sweep")  # in the list of defaults without an option: not to be added
 _DATASET = "dataset"  # the group's name, and what one writes for the dataset that a task works on
 _DATASET_FOLDER = "dataset_dir"  # the key of such a task
+_LONGEST_NAME = 255  # bytes that file systems take
+_LONGEST_PATH = 4095  # bytes that systems take
+_SHOWN = 40  # characters of a path in a sentence on its length
 _NOT_OURS = ("hydra.", "hydra/", "-")  # beginnings of what Hydra reads for itself
 
 
@@ -30,16 +34,24 @@ def hydra_overrides(arguments: Sequence[str]) -> list[str]:
     """The arguments in Hydra's grammar; options such as `--help` stay as they are.
 
     Raises:
-        ConfigurationError: `hydra.run.dir=` or `hydra.sweep.dir=` names no folder.
+        ConfigurationError: `hydra.run.dir=` or `hydra.sweep.dir=` names no folder, or an argument
+            has bytes that are no text.
 
     >>> hydra_overrides(["+experiment=smoke", "seed=1", "hydra.run.dir=Zürich"])
     ['experiment=smoke', 'seed=1', "hydra.run.dir='Zürich'"]
     >>> hydra_overrides(["task=validate", "dataset=2024"])
     ['task=validate', "dataset_dir='2024'"]
     """
+    for argument in arguments:
+        require(_is_text(argument), f"{argument}: a byte of this is no text in UTF-8.")
     task = _chosen_task(arguments)
     paths = set(_path_keys(task))
     return [_translated(argument, paths) for argument in arguments]
+
+
+def _is_text(argument: str) -> bool:
+    """Whether no byte of an argument stands for itself, as Python keeps what it can't decode."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in argument)
 
 
 def given_keys(overrides: Iterable[str]) -> tuple[str, ...]:
@@ -86,12 +98,39 @@ def _translated(argument: str, paths: set[str]) -> str:
     if name in _NULL_GROUPS:
         return f"{name}={value}"
     if key == _DATASET and _DATASET_FOLDER in paths:
+        _require_short(key, value)
         return f"{_DATASET_FOLDER}={_path_value(value)}"
+    if name in group_names():
+        _require_option(name, value)
     if name not in paths:
         return argument
     names_folder = key not in _HYDRA_FOLDERS or value != ""
     require(names_folder, f"{key}= names no folder.")
+    _require_short(key, value)
     return f"{key}={_path_value(value)}"
+
+
+def _require_option(group: str, value: str) -> None:
+    """Raises `ConfigurationError` for what can't be the name of a group's option, or several."""
+    read = _as_hydra_reads(value)
+    if read is None or read.is_sweep_override():
+        return
+    given = read.value()
+    names = given if isinstance(given, list) and group != "task" else [given]
+    require(
+        all(isinstance(name, str | None) for name in names),
+        f"{group}={value} names no option of the group; it has {', '.join(option_names(group))}.",
+    )
+
+
+def _require_short(key: str, value: str) -> None:
+    """Raises `ConfigurationError` for a path that no file system takes."""
+    longest = max(len(name.encode()) for name in value.split("/"))
+    require(
+        longest <= _LONGEST_NAME and len(value.encode()) <= _LONGEST_PATH,
+        f"{key}={value[:_SHOWN]}... is too long: a name may have {_LONGEST_NAME} bytes, "
+        f"and a whole path {_LONGEST_PATH}.",
+    )
 
 
 def _path_value(value: str) -> str:

@@ -9,25 +9,23 @@ from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
-from muat_exp.app.compose import read_request
-from muat_exp.app.overrides import given_keys
-from muat_exp.config.checks import require
+from muat_exp.app.job_configs import job_config
 from muat_exp.config.groups import Config, LoggerConfig
-from muat_exp.errors import MuatError, RunFolderError
-from muat_exp.sweep.callback import as_typed
+from muat_exp.errors import MuatError, NobodyAcceptedError, RunFolderError
+from muat_exp.sweep.folder import read_plan
 from muat_exp.sweep.jobs import (
+    EMPTY,
     FINISHED,
     RUNNING,
     Job,
-    exit_code,
     failed,
     is_finished,
-    objective,
-    read_plan,
-    read_summary,
     swept_keys,
 )
 from muat_exp.sweep.launchers import launched_threads
+from muat_exp.sweep.planning import as_typed
+from muat_exp.sweep.results import read_result
+from muat_exp.tracking.wandb_environment import DISABLED, resolved, shortened
 
 if TYPE_CHECKING:
     from muat_exp.sweep.gather import Sweep
@@ -48,25 +46,30 @@ def run_job(composed: DictConfig, settings: DictConfig, folder: Path) -> float:
     Returns:
         What a sweeper may maximise, see `sweep.jobs.objective`; NaN for a job that failed.
     """
-    job = Job(int(settings.job.num), tuple(as_typed(settings.overrides.task)), RUNNING)
+    number = settings.callbacks.sweep.first_job + settings.job.num
+    job = Job(number, tuple(as_typed(settings.overrides.task)), RUNNING)
     try:
         config = _job_config(composed, settings, job)
         return _make_or_skip(job, config, folder)
+    except NobodyAcceptedError as error:
+        print(f"job {job.number} is empty: {error}", file=sys.stderr, flush=True)
+        _note(replace(job, status=EMPTY, error=str(error)), folder)
+        return 0.0
     except Exception as error:
         if _wants_traceback(error):
             traceback.print_exc()
         failure = failed(job.number, job.overrides, error)
         print(f"job {job.number} failed: {failure.error}", file=sys.stderr, flush=True)
-        _write_failure(failure, folder)
+        _note(failure, folder)
         return float("nan")
 
 
-def _write_failure(failure: Job, folder: Path) -> None:
-    """Notes why a job failed; where that can't be written, the job is taken for unfinished."""
+def _note(job: Job, folder: Path) -> None:
+    """Notes what became of a job; where that can't be written, it is taken for unfinished."""
     try:
-        failure.write(folder)
+        job.write(folder)
     except (RunFolderError, OSError) as error:
-        print(f"job {failure.number}: its reason is not noted: {error}", file=sys.stderr)
+        print(f"job {job.number}: its reason is not noted: {error}", file=sys.stderr)
 
 
 def _wants_traceback(error: Exception) -> bool:
@@ -80,7 +83,7 @@ def _make_or_skip(job: Job, config: Config, folder: Path) -> float:
     shown = " ".join(job.overrides)
     if is_finished(folder, config):
         print(f"job {job.number} is finished: {shown}", flush=True)
-        return objective(read_summary(folder))
+        return read_result(folder).objective
     job.write(folder)
     print(f"job {job.number}: {shown}", flush=True)
     from muat_exp.app.tasks.generate import make_dataset
@@ -96,17 +99,8 @@ def _job_config(composed: DictConfig, settings: DictConfig, job: Job) -> Config:
     Raises:
         ConfigurationError: it is wrong, or asks for what a sweep can't do.
     """
-    request = read_request(composed, given_keys(job.overrides))
-    task = request.keys.task
-    require(
-        task == "generate",
-        f"A multirun makes datasets; run task={task} by itself, without -m.",
-    )
-    require(
-        not request.keys.resume,
-        "resume continues one run; a sweep is continued by hydra.sweep.dir=<its folder>.",
-    )
-    config = replace(request.config, logger=_job_logger(request.config, settings, job))
+    config = job_config(composed, job.overrides)
+    config = replace(config, logger=_job_logger(config, settings, job))
     if config.workers == "auto":
         threads = launched_threads(settings, config.threads)
         config = replace(config, workers=threads)
@@ -117,24 +111,38 @@ def _job_logger(config: Config, settings: DictConfig, job: Job) -> LoggerConfig:
     """The logger of one job: its group is named after the sweep, and itself by what was swept."""
     sweep = Path(settings.sweep.dir)
     searched = list(settings.sweeper.params or {})  # a search has no plan
-    swept = swept_keys(read_plan(sweep)) or searched
-    name = job.label(swept) or f"job {job.number}"
+    planned = read_plan(sweep)
+    swept = swept_keys(planned) or searched
+    name = job.label(swept, planned) or f"job {job.number}"
     group = "-".join(sweep.parts[-2:])
     logger = config.logger
-    return replace(logger, group=logger.group or group, run_name=logger.run_name or name)
+    group = logger.group or os.environ.get("WANDB_RUN_GROUP") or shortened(group, "group")
+    return replace(logger, group=group, run_name=logger.run_name or shortened(name))
 
 
 def show_sweep(folder: Path) -> int:
-    """Gathers a sweep, writes its files and prints its table; returns the exit code of its jobs."""
-    from muat_exp.sweep.files import write_files
+    """Gathers a sweep, writes its files and prints its table; returns the exit code of its jobs.
+
+    The tables are written first: no plot that fails takes them along.
+
+    Raises:
+        MuatError: the folder holds no sweep, a table is in the way of somebody else's file, or the
+            table could not be logged.
+    """
+    from muat_exp.sweep.files import write_tables
     from muat_exp.sweep.gather import gather
-    from muat_exp.sweep.report import print_sweep
+    from muat_exp.sweep.plots import write_plots
+    from muat_exp.sweep.report import print_place, print_sweep
 
     sweep = gather(folder)
-    write_files(sweep)
+    write_tables(sweep)
     print_sweep(sweep)
+    faults = write_plots(sweep) if sweep.rows else []
+    for fault in faults:
+        print(fault)
+    print_place(sweep, drawn=bool(sweep.rows) and not faults)
     _track_sweep(sweep)
-    return exit_code(sweep.jobs)
+    return sweep.exit_code
 
 
 def _track_sweep(sweep: "Sweep") -> None:
@@ -144,9 +152,8 @@ def _track_sweep(sweep: "Sweep") -> None:
     from muat_exp.generation.run_folder import load_run_config
     from muat_exp.sweep.files import flat_rows
 
-    first = str(sweep.rows[0]["job"])
-    config = load_run_config(sweep.folder / first)
-    if config.logger.name != "wandb":
+    config = load_run_config(sweep.folder / sweep.rows[0].job.folder)
+    if config.logger.name != "wandb" or resolved(config.logger).mode == DISABLED:
         return
     from muat_exp.tracking.weights_and_biases import log_sweep
 

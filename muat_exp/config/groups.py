@@ -46,7 +46,16 @@ _INITS = ("default", "kaiming")
 _UNTIL = ("switch", "plateau")
 _ENGINES = ("compiled", "torch")
 _LOGGERS = ("wandb", "csv", "tensorboard", "none")
-_LOGGER_MODES = ("offline", "online")
+_LOGGER_MODES = {
+    "auto": "what WANDB_MODE says, else offline",
+    "offline": "no account, no network",
+    "online": "wandb login, or WANDB_API_KEY in the environment",
+    "disabled": "metrics.csv alone",
+}
+# What W&B refuses of names and tags.
+_LONGEST_NAME = 128
+_LONGEST_TAG = 64
+_NOT_IN_PROJECTS = "/\\#?%:"
 _SHORTFALLS = ("error", "accept")
 
 
@@ -431,19 +440,37 @@ class LoggerConfig(Keys):
         choices=_LOGGERS,
     )
     mode: str = key(
-        "offline",
-        "offline (no account, no network) or online (wandb login, or WANDB_API_KEY in the "
-        "environment)",
+        "auto",
+        "of W&B",
         choices=_LOGGER_MODES,
     )
-    project: str = key("muat_exp", "W&B project", needs="must be the name of a W&B project")
-    entity: str = key("", "W&B user or team; empty for your default one")
-    group: str = key("", "W&B group; empty for none, in a sweep for the sweep's folder")
+    project: str = key(
+        "",
+        "W&B project; empty for WANDB_PROJECT, else muat_exp",
+        longest=_LONGEST_NAME,
+        without=_NOT_IN_PROJECTS,
+    )
+    entity: str = key(
+        "",
+        "W&B user or team; empty for WANDB_ENTITY, else your default one",
+        longest=_LONGEST_NAME,
+        without=_NOT_IN_PROJECTS,
+    )
+    group: str = key(
+        "",
+        "W&B group; empty for WANDB_RUN_GROUP, else none, in a sweep the sweep's folder",
+        longest=_LONGEST_NAME,
+    )
     run_name: str = key(
-        "", "W&B name of the run; empty for the run's folder, in a sweep for what was swept"
+        "",
+        "W&B name of the run; empty for WANDB_NAME, else the run's folder, in a sweep what was "
+        "swept",
+        longest=_LONGEST_NAME,
     )
     tags: tuple[str, ...] = key(
-        (), "W&B tags beside those of the recipe, the signature and the corruption rate"
+        (),
+        "W&B tags beside those of WANDB_TAGS, the recipe, the signature and the corruption rate",
+        longest=_LONGEST_TAG,
     )
     table_rows: int = key(
         200, "subjects in the table and in the plot of signatures", limits=(1, 10_000)
@@ -473,11 +500,18 @@ class Config(Keys):
         limits=(1, 1024),
         determines_data=False,
     )
-    cohort_size: int = key(
-        2048,
-        "subjects trained together, the unit of work and of continuing a run. Never changes the "
-        "data",
+    cohort_size: int | str = key(
+        "auto",
+        "subjects trained together, the unit of work and of continuing a run; a number, or auto "
+        "for as many as memory_gib has room for, up to 2048. Never changes the data",
         limits=(1, 1_000_000),
+        determines_data=False,
+    )
+    memory_gib: float = key(
+        1.0,
+        "GiB that a run may take beside Python and its packages, which take 0.7: bounds what is "
+        "trained, rendered and written at a time. Never changes the data",
+        limits=(0.25, 100_000),
         determines_data=False,
     )
     engine: str = key(
@@ -496,10 +530,8 @@ class Config(Keys):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require(
-            not isinstance(self.workers, str) or self.workers == "auto",
-            f"workers is '{self.workers}'; it must be 'auto' or a number of threads.",
-        )
+        _require_number("workers", self.workers, "threads")
+        _require_number("cohort_size", self.cohort_size, "subjects")
         patterns = len(self.patterns.enabled)
         require(
             not self.dataset.balance or self.dataset.num_examples >= patterns,
@@ -522,6 +554,14 @@ class Config(Keys):
         """Nested plain containers, as YAML and JSON hold them."""
         plain: dict[str, Any] = orjson.loads(orjson.dumps(asdict(self)))
         return plain
+
+
+def _require_number(name: str, value: int | str, counted: str) -> None:
+    """Raises `ConfigurationError` where a key that may be a number or auto is another text."""
+    require(
+        not isinstance(value, str) or value == "auto",
+        f"{name} is '{value}'; it must be 'auto' or a number of {counted}.",
+    )
 
 
 def from_dict(values: Mapping[str, Any]) -> Config:

@@ -29,6 +29,8 @@ class Key:
         distinct: whether a list may name each of its choices only once.
         needs: what an empty text or list lacks, as the end of a sentence; empty where it may be
             empty.
+        longest: the most characters of a text, or of each text of a list; None for any number.
+        without: characters that no such text may have.
         determines_data: whether it changes a subject or its text. What does not is left out of the
             configuration's hash, and may change when a run is continued.
         path: whether it names a file or folder.
@@ -41,6 +43,8 @@ class Key:
     choices: Sequence[str] | Mapping[str, str] = ()
     distinct: bool = False
     needs: str = ""
+    longest: int | None = None
+    without: str = ""
     determines_data: bool = True
     path: bool = False
 
@@ -56,6 +60,7 @@ class Key:
     def _check_names(self, name: str, value: str | tuple[str, ...]) -> None:
         """Checks a text or a list of texts."""
         require(not self.needs or len(value) > 0, f"{name} is empty; it {self.needs}.")
+        self._check_spelling(name, value)
         if not self.choices:
             return
         allowed = tuple(self.choices)
@@ -66,6 +71,21 @@ class Key:
         else:
             for item in value:
                 require_in(name, item, allowed)
+
+    def _check_spelling(self, name: str, value: str | tuple[str, ...]) -> None:
+        """Checks the length and the characters of a text, or of each text of a list."""
+        if self.longest is None:
+            return
+        texts = (value,) if isinstance(value, str) else value
+        for text in texts:
+            require(bool(text) or isinstance(value, str), f"{name} has an empty text.")
+            require(
+                len(text) <= self.longest,
+                f"{name} has {len(text)} characters ('{text[:20]}...'); "
+                f"up to {self.longest} are allowed.",
+            )
+            wrong = "".join(letter for letter in self.without if letter in text)
+            require(not wrong, f"{name} is '{text}'; it must not contain any of {self.without} .")
 
     def _check_number(self, name: str, value: float) -> None:
         """Checks a number; one that is not a number at all is outside of every limit."""
@@ -85,6 +105,9 @@ class Key:
             return "; ".join(f"{name}: {doc}" for name, doc in self.choices.items())
         if self.choices:
             return ", ".join(self.choices)
+        if self.longest is not None:
+            excluded = f", none of {self.without}" if self.without else ""
+            return f"up to {self.longest} characters{excluded}"
         if self.low is not None and self.high is not None:
             high = "2**63 - 1" if self.high == _LARGEST_SEED else f"{self.high:,}"
             return f"{self.low:,} to {high}"

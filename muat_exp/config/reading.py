@@ -5,7 +5,7 @@ from dataclasses import MISSING, Field, fields, is_dataclass
 from typing import Any, NamedTuple, TypeVar
 
 from muat_exp.config.checks import require
-from muat_exp.config.keys import Ends, walk
+from muat_exp.config.keys import Ends, key_of, walk
 from muat_exp.errors import ConfigurationError, nearest
 
 Schema = TypeVar("Schema")
@@ -43,6 +43,14 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
             yield from flatten(value, f"{prefix}{key}.")
         else:
             yield prefix + key, value
+
+
+def set_key(values: dict[str, Any], key: str, value: Any) -> None:
+    """Puts a value under a dotted key of nested containers that have it."""
+    *groups, name = key.split(".")
+    for group in groups:
+        values = values[group]
+    values[name] = value
 
 
 def schema_keys(schema: type) -> list[str]:
@@ -103,7 +111,8 @@ def _is_required(item: Field[Any]) -> bool:
 def _convert(value: Any, kind: Any, root: type, name: str) -> Any:
     """A YAML value as the type of its field; 1 passes for a real number, 1e4 for a whole one."""
     if is_dataclass(kind):
-        require(isinstance(value, Mapping), no_group(value, kind, name))
+        if not isinstance(value, Mapping):
+            raise ConfigurationError(no_group(value, dict(walk(root))[name], name))
         return read(value, kind, root, f"{name}.")  # type: ignore[arg-type]
     if kind == tuple[str, ...]:
         return _names(value, name)
@@ -112,12 +121,16 @@ def _convert(value: Any, kind: Any, root: type, name: str) -> Any:
     return _plain_value(value, kind, name)
 
 
-def no_group(value: Any, kind: Any, name: str) -> str:
+def no_group(value: Any, group: Field[Any], name: str) -> str:
     """The sentence for a value that stands in the place of a group of keys."""
+    kind: Any = group.type
     keys = [f"{name}.{item.name}" for item in fields(kind)]
     sentence = f"{name} is {value!r}; it is a group of keys: {', '.join(keys)}."
     if not issubclass(kind, Ends):
         return sentence
+    allowed = key_of(group).allowed
+    if allowed:
+        sentence = f"{sentence[:-1]} ({allowed})."
     ends = value if isinstance(value, list) and len(value) == len(keys) else [value, value]
     if not all(isinstance(end, int | float) for end in ends):
         return sentence

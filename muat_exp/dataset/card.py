@@ -13,6 +13,7 @@ from muat_exp.config.groups import Config, Range
 from muat_exp.dataset.column_names import SCORES
 from muat_exp.dataset.schema import subject_schema
 from muat_exp.dataset.writing import Written
+from muat_exp.maker import as_list
 from muat_exp.sequences.patterns import PUBLISHED
 from muat_exp.signatures.methods import method_columns
 from muat_exp.tables import markdown_table, number
@@ -55,7 +56,7 @@ def render_card(
         prompt_fields=_prompt_fields(config, fields),
         subject_fields=_subject_fields(config, fields),
         first_split=next(iter(written.splits), "train"),
-        version=summary["versions"]["muat_exp"],
+        made_with=_made_with(summary),
         config_signature=summary["config_signature"],
     )
     return _front_matter(summary["accepted"], written) + _without_gaps(text)
@@ -146,6 +147,17 @@ def _split_section(written: Written) -> str:
         return ""
     table = markdown_table(("Split", "Examples"), written.splits.items())
     return f"## Splits\n\nBy subject, the same shares in each pattern:\n\n{table}"
+
+
+def _made_with(summary: Mapping[str, Any]) -> str:
+    """The versions and the kinds of processor that had a hand in the data."""
+    versions = {name: as_list(found) for name, found in summary["versions"].items()}
+    processors = summary["processors"]
+    named = [f"{name} {' and '.join(found)}" for name, found in versions.items()]
+    text = f"{', '.join(named)}, on {' and '.join(processors)}"
+    if any(len(found) > 1 for found in (*versions.values(), processors)):
+        text += "; where there are several, the last bits of some examples may differ"
+    return text
 
 
 def _prompt_fields(config: Config, fields: Mapping[str, Any]) -> str:

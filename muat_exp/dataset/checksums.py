@@ -4,8 +4,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from muat_exp.files import file_sha256, short_sha256
+from muat_exp.opening import open_file, read_file, reason
 
 CHECKSUMS = "SHA256SUMS"
+_MOST_BYTES = 2**24  # that are read of a file of checksums
 # What git and the Hub's client put beside a dataset's files.
 FOREIGN = (".gitattributes", ".git", ".cache/huggingface")
 
@@ -53,28 +55,64 @@ def _checksum_lines(folder: Path, paths: Iterable[Path]) -> bytes:
     return "".join(lines).encode()
 
 
-def read_checksums(path: Path) -> dict[str, str]:
-    """The checksums that a file of them notes, by name."""
+def read_checksums(path: Path, folder: Path | None = None) -> dict[str, str]:
+    """The checksums that a file of them notes, by name.
+
+    Args:
+        path: the file.
+        folder: the dataset that it has to be in; None for anywhere.
+
+    Raises:
+        OSError: it can't be read, or is larger than any dataset's.
+    """
     noted = {}
-    for line in path.read_text("utf-8", "replace").splitlines():
+    content = read_file(path, _MOST_BYTES, folder)
+    for line in content.decode("utf-8", "replace").splitlines():
         digest, _, name = line.partition("  ")
         noted[name] = digest
     return noted
 
 
 def differences(folder: Path, with_new: bool = True) -> Iterator[str]:
-    """A sentence for every file that is missing, new, or not what it was."""
-    if not (folder / CHECKSUMS).is_file():
+    """A sentence for every file that is missing, new, or not what it was.
+
+    What is no file, or a link that leads out of the folder, is not read.
+    """
+    try:
+        noted = read_checksums(folder / CHECKSUMS, folder)
+    except FileNotFoundError:
         yield f"{CHECKSUMS} is missing: files can't be checked."
         return
-    noted = read_checksums(folder / CHECKSUMS)
-    there = dataset_files(folder)
-    del there[CHECKSUMS]
+    except OSError as error:
+        yield f"{CHECKSUMS} can't be read: {reason(error)}; files can't be checked."
+        return
+    there = _all_files(folder)
     for name in sorted(noted.keys() | there.keys()):
         if name not in there:
             yield f"{name} is missing."
         elif name not in noted:
             if with_new:
                 yield f"{name} is not in {CHECKSUMS}."
-        elif file_sha256(there[name]) != noted[name]:
+        else:
+            yield from _difference(folder, name, noted[name])
+
+
+def _all_files(folder: Path) -> dict[str, Path]:
+    """What is in a dataset but folders, by name, without the checksums."""
+    others = [path for path in folder.rglob("*") if not path.is_dir() and not path.is_file()]
+    named = {path.relative_to(folder).as_posix(): path for path in others}
+    own = {name: path for name, path in named.items() if not _is_foreign(name)}
+    there = dataset_files(folder) | own
+    there.pop(CHECKSUMS, None)
+    return there
+
+
+def _difference(folder: Path, name: str, noted: str) -> Iterator[str]:
+    """A sentence where a file is not what was noted of it."""
+    path = folder / name
+    try:
+        open_file(path, folder).close()
+        if file_sha256(path) != noted:
             yield f"{name} does not have its checksum: it was changed or damaged."
+    except OSError as error:
+        yield f"{name} can't be read: {reason(error)}."

@@ -110,13 +110,17 @@ def check_dataset(folder: Path) -> dict[str, int]:
     """The files of a dataset that may be published, and their sizes in bytes.
 
     Raises:
-        DatasetError: it is no dataset, or a file is not what its checksum says.
+        DatasetError: it is no dataset, a file is not what its checksum says, or nobody could read
+            it.
     """
+    from muat_exp.dataset.reading import check_readable  # which fetches datasets by this module
+
     if not folder.is_dir():
         wanted = "what is published is the folder of a dataset on this machine"
         raise DatasetError(f"There is no folder {folder}; {wanted}.")
     _require_files(folder)
     _require_undamaged(folder)
+    check_readable(folder)
     files = dataset_files(folder)
     return {name: path.stat().st_size for name, path in files.items()}
 

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
-import orjson
-import pyarrow as pa
-import yaml
 from numpy.typing import NDArray
 
 from muat_exp.config.groups import Config, from_dict
+from muat_exp.dataset.column_names import SCORES
 from muat_exp.dataset.hub import dataset_folder
-from muat_exp.dataset.parquet import open_parquet, shards
+from muat_exp.dataset.records import check_prompts, read_records, record_files
 from muat_exp.dataset.schema import lists
-from muat_exp.errors import ConfigurationError, DatasetError
+from muat_exp.documents import LONGEST_YAML, parse_json_object, parse_yaml
+from muat_exp.errors import ConfigurationError, DatasetError, DocumentError, ProbeSetError
+from muat_exp.opening import read_file, reason
+from muat_exp.signatures.probe_file import parse
+from muat_exp.signatures.probe_file import read_file as read_probes
 from muat_exp.subjects.architecture import (
     Architecture,
     recorded_architecture,
@@ -32,9 +34,11 @@ if TYPE_CHECKING:
 
     from muat_exp.signatures.probe_set import ProbeSet
 
-_LONGEST_YAML = 2**16  # bytes that are read of a dataset's configuration
-_COUNTS = ("asked", "accepted", "attempts", "rejected", "accuracy", "patterns", "splits")
-_SUMMARY = ("config_signature", *_COUNTS, "origin", "versions")
+_MOST_SUMMARY = 2**22  # bytes that are read of a summary
+_COUNTS = ("asked", "accepted", "attempts")
+_GROUPS = ("rejected", "accuracy", "patterns", "splits", "versions")
+_TEXTS = ("config_signature", "origin")
+_SUMMARY = (*_TEXTS, *_COUNTS, *_GROUPS)
 
 
 def read_config(folder: Path) -> Config:
@@ -45,19 +49,17 @@ def read_config(folder: Path) -> Config:
     """
     path = folder / "config.yaml"
     try:
-        with path.open("rb") as file:
-            text = file.read(_LONGEST_YAML).decode()
-        if any(
-            isinstance(token, yaml.AliasToken) for token in yaml.scan(text)
-        ):  # a few lines of them can fill the memory
-            raise DatasetError(
-                f"{path} has an alias (*name), which no configuration of this program has."
-            )
-        config = from_dict(yaml.safe_load(text))
+        values = parse_yaml(read_file(path, LONGEST_YAML, folder))
+        if not isinstance(values, dict):
+            raise DatasetError(f"{path} is not a configuration of this program: it has no keys.")
+        config = from_dict(values)
+    except OSError as error:
+        unread = f"config.yaml can't be read: {reason(error)}"
+        raise DatasetError(f"{folder} holds no dataset: {unread}.") from error
+    except DocumentError as error:
+        raise DatasetError(f"{path}: {error}") from error
     except ConfigurationError as error:
         raise DatasetError(f"{path} is not a configuration of this program: {error}") from error
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, AttributeError, RecursionError) as error:
-        raise DatasetError(f"{folder} holds no dataset: config.yaml can't be read.") from error
     # A dataset's probes are those of its own file.
     signature = replace(config.signature, probe_set="")
     return replace(config, signature=signature)
@@ -71,12 +73,102 @@ def read_summary(folder: Path) -> dict[str, Any]:
     """
     path = folder / "summary.json"
     try:
-        summary = orjson.loads(path.read_bytes())
-    except (OSError, orjson.JSONDecodeError) as error:
-        raise DatasetError(f"{path} is missing or can't be read.") from error
-    if not isinstance(summary, dict) or not set(_SUMMARY) <= summary.keys():
+        summary = parse_json_object(read_file(path, _MOST_SUMMARY, folder))
+    except OSError as error:
+        raise DatasetError(f"{path} can't be read: {reason(error)}.") from error
+    except DocumentError as error:
+        raise DatasetError(f"{path}: {error}") from error
+    if not set(_SUMMARY) <= summary.keys():
         raise DatasetError(f"{path} must be an object with {', '.join(_SUMMARY)}.")
     return summary
+
+
+def read_figures(folder: Path, patterns: Collection[str]) -> dict[str, Any]:
+    """The summary of a dataset of some patterns, in the form that a run gives it.
+
+    Raises:
+        DatasetError: a figure is missing or no number; names its key.
+    """
+    summary = read_summary(folder)
+    for key, right, allowed in _figures(summary, patterns):
+        if not right:
+            raise DatasetError(f"{folder / 'summary.json'}: {key} must be {allowed}.")
+    return summary
+
+
+def _figures(summary: dict[str, Any], patterns: Collection[str]) -> Iterator[tuple[str, bool, str]]:
+    """Each key of a summary, whether it is right, and what it must be; groups before their keys."""
+    for key in _TEXTS:
+        yield key, isinstance(summary[key], str), "a text"
+    for key in _GROUPS:
+        yield key, isinstance(summary[key], dict), "an object"
+    for key in ("splits", "rejected"):
+        yield key, all(map(_is_count, summary[key].values())), "an object of whole numbers"
+    versions = summary["versions"]
+    complete = "muat_exp" in versions and all(map(_is_text_or_texts, versions.values()))
+    yield "versions", complete, "an object of texts, or of lists of texts, muat_exp among them"
+    processors = summary.get("processors", [])
+    yield "processors", _is_text_or_texts(processors), "a list of texts"
+    yield from _means("accuracy", summary["accuracy"])
+    yield from _counts("", summary, summary["rejected"])
+    yield "asked", _is_count(summary["asked"]), "a whole number"
+    named = summary["patterns"]
+    yield "patterns", named.keys() == set(patterns), f"an object of {', '.join(patterns)}"
+    for name, row in named.items():
+        yield f"patterns.{name}", isinstance(row, dict), "an object"
+        yield from _counts(f"patterns.{name}.", row, summary["rejected"])
+        yield from _means(f"patterns.{name}", row)
+
+
+def _counts(
+    prefix: str, row: dict[str, Any], reasons: Collection[str]
+) -> Iterator[tuple[str, bool, str]]:
+    """The counts of all attempts, or of those at one pattern; see `_figures`."""
+    for key in ("attempts", "accepted"):
+        yield f"{prefix}{key}", _is_count(row.get(key)), "a whole number"
+    rejected = row.get("rejected")
+    same = isinstance(rejected, dict) and rejected.keys() == set(reasons)
+    counts = rejected.values() if isinstance(rejected, dict) else ()
+    allowed = f"an object of whole numbers of {', '.join(reasons)}"
+    yield f"{prefix}rejected", same and all(map(_is_count, counts)), allowed
+
+
+def _means(prefix: str, row: dict[str, Any]) -> Iterator[tuple[str, bool, str]]:
+    """The means of the accuracies in a summary; see `_figures`."""
+    for key in SCORES:
+        value = row.get(key, "")
+        right = value is None or type(value) in (int, float)
+        yield f"{prefix}.{key}", right, "a number or null"
+
+
+def _is_text_or_texts(value: object) -> bool:
+    """Whether a JSON value is a text, or a list of texts where a run was continued by others."""
+    texts = value if isinstance(value, list) else [value]
+    return all(isinstance(text, str) for text in texts)
+
+
+def _is_count(value: object) -> bool:
+    """Whether a JSON value is a whole number that is not negative."""
+    return type(value) is int and value >= 0
+
+
+def check_readable(folder: Path) -> None:
+    """Reads all that a dataset holds, some of it at a time.
+
+    Raises:
+        DatasetError: something can't be read, or is not what the configuration gives.
+    """
+    config = read_config(folder)
+    read_figures(folder, config.patterns.enabled)
+    path = folder / "probe_set.json"
+    try:
+        parse(read_probes(path, folder)).check(config.patterns)
+    except ProbeSetError as error:
+        raise DatasetError(f"{path}: {error}") from error
+    for file in record_files(folder, config):
+        for group in range(len(file.group_rows)):
+            file.read([group])
+    check_prompts(folder, config)
 
 
 @dataclass(frozen=True)
@@ -165,12 +257,8 @@ class Subjects(Sequence[Subject]):
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        try:
-            self.config = read_config(folder)
-            files = shards(folder, "subjects")
-            self.table = pa.concat_tables([open_parquet(file).read() for file in files])
-        except (OSError, pa.ArrowException) as error:
-            raise DatasetError(f"{folder} does not hold a readable dataset: {error}") from error
+        self.config = read_config(folder)
+        self.table = read_records(folder, self.config)
 
     @cached_property
     def probes(self) -> ProbeSet:
@@ -185,13 +273,8 @@ class Subjects(Sequence[Subject]):
         What weight-space models and the kernels read.
         """
         values, _ = lists(self.table, "degraded_weights" if degraded else "weights")
-        empty = Population(recorded_networks(self.table, self.config))
-        needed = len(empty.parameters)
-        if len(values) != needed:
-            raise DatasetError(
-                f"{self.folder}: there are {len(values)} weights; the networks have {needed}."
-            )
-        return empty.with_parameters(values)
+        shapes = Population(recorded_networks(self.table, self.config))
+        return shapes.with_parameters(values)
 
     def __repr__(self) -> str:
         return f"Subjects({len(self)} of {self.folder})"

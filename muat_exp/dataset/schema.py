@@ -1,20 +1,24 @@
 """The schema of the `subjects` configuration, and its columns of lists."""
 
+from collections.abc import Collection, Sequence
+
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from muat_exp.config.groups import Config
 from muat_exp.dataset.column_names import SCORES
+from muat_exp.sequences.patterns import NAMES
 from muat_exp.subjects.population import Population
 
 _FLOATS = pa.list_(pa.float32())
+# A share for every pattern that there is, so that all datasets have one type and can be joined.
+_RESPONSE = pa.struct([(name, pa.float32()) for name in NAMES])
 
 
 def subject_schema(config: Config) -> pa.Schema:
     """Columns of the `subjects` configuration."""
     counts = ["switch_epoch", "clean_epoch", "corrupted_labels", "corruption_candidates"]
-    responses = [(name, pa.float32()) for name in config.patterns.enabled]
     return pa.schema(
         [
             ("example_id", pa.int64()),
@@ -25,7 +29,7 @@ def subject_schema(config: Config) -> pa.Schema:
             ("activation", pa.string()),
             ("learning_rate", pa.float32()),
             *[(name, pa.float64()) for name in SCORES],
-            ("response", pa.struct(responses)),
+            ("response", _RESPONSE),
             *[(name, pa.int32()) for name in counts],
             ("weights", _FLOATS),
             ("degraded_weights", _FLOATS),
@@ -44,6 +48,53 @@ def _optional_columns(config: Config) -> list[tuple[str, pa.DataType]]:
         columns.append(("history", _FLOATS))
         columns.append(("degraded_epochs", pa.int32()))
     return columns
+
+
+def response_array(enabled: Sequence[str], shares: NDArray[np.float64]) -> pa.StructArray:
+    """The column `response` of shares `(S, P)`, null for the patterns that are not enabled."""
+    nothing = pa.nulls(len(shares), pa.float32())
+    known = {
+        name: pa.array(column.astype(np.float32))
+        for name, column in zip(enabled, shares.T, strict=True)
+    }
+    return pa.StructArray.from_arrays([known.get(name, nothing) for name in NAMES], list(NAMES))
+
+
+def with_all_responses(records: pa.Table) -> pa.Table:
+    """Records whose `response` may have some patterns only, as in older datasets, with all."""
+    place = records.schema.get_field_index("response")
+    return records.set_column(place, "response", records["response"].cast(_RESPONSE))
+
+
+def columns_with_gaps(records: pa.Table | pa.RecordBatch, enabled: Collection[str]) -> list[str]:
+    """The columns that have a null, or one within; in `response` for an enabled pattern."""
+    return [name for name in records.schema.names if _has_gap(records[name], enabled)]
+
+
+def _has_gap(column: pa.Array | pa.ChunkedArray, enabled: Collection[str]) -> bool:
+    """Whether an array, or an array within it, lacks a value."""
+    if column.null_count:
+        return True
+    if pa.types.is_list(column.type):
+        return _has_gap(_chunk(column).flatten(), enabled)
+    if pa.types.is_struct(column.type):
+        parts = zip(column.type, _chunk(column).flatten(), strict=True)
+        return any(part.null_count > 0 for field, part in parts if field.name in enabled)
+    return False
+
+
+def stray_responses(records: pa.Table, enabled: Collection[str]) -> NDArray[np.bool_]:
+    """Records with a share for a pattern that is not enabled, bool `(rows,)`."""
+    stray = np.zeros(records.num_rows, np.bool_)
+    for name, shares in zip(NAMES, _chunk(records["response"]).flatten(), strict=True):
+        if name not in enabled:
+            stray |= shares.is_valid().to_numpy(zero_copy_only=False)
+    return stray
+
+
+def _chunk(column: pa.Array | pa.ChunkedArray) -> pa.Array:
+    """A column in one piece."""
+    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
 
 
 def list_array(values: NDArray[np.float32], lengths: NDArray[np.int64]) -> pa.Array:

@@ -14,8 +14,10 @@ from muat_exp.claims import claim
 from muat_exp.config.groups import SPLITS, Config
 from muat_exp.config.identity import MARK, to_yaml
 from muat_exp.dataset.checksums import CHECKSUMS, read_checksums, walk
+from muat_exp.documents import LONGEST_YAML
 from muat_exp.errors import RunFolderError
 from muat_exp.files import flush_file
+from muat_exp.opening import read_file
 
 _MARKED = "config.yaml"
 _FILES = (_MARKED, "README.md", "probe_set.json", "summary.json", CHECKSUMS)
@@ -148,13 +150,17 @@ def _bears(folder: Path, mark: str) -> bool:
     if not any(folder.iterdir()):
         return True
     try:
-        first = _first_line((folder / _MARKED).read_text("utf-8", "replace"))
+        content = read_file(folder / _MARKED, LONGEST_YAML)
+        first = _first_line(content.decode("utf-8", "replace"))
     except OSError:
         first = ""
     if first.startswith(MARK):
         return first.startswith(mark)
-    sums = folder / CHECKSUMS
-    return sums.is_file() and {_MARKED, "summary.json"} <= read_checksums(sums).keys()
+    try:
+        noted = read_checksums(folder / CHECKSUMS)
+    except OSError:
+        return False
+    return {_MARKED, "summary.json"} <= noted.keys()
 
 
 def _first_line(text: str) -> str:

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from muat_exp.budget import Budget
 from muat_exp.config.groups import SPLITS, Config
 from muat_exp.dataset.checksums import shards_digest, write_checksums
 from muat_exp.dataset.column_names import SCORES
@@ -23,12 +24,10 @@ from muat_exp.dataset.schema import subject_schema
 from muat_exp.dataset.splits import assign_splits
 from muat_exp.dataset.staging import flush_folder
 from muat_exp.executors.threads import ThreadExecutor
+from muat_exp.memory import give_back_memory
 from muat_exp.prompts.rendering import Renderer
 from muat_exp.prompts.tokens import TokenStatistics
 
-_RENDERED = 50  # examples that one worker renders at a time
-# Examples in a row group: fewer cost a third more time to write, and again to read.
-_ROW_GROUP = 200
 _DICTIONARIES = ["target_pattern", "selected_patterns.list.element", "activation"]
 
 
@@ -36,9 +35,15 @@ class ShardWriter:
     """Writes two Parquet files of the same examples, `prompts` and `subjects`, from threads."""
 
     def __init__(
-        self, pool: ThreadPoolExecutor, folder: Path, name: str, schemas: dict[str, pa.Schema]
+        self,
+        pool: ThreadPoolExecutor,
+        folder: Path,
+        name: str,
+        schemas: dict[str, pa.Schema],
+        budget: Budget,
     ) -> None:
         self.pool = pool
+        self.budget = budget
         self.pending: list[Future[None]] = []
         self.taken: dict[str, list[pa.Table]] = {part: [] for part in schemas}
         self.writers = {
@@ -50,6 +55,7 @@ class ShardWriter:
                 compression="zstd",
                 compression_level=1,
                 use_dictionary=_DICTIONARIES,
+                write_statistics=_without_texts(schema),
             )
             for part, schema in schemas.items()
         }
@@ -59,8 +65,10 @@ class ShardWriter:
         for part, table in tables.items():
             self.taken[part].append(table)
         rows = sum(table.num_rows for table in self.taken["subjects"])
-        if rows >= _ROW_GROUP:
+        if rows >= self.budget.row_group:
             self.flush()
+        if not self.budget.writes_behind:
+            give_back_memory()
 
     def flush(self) -> None:
         """Queues a row group of each.
@@ -74,6 +82,8 @@ class ShardWriter:
                 group = pa.concat_tables(tables)
                 self.pending.append(self.pool.submit(self.put, part, group))
         self.taken = {part: [] for part in self.taken}
+        if not self.budget.writes_behind:
+            self.wait()
 
     def put(self, part: str, table: pa.Table) -> None:
         """Writes a row group of one part."""
@@ -89,14 +99,34 @@ class ShardWriter:
         return self
 
     def __exit__(self, kind: object, *_: object) -> None:
-        """Writes what is left, unless the block failed, and ends both files."""
-        with ExitStack() as files:
-            for writer in self.writers.values():
-                files.callback(writer.close)
-            files.callback(wait, self.pending)  # before the files are closed
+        """Writes what is left and ends both files; gives them up where the block failed."""
+        with ExitStack() as unfinished:
+            unfinished.callback(self._give_up)
             if kind is None:
-                self.flush()
-                self.wait()
+                self._finish()
+                unfinished.pop_all()
+
+    def _finish(self) -> None:
+        """Writes what is left and ends both files."""
+        self.flush()
+        self.wait()
+        for writer in self.writers.values():
+            writer.close()
+
+    def _give_up(self) -> None:
+        """Ends the threads, then closes files that are incomplete, and says nothing of that."""
+        self.pool.shutdown(wait=True, cancel_futures=True)  # else it writes to a closed file
+        for writer in self.writers.values():
+            with suppress(Exception):
+                writer.close()
+
+
+def _without_texts(schema: pa.Schema) -> list[str]:
+    """The columns that are no texts: nobody asks for the first and the last of all prompts.
+
+    Finding them takes more memory than the prompts themselves, and more time than writing them.
+    """
+    return [field.name for field in schema if field.type != pa.string()]
 
 
 @dataclass(frozen=True)
@@ -141,6 +171,7 @@ def write_shards(
 
     `fetch` gives the records of some examples; `observe` sees each table of them.
     """
+    budget = Budget(config)
     renderer = Renderer(config)
     schemas = {"prompts": renderer.schema, "subjects": subject_schema(config)}
     for part in schemas:
@@ -157,12 +188,14 @@ def write_shards(
     with ThreadPoolExecutor(len(schemas), thread_name_prefix="muat-writer") as pool:
         for split, name, examples in _planned_files(config, locations):
             splits[split] += len(examples.ids)
-            with ShardWriter(pool, folder, name, schemas) as writer:
-                for records, prompts, counts in workers.stream(render, examples.groups(_RENDERED)):
+            batches = examples.groups(budget.batch)
+            with ShardWriter(pool, folder, name, schemas, budget) as writer:
+                for records, prompts, counts in workers.stream(render, batches, budget.batches):
                     observe(records)
                     writer.write({"prompts": prompts, "subjects": records})
                     for task, lengths in counts.items():
                         tokens[task].add(lengths)
+                    del records, prompts  # before the next ones are made
     tokenizer = counter.name if counter else ""
     return Written(dict(splits), tokens, tokenizer, shards_digest(folder))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -12,7 +13,7 @@ from muat_exp.executors.base import Indices
 
 _Item = TypeVar("_Item")
 _Output = TypeVar("_Output")
-_SMALLEST = 8  # subjects per call of a kernel, at least
+SMALLEST = 8  # subjects per call of a kernel, at least
 _UNDER_WAY = 3  # items per thread that `stream` hands out before it waits
 
 
@@ -37,7 +38,7 @@ def _guided_chunks(subjects: Indices, threads: int) -> list[Indices]:
     """
     chunks = []
     while len(subjects):
-        size = max(_SMALLEST, len(subjects) // (2 * threads))
+        size = max(SMALLEST, len(subjects) // (2 * threads))
         chunks.append(subjects[:size])
         subjects = subjects[size:]
     return chunks
@@ -61,13 +62,20 @@ class ThreadExecutor:
         return list(self._pool.map(kernel, _guided_chunks(subjects, self.threads)))
 
     def stream(
-        self, function: Callable[[_Item], _Output], items: Iterable[_Item]
+        self, function: Callable[[_Item], _Output], items: Iterable[_Item], limit: int | None = None
     ) -> Iterator[_Output]:
-        """Results in the items' order; few items are under way at a time, so memory stays flat."""
+        """Results in the items' order; few items are under way at a time, so memory stays flat.
+
+        Args:
+            function: called on each item, in some thread.
+            items: taken one by one.
+            limit: how many may be under way, where memory has no room for three per thread.
+        """
+        most = min(_UNDER_WAY * self.threads, limit or sys.maxsize)
         pending: deque[Future[_Output]] = deque()
         for item in items:
             pending.append(self._pool.submit(function, item))
-            if len(pending) >= _UNDER_WAY * self.threads:
+            if len(pending) >= most:
                 yield pending.popleft().result()
         while pending:
             yield pending.popleft().result()

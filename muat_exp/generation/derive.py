@@ -20,7 +20,7 @@ from muat_exp.dataset.checksums import differences
 from muat_exp.dataset.faults import Faults
 from muat_exp.dataset.index import RecordLocations
 from muat_exp.dataset.networks import check_networks, stored_population
-from muat_exp.dataset.reading import read_summary
+from muat_exp.dataset.reading import read_figures
 from muat_exp.dataset.schema import subject_schema
 from muat_exp.dataset.staging import claim_dataset, replace_folder, staged_folder
 from muat_exp.dataset.writing import Means, Written, complete, write_shards
@@ -31,6 +31,7 @@ from muat_exp.executors.threads import ThreadExecutor
 from muat_exp.generation.pipeline import ensure_compiled
 from muat_exp.generation.source import Source
 from muat_exp.generation.table import measured_columns
+from muat_exp.maker import current_maker, describe_makers
 from muat_exp.progress import Reporter
 from muat_exp.prompts.tokens import LLAMA3, NONE
 from muat_exp.signatures.probe_set import given_probes
@@ -52,6 +53,7 @@ _FREE = (
     "task",
     "dataset_dir",
     "workers",
+    "memory_gib",
     "progress",
     "logger",
     "hydra",
@@ -106,7 +108,13 @@ def derived_config(stored: Config, composed: Config, given: Collection[str]) -> 
         f"signature.definitions={stored.signature.definitions} means it; its weights can't become "
         "others.",
     )
-    return replace(stored, dataset=dataset, architecture=architecture, signature=signature)
+    return replace(
+        stored,
+        dataset=dataset,
+        architecture=architecture,
+        signature=signature,
+        memory_gib=composed.memory_gib,
+    )
 
 
 def _named_values(group: object, name: str, given: Collection[str]) -> dict[str, Any]:
@@ -233,7 +241,7 @@ def derive(
     if damaged:
         raise DatasetError(f"{source} is damaged: {damaged}")
     stored = Source.open(source)
-    summary = read_summary(source)
+    summary = read_figures(source, stored.config.patterns.enabled)
     config = derived_config(stored.config, composed, given)
     kept = not config.dataset.needs_history or stored.config.dataset.needs_history
     require(
@@ -276,4 +284,5 @@ def _derived_summary(
         "accuracy": means.overall(),
         "patterns": patterns,
     }
-    return {**summary, **changed, "splits": written.splits, "origin": origin}
+    makers = describe_makers([current_maker()], summary)
+    return {**summary, **changed, **makers, "splits": written.splits, "origin": origin}

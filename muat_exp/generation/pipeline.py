@@ -15,6 +15,7 @@ import pytorch_lightning as pl
 from numpy.typing import NDArray
 from pytorch_lightning.loggers import Logger
 
+from muat_exp import budget
 from muat_exp.config.groups import (
     PROMPT_TASKS,
     ArchitectureConfig,
@@ -28,6 +29,7 @@ from muat_exp.dataset.index import RecordLocations
 from muat_exp.dataset.reading import Subjects, load_subjects
 from muat_exp.dataset.staging import claim_dataset, replace_folder, staged_folder
 from muat_exp.dataset.writing import Means, complete, write_shards
+from muat_exp.errors import NobodyAcceptedError
 from muat_exp.evaluation.measurement import RunContext
 from muat_exp.executors.threads import ThreadExecutor, worker_threads
 from muat_exp.files import write_atomically
@@ -39,16 +41,15 @@ from muat_exp.generation.stopwatch import Stopwatch
 from muat_exp.generation.summary import describe, performance
 from muat_exp.generation.table import attempt_table, gather
 from muat_exp.kernels.compiled import compile_once
+from muat_exp.maker import current_maker, difference_text
+from muat_exp.memory import give_back_memory
 from muat_exp.progress import Reporter, Silent
 from muat_exp.prompts.tokens import load_counter
 from muat_exp.tracking.choice import build_trackers
-from muat_exp.tracking.curves import attach_curves, attached_curves
+from muat_exp.tracking.curves import MeanCurves, attach_curves, attached_curves
 from muat_exp.tracking.lightning_logger import Curves
 from muat_exp.tracking.tracker import Tracker
 from muat_exp.training.stages import quiet_lightning
-
-# Cohorts at a time: while one waits for Python or the disk, the other keeps the workers busy.
-IN_FLIGHT = 2
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,11 @@ class _Work:
     loggers: Callable[[int], Sequence[Logger]]
     callbacks: Callable[[int], Sequence[pl.Callback]]
 
+    @property
+    def cohort_size(self) -> int:
+        """Subjects that are trained together, at most."""
+        return budget.Budget(self.context.config).cohort_size
+
 
 def _nothing(cohort: int) -> Sequence[Any]:
     """No logger or callback for any cohort."""
@@ -117,20 +123,23 @@ def generate(
         callbacks: makes Lightning callbacks in the same way; they stand behind our own.
 
     Raises:
-        ConfigurationError: the configured tokenizer or probe set is absent or wrong.
+        ConfigurationError: the configured tokenizer or probe set is absent or wrong, or memory_gib
+            has no room for a single subject.
         ShortfallError: a pattern could not fill its quota and `dataset.on_shortfall` is "error".
+        NobodyAcceptedError: no attempt was accepted, whatever `dataset.on_shortfall` is.
         RunFolderError: the folder holds another configuration or files of somebody else, is in use,
             or can't be written.
         TrackingError: the dataset is whole, but not all of it could be logged.
     """
     load_counter(config.dataset.tokenizer)  # a wrong one is refused before any work
+    budget.Budget(config).require_room()
     watch = Stopwatch()
     reporter = reporter or Silent()
     with RunFolder.open(Path(folder), config) as run:
         earlier = run.summary()
         if is_finished(run.path, config):
             reporter.note("this run was finished before: nothing to do")
-            return Result(run.path, run.dataset, earlier)
+            return _with_examples(Result(run.path, run.dataset, earlier))
         claim_dataset(run.dataset, config)
         run.store_config(config)
         if earlier and earlier["asked"] > config.dataset.num_examples:
@@ -138,6 +147,9 @@ def generate(
                 f"the dataset of {earlier['accepted']} examples in {run.path} "
                 f"becomes one of {config.dataset.num_examples}"
             )
+        differing = difference_text(current_maker(), run.manifest.makers)
+        if differing:
+            reporter.remark(differing)
         with watch.phase("compilation"):
             ensure_compiled(reporter.note)
         watch.restart()
@@ -146,6 +158,8 @@ def generate(
             worker_threads(config.threads) as executor,
             quiet_lightning(),
         ):
+            for note in (note for tracker in trackers for note in tracker.notes):
+                reporter.note(note)
             with watch.phase("setup"):
                 context = _build_context(config, run)
             result = _make_dataset(
@@ -153,7 +167,19 @@ def generate(
             )
         result.summary["made_with"] = run_digest(config)  # finished, as all is logged too
         run.write_summary(result.summary)
+        return _with_examples(result)
+
+
+def _with_examples(result: Result) -> Result:
+    """A finished run; raises `NobodyAcceptedError` where its dataset has no example."""
+    summary = result.summary
+    if summary["accepted"]:
         return result
+    reasons = ", ".join(f"{reason} {count}" for reason, count in summary["rejected"].items())
+    raise NobodyAcceptedError(
+        f"None of the {summary['attempts']} attempts was accepted ({reasons}): "
+        f"{result.dataset} has no example, and can't be loaded."
+    )
 
 
 def ensure_compiled(note: Callable[[str], None]) -> None:
@@ -244,10 +270,10 @@ def _make_cohorts(work: _Work, ledger: Ledger) -> int:
     work.reporter.note(
         f"continuing: an earlier run planned {planned} cohorts" if planned else "training"
     )
-    with ThreadPoolExecutor(IN_FLIGHT, thread_name_prefix="muat-cohort") as drivers:
+    with ThreadPoolExecutor(budget.IN_FLIGHT, thread_name_prefix="muat-cohort") as drivers:
         try:
             while True:
-                while len(under_way) < IN_FLIGHT:
+                while len(under_way) < budget.IN_FLIGHT:
                     number = ledger.cohorts + len(under_way)
                     indices = _next_attempts(work, ledger.quotas, number)
                     if not len(indices):
@@ -258,6 +284,7 @@ def _make_cohorts(work: _Work, ledger: Ledger) -> int:
                 table, new = under_way.popleft().result()
                 trained += new
                 _record(work, ledger, table)
+                del table  # before the next cohort begins
         except BaseException:
             work.executor.close()  # cohorts under way end at their next call of a kernel
             raise
@@ -280,7 +307,7 @@ def _next_attempts(work: _Work, quotas: Quotas, number: int) -> NDArray[np.int64
     """
     manifest = work.folder.manifest
     if number >= len(manifest.plans):
-        counts = quotas.plan(work.context.config.cohort_size)
+        counts = quotas.plan(work.cohort_size)
         if not counts.any():
             return np.empty(0, np.int64)
         manifest.plan(counts)
@@ -295,18 +322,32 @@ def _make_cohort(work: _Work, number: int, indices: NDArray[np.int64]) -> tuple[
         return finished, 0
     if number in run.manifest.digests:
         work.reporter.note(f"{run.cohort_path(number).name} is missing or damaged: made again")
-    curves = Curves()
-    loggers = [curves, *work.loggers(number)]
-    result = run_cohort(work.context, indices, work.executor, loggers, work.callbacks(number))
-    table = attach_curves(attempt_table(work.context.config, result), curves.rows)
+    table = _train_cohort(work, number, indices)
     run.finish_cohort(number, table)
+    give_back_memory()
     return table, len(indices)
+
+
+def _train_cohort(work: _Work, number: int, indices: NDArray[np.int64]) -> pa.Table:
+    """The table of a cohort, trained in parts where it was planned with more memory than now."""
+    means = MeanCurves()
+    loggers = work.loggers(number)
+    callbacks = work.callbacks(number)
+    tables = []
+    for start in range(0, len(indices), work.cohort_size):
+        part = indices[start : start + work.cohort_size]
+        curves = Curves()
+        result = run_cohort(work.context, part, work.executor, [curves, *loggers], callbacks)
+        tables.append(attempt_table(work.context.config, result))
+        means.add(curves.rows)
+    return attach_curves(pa.concat_tables(tables), means.rows())
 
 
 def _write_dataset(work: _Work, ledger: Ledger) -> tuple[dict[str, Any], Path]:
     """Writes the dataset into a staged folder; returns what the data say, and the folder."""
     config = work.context.config
     staged = staged_folder(work.folder.dataset, config)
+    give_back_memory()
     means = Means()
     paths = {number: work.folder.cohort_path(number) for number in range(ledger.cohorts)}
 
@@ -314,7 +355,9 @@ def _write_dataset(work: _Work, ledger: Ledger) -> tuple[dict[str, Any], Path]:
         return gather(locations, paths)
 
     written = write_shards(staged, config, ledger.ordered(), fetch, work.executor, means.add)
-    summary = describe(config, ledger, means, written)
+    makers = work.folder.manifest.makers
+    made_by = [*(makers[number] for number in range(ledger.cohorts)), current_maker()]
+    summary = describe(config, ledger, means, written, made_by)
     card = render_card(config, summary, written)
     complete(staged, work.context.probes.to_json(config), summary, card)
     return summary | {"surplus": ledger.quotas.surplus}, staged

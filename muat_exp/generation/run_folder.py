@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,9 @@ from muat_exp.dataset.staging import dataset_names
 from muat_exp.errors import ConfigurationError, RunFolderError
 from muat_exp.files import atomic_path, remove_partial_files, write_atomically
 from muat_exp.generation.manifest import Manifest
+from muat_exp.generation.summary import is_whole
 from muat_exp.generation.table import read_cohort
+from muat_exp.maker import current_maker
 from muat_exp.tracking.choice import tracker_outputs
 
 _LOCK = ".lock"
@@ -71,7 +74,11 @@ class RunFolder:
 
     def store_config(self, config: Config) -> None:
         """Writes the configuration that the folder holds a run of."""
-        content = {"config_signature": config_signature(config), "config": config.to_dict()}
+        content = {
+            "muat_exp": version("muat_exp"),
+            "config_signature": config_signature(config),
+            "config": config.to_dict(),
+        }
         text = orjson.dumps(content, option=orjson.OPT_INDENT_2)
         write_atomically(self.path / "config.json", text)
 
@@ -81,9 +88,7 @@ class RunFolder:
             values = orjson.loads((self.path / "summary.json").read_bytes())
         except (FileNotFoundError, orjson.JSONDecodeError):
             return {}
-        if not isinstance(values, dict) or not {"asked", "accepted"} <= values.keys():
-            return {}
-        return values
+        return values if is_whole(values) else {}
 
     def write_summary(self, summary: dict[str, Any]) -> None:
         """Writes what this run says of itself."""
@@ -103,7 +108,7 @@ class RunFolder:
             pa.ipc.new_file(sink, table.schema) as writer,
         ):
             writer.write_table(table)
-        self.manifest.finish(number, path)
+        self.manifest.finish(number, path, current_maker())
 
     def finished_cohort(self, number: int) -> pa.Table | None:
         """A finished cohort's attempts; None where it is missing or not as it was written."""
@@ -178,7 +183,7 @@ def _adopt(path: Path, names: list[str]) -> None:
 
 def _require_same_run(path: Path, config: Config) -> None:
     """Raises `RunFolderError` where a folder holds a run of another configuration."""
-    differing = _differing_keys(stored_config(path), config.to_dict())
+    differing = _differing_keys(load_run_config(path).to_dict(), config.to_dict())
     if differing:
         told = [f"{key} ({before!r} there, {here!r} here)" for key, before, here in differing]
         shown = ", ".join(told[:5])
@@ -221,7 +226,7 @@ def run_digest(config: Config) -> str:
     was moved or copied holds what it held.
     """
     values = config.to_dict()
-    for key in ("workers", "cohort_size", "progress"):
+    for key in ("workers", "cohort_size", "memory_gib", "progress"):
         del values[key]
     for key in ("group", "run_name"):
         del values["logger"][key]
@@ -248,9 +253,18 @@ def load_run_config(folder: Path) -> Config:
     """The configuration that a run's folder was made with.
 
     Raises:
-        RunFolderError: see `stored_config`.
+        RunFolderError: see `stored_config`; or it is none that this version knows.
     """
-    return from_dict(stored_config(folder))
+    content = _stored_content(folder)
+    try:
+        return from_dict(content["config"])
+    except ConfigurationError as error:
+        made = content.get("muat_exp", "of an unknown version")
+        raise RunFolderError(
+            f"{folder} holds a run that muat_exp {made} began, and its configuration is none for "
+            f"this muat_exp {version('muat_exp')}: {error} Continue it with the version that began "
+            "it, or choose another folder."
+        ) from error
 
 
 def stored_config(folder: Path) -> dict[str, Any]:
@@ -258,6 +272,16 @@ def stored_config(folder: Path) -> dict[str, Any]:
 
     Raises:
         RunFolderError: the folder has no `config.json`, or it is damaged, or another program's.
+    """
+    values: dict[str, Any] = _stored_content(folder)["config"]
+    return values
+
+
+def _stored_content(folder: Path) -> dict[str, Any]:
+    """What `RunFolder.store_config` wrote.
+
+    Raises:
+        RunFolderError: see `stored_config`.
     """
     path = folder / "config.json"
     try:
@@ -269,9 +293,9 @@ def stored_config(folder: Path) -> dict[str, Any]:
     if not _is_stored_config(content):
         raise RunFolderError(
             f"{folder} holds no run that can be continued: "
-            "its config.json is damaged, or of another program."
+            "its config.json is damaged, or of another program. Name another folder."
         )
-    return content["config"]  # type: ignore[no-any-return]
+    return content  # type: ignore[no-any-return]
 
 
 def _is_stored_config(content: object) -> bool:

@@ -10,9 +10,8 @@ from numpy.typing import NDArray
 
 from muat_exp.config.groups import Config
 from muat_exp.dataset.index import RecordLocations
-from muat_exp.dataset.parquet import open_parquet, shards
 from muat_exp.dataset.reading import read_config
-from muat_exp.errors import DatasetError
+from muat_exp.dataset.records import RecordFile, check_distinct, record_files
 
 
 @dataclass(frozen=True)
@@ -30,7 +29,7 @@ class Source:
 
     folder: Path
     config: Config
-    files: list[Path]
+    files: list[RecordFile]
     groups: NDArray[np.int64]
     locations: RecordLocations
 
@@ -42,22 +41,20 @@ class Source:
             DatasetError: the folder holds no readable dataset.
         """
         config = read_config(folder)
-        files = shards(folder, "subjects")
-        if not files:
-            raise DatasetError(f"{folder} holds no dataset: it has no subjects/*.parquet.")
-        groups = []
-        locations = []
-        for number, path in enumerate(files):
-            try:
-                groups.append(_row_groups(number, path))
-                locations.append(examples(number, path, config.patterns.enabled))
-            except (OSError, pa.ArrowException, KeyError, ValueError) as error:
-                raise DatasetError(f"{folder}: {path.name} can't be read: {error}") from error
-        ordered = RecordLocations.ordered(np.concatenate(locations))
-        return cls(folder, config, files, np.concatenate(groups), ordered)
+        files = record_files(folder, config)
+        groups = [_row_groups(number, file) for number, file in enumerate(files)]
+        enabled = config.patterns.enabled
+        rows = [_examples(number, file, enabled) for number, file in enumerate(files)]
+        locations = RecordLocations.ordered(np.concatenate(rows))
+        check_distinct(locations.ids, folder)
+        return cls(folder, config, files, np.concatenate(groups), locations)
 
     def fetch(self, locations: RecordLocations) -> pa.Table:
-        """The records of some examples, in their order; thread-safe."""
+        """The records of some examples, in their order; thread-safe.
+
+        Raises:
+            DatasetError: a value is not what the configuration allows.
+        """
         by_place = np.lexsort((locations.rows, locations.files))  # by file, then by row
         parts: list[pa.Table] = []
         for number in np.unique(locations.files):
@@ -68,32 +65,29 @@ class Source:
 
     def _read_rows(self, number: int, rows: NDArray[np.int64]) -> Iterator[pa.Table]:
         """The records in some rows of a file, which ascend, from one row group after another."""
-        file = open_parquet(self.files[number])
         groups = self.groups[self.groups[:, 0] == number]
-        for _, group, first, count in groups:
+        for _, group, first, count in groups.tolist():
             own = rows[(rows >= first) & (rows < first + count)]
             if len(own):
-                table = file.read_row_group(group)
+                table = self.files[number].read([group])
                 yield table.take(pa.array(own - first))
 
 
-def _row_groups(number: int, path: Path) -> NDArray[np.int64]:
+def _row_groups(number: int, file: RecordFile) -> NDArray[np.int64]:
     """Each row group of a file, int64 `(groups, 4)`.
 
     Columns: the file's number, the group's, its first row, its rows.
     """
-    metadata = open_parquet(path).metadata
-    count = metadata.num_row_groups
-    sizes = [metadata.row_group(group).num_rows for group in range(count)]
-    rows = np.array(sizes, np.int64)
+    rows = file.group_rows
+    count = len(rows)
     firsts = np.cumsum(rows) - rows
     columns = (np.full(count, number), np.arange(count), firsts, rows)
     return np.stack(columns, axis=1)
 
 
-def examples(number: int, path: Path, patterns: Sequence[str]) -> NDArray[np.int64]:
+def _examples(number: int, file: RecordFile, patterns: Sequence[str]) -> NDArray[np.int64]:
     """Each example of a file, int64 `(rows, 4)`: its number, the file's, its row, its target."""
-    table = open_parquet(path).read(columns=["example_id", "target_pattern"])
+    table = file.read(range(len(file.group_rows)), ["example_id", "target_pattern"])
     targets = [patterns.index(name) for name in table["target_pattern"].to_pylist()]
     count = table.num_rows
     columns = (

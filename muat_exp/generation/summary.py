@@ -1,35 +1,42 @@
 """What a run says of itself: counts, accuracies, seconds, memory."""
 
-import sys
-from importlib.metadata import version
+from collections.abc import Sequence
 from typing import Any
 
 from muat_exp.config.groups import Config
 from muat_exp.config.identity import config_signature
+from muat_exp.dataset.column_names import SCORES
 from muat_exp.dataset.writing import Means, Written
 from muat_exp.generation.ledger import Ledger
 from muat_exp.generation.outcomes import REASONS
 from muat_exp.generation.stopwatch import Stopwatch
+from muat_exp.maker import Maker, describe_makers
 from muat_exp.memory import peak_memory_mib
 
-_PACKAGES = (
-    "muat_exp",
-    "torch",
-    "pytorch-lightning",
-    "numba",
-    "numpy",
-    "scipy",
-    "pyarrow",
-    "hydra-core",
-)
+_FIGURES = ("asked", "accepted", "attempts", "acceptance", "surplus", "attempts_per_second")
+_GROUPS = {  # of figures, with those that each must have; an accuracy is null where none is known
+    "rejected": set(REASONS),
+    "accuracy": set(SCORES),
+    "seconds": {"total"},
+    "splits": set[str](),
+}
 
 
-def describe(config: Config, ledger: Ledger, means: Means, written: Written) -> dict[str, Any]:
-    """Counts and accuracies: what is the same however the run was made."""
+def describe(
+    config: Config, ledger: Ledger, means: Means, written: Written, makers: Sequence[Maker]
+) -> dict[str, Any]:
+    """Counts and accuracies: what is the same however the run was made.
+
+    Args:
+        config: of the run.
+        ledger: all its attempts.
+        means: accuracies of its examples.
+        written: its files.
+        makers: who made its cohorts, and who writes the dataset.
+    """
     quotas = ledger.quotas
     names = config.patterns.enabled
     rejected = {reason: sum(ledger.rejected[name, reason] for name in names) for reason in REASONS}
-    versions = {name: version(name) for name in _PACKAGES}
     return {
         "config_signature": config_signature(config),
         "asked": config.dataset.num_examples,
@@ -41,7 +48,7 @@ def describe(config: Config, ledger: Ledger, means: Means, written: Written) -> 
         "patterns": {name: _pattern_row(name, ledger, means) for name in names},
         "splits": written.splits,
         "origin": "",
-        "versions": {"python": sys.version.split()[0]} | versions,
+        **describe_makers(makers),
     }
 
 
@@ -75,3 +82,20 @@ def performance(config: Config, watch: Stopwatch, trained: int, accepted: int) -
         "peak_memory_mib": peak_memory_mib(),
         "workers": config.threads,
     }
+
+
+def is_whole(values: object) -> bool:
+    """Whether some JSON has the figures that a run goes by which finds itself finished."""
+    if not isinstance(values, dict):
+        return False
+    if None in map(values.get, _FIGURES):
+        return False
+    figures = [values[name] for name in _FIGURES]
+    for name, required in _GROUPS.items():
+        group = values.get(name)
+        if not isinstance(group, dict) or not required <= group.keys():
+            return False
+        figures += [
+            0 if number is None and name == "accuracy" else number for number in group.values()
+        ]
+    return all(type(number) in (int, float) for number in figures)

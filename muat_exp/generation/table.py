@@ -23,9 +23,11 @@ from muat_exp.dataset.index import RecordLocations
 from muat_exp.dataset.schema import (
     history_lists,
     list_array,
+    response_array,
     selected_lists,
     subject_schema,
     weight_lists,
+    with_all_responses,
 )
 
 
@@ -48,11 +50,10 @@ def measured_columns(
     """The columns that follow from the weights of S subjects: these, and what was measured."""
     counts = np.diff(improved.offsets)
     lengths = np.diff(measured.signature_offsets)
-    shares = [pa.array(column.astype(np.float32)) for column in measured.responses.T]
     scores = zip(SCORES, measured.scores.T, strict=True)
     columns = {
         **{name: pa.array(values) for name, values in scores},
-        "response": pa.StructArray.from_arrays(shares, names=list(config.patterns.enabled)),
+        "response": response_array(config.patterns.enabled, measured.responses),
         "weights": list_array(improved.parameters, counts),
         "degraded_weights": list_array(degraded.parameters, counts),
         "signature": list_array(measured.signatures, lengths),
@@ -90,7 +91,6 @@ def attempt_table(config: Config, result: CohortResult) -> pa.Table:
     specs = result.specs
     names = config.patterns.enabled
     accepted = np.isin(np.arange(len(specs)), result.accepted)
-    responses = [pa.array(column.astype(np.float32)) for column in result.responses.T]
     columns = {
         "outcome": pa.array(result.outcomes, pa.string()),
         "example_id": specs.indices,
@@ -105,7 +105,7 @@ def attempt_table(config: Config, result: CohortResult) -> pa.Table:
         "improvement": result.improved_accuracy - result.degraded_accuracy,
         "degraded_test_accuracy": result.test_accuracy[:, 0],
         "test_accuracy": result.test_accuracy[:, 1],
-        "response": pa.StructArray.from_arrays(responses, names=list(names)),
+        "response": response_array(names, result.responses),
         "switch_epoch": result.switch_epoch,
         "clean_epoch": result.clean_epoch,
         "corrupted_labels": result.data.flips,
@@ -134,7 +134,7 @@ def gather(locations: RecordLocations, paths: dict[int, Path]) -> pa.Table:
     parts = []
     for file in np.unique(files):
         own = pa.array(rows[files == file])
-        part = read_cohort(paths[int(file)]).take(own)
+        part = with_all_responses(read_cohort(paths[int(file)]).take(own))
         parts.append(part.replace_schema_metadata())
     as_asked = pa.array(np.argsort(order))
     return pa.concat_tables(parts).take(as_asked).drop_columns("outcome")

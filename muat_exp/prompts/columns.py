@@ -9,13 +9,23 @@ from typing import Any
 
 import numpy as np
 import orjson
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from muat_exp.config.groups import PROMPT_TASKS, Config
 from muat_exp.dataset.column_names import SCORES
 from muat_exp.subjects.architecture import Architecture, split_neurons, split_parameters
 
+_PARTS = ("prompt", "completion", "text")
 _HISTORY = ("train_loss", "train_acc", "val_loss", "val_acc")
+
+
+def prompt_schema(config: Config) -> pa.Schema:
+    """Columns of the `prompts` configuration."""
+    texts = [f"{task}_{part}" for task in config.dataset.tasks for part in _PARTS]
+    names = ["metadata", *texts, *config.dataset.columns]
+    strings = [(name, pa.string()) for name in names]
+    return pa.schema([("example_id", pa.int64()), *strings])
 
 
 def to_json(content: Mapping[str, Any]) -> str:

@@ -10,24 +10,21 @@ from numpy.typing import NDArray
 from muat_exp.config.groups import Config
 from muat_exp.config.identity import config_signature
 from muat_exp.dataset.column_names import ARRAYS
-from muat_exp.prompts.columns import metadata, metrics_column, signature_column, weights_column
+from muat_exp.prompts.columns import (
+    metadata,
+    metrics_column,
+    prompt_schema,
+    signature_column,
+    weights_column,
+)
 from muat_exp.prompts.templates import PromptRenderer
 from muat_exp.prompts.tokens import load_counter
 from muat_exp.signatures.methods import method_columns
 from muat_exp.subjects.architecture import Architecture, recorded_architecture
 
-_PARTS = ("prompt", "completion", "text")
 # The JSON columns of weights and signatures, and the columns of `subjects` that they show.
 _WEIGHTS = {"improved_model_weights": "weights", "degraded_model_weights": "degraded_weights"}
 _SIGNATURES = {"improved_signature": "signature", "degraded_signature": "degraded_signature"}
-
-
-def prompt_schema(config: Config) -> pa.Schema:
-    """Columns of the `prompts` configuration."""
-    texts = [f"{task}_{part}" for task in config.dataset.tasks for part in _PARTS]
-    names = ["metadata", *texts, *config.dataset.columns]
-    strings = [(name, pa.string()) for name in names]
-    return pa.schema([("example_id", pa.int64()), *strings])
 
 
 class Renderer:
@@ -61,7 +58,8 @@ class Renderer:
         for i, record in enumerate(scalars):
             arrays = {name: column[i].values.to_numpy() for name, column in columns.items()}
             rows.append(self.row(record, self._shaped(arrays)))
-        return pa.Table.from_pylist(rows, schema=self.schema), self._count_tokens(rows)
+        tokens = self._count_tokens(rows)  # which takes memory: there is no table yet
+        return pa.Table.from_pylist(rows, schema=self.schema), tokens
 
     def _shaped(self, arrays: dict[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
         """A record's arrays, those of signatures as `(neurons, columns)`."""

@@ -7,7 +7,7 @@ import orjson
 
 from muat_exp.config.groups import Config
 from muat_exp.dataset.reading import Subjects, load_subjects
-from muat_exp.errors import DatasetError
+from muat_exp.errors import DatasetError, ProbeSetError
 from muat_exp.evaluation.benchmark_set import LabelGroups, draw_benchmark, read_benchmark
 from muat_exp.executors.threads import worker_threads
 from muat_exp.score.behaviour import Bench
@@ -56,6 +56,8 @@ def judge(folder: Path, predictions: Path, benchmark_set: str, threads: int) -> 
         DatasetError: the dataset does not hold what is needed.
         ProbeSetError: the benchmark set is absent or wrong.
     """
+    if benchmark_set and not Path(benchmark_set).exists():
+        raise ProbeSetError(f"{benchmark_set}: there is no such file.")
     truth = load_truth(folder)
     answers = survey(predictions)
     for kind in answers.locations:

@@ -7,11 +7,13 @@ from typing import Any, NamedTuple
 
 import orjson
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from muat_exp.config.groups import PROMPT_TASKS
-from muat_exp.errors import PredictionsError, first_line
+from muat_exp.dataset.parquet import open_parquet
+from muat_exp.errors import DatasetError, PredictionsError, first_line, shown
+from muat_exp.opening import open_file, reason
 from muat_exp.prompts.parsing import LONGEST_TEXT
+from muat_exp.score.column_types import check_types, is_identity, is_text
 
 CLASSIFICATION, MODIFICATION = PROMPT_TASKS
 _MAX_LINE_BYTES = LONGEST_TEXT
@@ -20,6 +22,7 @@ _ROWS_PER_BATCH = 64  # of a Parquet file, in memory at a time
 _MAX_SHOWN = 40  # characters of a wrong value in an error's sentence
 _WEIGHTS_MARK = '"network.'  # stands in every JSON object of weights
 _REQUIRED = ("example_id", "completion")
+_COLUMNS = {"example_id": is_identity, "completion": is_text, "task": is_text}
 
 
 class _Prediction(NamedTuple):
@@ -29,7 +32,7 @@ class _Prediction(NamedTuple):
         location: the line or row of the file that it stands in.
         example_id: which example it answers, as text.
         kind: "classification" or "modification", empty where the file does not say.
-        completion: the answer.
+        completion: the answer; empty for null, which no task can read.
     """
 
     location: str
@@ -128,7 +131,7 @@ def _read_predictions(path: Path) -> Iterator[_Prediction]:
     Raises:
         PredictionsError: the file is absent, of another kind or broken; names the line or row.
     """
-    if not path.is_file():
+    if not path.exists():
         raise PredictionsError(f"predictions={path}: there is no such file.")
     readers = {".jsonl": _read_lines, ".parquet": _read_rows}
     if path.suffix not in readers:
@@ -136,14 +139,20 @@ def _read_predictions(path: Path) -> Iterator[_Prediction]:
     try:
         for location, values in readers[path.suffix](path):
             yield _checked(path, location, values)
-    except (OSError, pa.ArrowException) as error:
+    except PredictionsError:
+        raise
+    except DatasetError as error:
+        raise PredictionsError(f"{path}: {error}") from error
+    except OSError as error:
+        raise PredictionsError(f"{path} can't be read: {reason(error)}.") from error
+    except (pa.ArrowException, ValueError) as error:
         raise PredictionsError(f"{path} can't be read: {first_line(error)}.") from error
 
 
 def _read_lines(path: Path) -> Iterator[tuple[str, object]]:
     """Lines of a JSONL file and what they hold; empty ones are left out."""
     number = 0
-    with path.open("rb") as file:
+    with open_file(path) as file:
         while line := file.readline(_MAX_LINE_BYTES + 1):
             number += 1
             location = f"line {number}"
@@ -164,14 +173,17 @@ def _parse_line(path: Path, location: str, line: bytes) -> object:
 
 
 def _read_rows(path: Path) -> Iterator[tuple[str, object]]:
-    """Rows of a Parquet file and what they hold."""
+    """Rows of a Parquet file and what they hold; equal texts are in memory once."""
     number = 0
-    with pq.ParquetFile(path) as file:
+    with open_parquet(path, columns=_COLUMNS, dictionaries=_COLUMNS) as file:
         columns = _columns_to_read(path, file.schema_arrow.names)
+        check_types(
+            path, file.schema_arrow, {name: _COLUMNS[name] for name in columns}, PredictionsError
+        )
         for batch in file.iter_batches(_ROWS_PER_BATCH, columns=columns):
-            for values in batch.to_pylist():
+            for row in range(batch.num_rows):
                 number += 1
-                yield f"row {number}", values
+                yield f"row {number}", {name: batch[name][row].as_py() for name in columns}
 
 
 def _columns_to_read(path: Path, there: list[str]) -> list[str]:
@@ -198,7 +210,7 @@ def _checked(path: Path, location: str, values: object) -> _Prediction:
     if sentence:
         raise _fault(path, location, sentence)
     kind = values.get("task") or ""
-    return _Prediction(location, str(values["example_id"]), kind, values["completion"])
+    return _Prediction(location, str(values["example_id"]), kind, values["completion"] or "")
 
 
 def _wrong_value(values: dict[str, Any]) -> str:
@@ -207,17 +219,12 @@ def _wrong_value(values: dict[str, Any]) -> str:
     completion = values["completion"]
     kind = values.get("task")
     if type(example) not in (int, str):
-        return f"example_id is {_shown(example)}; it must be a whole number or a text."
-    if not isinstance(completion, str):
-        return f"completion is {_shown(completion)}; it must be a text."
+        return f"example_id is {shown(example)}; it must be a whole number or a text."
+    if completion is not None and not isinstance(completion, str):
+        return f"completion is {shown(completion)}; it must be a text or null."
     if kind is not None and kind not in PROMPT_TASKS:
-        return f"task is {_shown(kind)}; it must be {' or '.join(PROMPT_TASKS)}."
+        return f"task is {shown(kind)}; it must be {' or '.join(PROMPT_TASKS)}."
     return ""
-
-
-def _shown(value: object) -> str:
-    """A wrong value in an error's sentence."""
-    return repr(value)[:_MAX_SHOWN]
 
 
 def _fault(path: Path, location: str, sentence: str) -> PredictionsError:

@@ -7,13 +7,18 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
-from muat_exp.dataset.parquet import open_parquet, parse_shard_name, shards
+from muat_exp.dataset.parquet import Bounds, open_parquet, parse_shard_name, shards
 from muat_exp.dataset.reading import read_config
-from muat_exp.errors import DatasetError, first_line
+from muat_exp.errors import DatasetError, first_line, shown
+from muat_exp.score.column_types import check_types, is_identity, is_text_or_names
 
 _ID = "example_id"
 _COMPLETION = "classification_completion"
 _QUOTES = "\"'"
+_LONGEST_COMPLETION = 10_000  # bytes: a list of names
+_MOST_PATTERNS = 256  # different names in all completions
+_BOUNDS = Bounds(rows=10_000_000, values=_MOST_PATTERNS, text=_LONGEST_COMPLETION)
+_BATCH = 10_000  # rows that are decoded at a time
 
 
 class _Example(NamedTuple):
@@ -106,45 +111,50 @@ def _prompted_examples(folder: Path) -> list[_Example]:
     own = folder / "prompts"
     place = own if own.is_dir() else folder
     files = sorted(place.rglob("*.parquet"))
-    return list(_read_column(files, _COMPLETION))
+    return list(_read_column(folder, files, _COMPLETION))
 
 
 def _selected_patterns(folder: Path) -> list[_Example]:
     """The examples of a dataset without classification prompts."""
     files = shards(folder, "subjects")
-    return list(_read_column(files, "selected_patterns"))
+    return list(_read_column(folder, files, "selected_patterns"))
 
 
-def _read_column(files: Sequence[Path], column: str) -> Iterator[_Example]:
+def _read_column(folder: Path, files: Sequence[Path], column: str) -> Iterator[_Example]:
     """The examples of the files that have the column, which holds their completions."""
     for path in files:
         shard = parse_shard_name(path.name)
         split = shard.split if shard else ""
-        for example, value in _read_pairs(path, column):
+        for example, value in _read_pairs(folder, path, column):
             yield _Example(str(example), split, _as_text(path, value))
 
 
-def _read_pairs(path: Path, column: str) -> list[tuple[object, object]]:
+def _read_pairs(folder: Path, path: Path, column: str) -> Iterator[tuple[object, object]]:
     """Number and value of every row of a file; none where it lacks the column."""
+    columns = [_ID, column]
+    file = open_parquet(path, folder, _BOUNDS, columns, dictionaries=[column])
+    schema = file.schema_arrow
+    if not set(columns) <= set(schema.names):
+        return
+    check_types(path, schema, {_ID: is_identity, column: is_text_or_names}, DatasetError)
     try:
-        file = open_parquet(path)
-        if not {_ID, column} <= set(file.schema_arrow.names):
-            return []
-        table = file.read([_ID, column])
-    except (OSError, pa.ArrowException) as error:
+        for batch in file.iter_batches(_BATCH, columns=columns):
+            numbers, values = (batch[name].to_pylist() for name in columns)
+            yield from zip(numbers, values, strict=True)
+    except (OSError, pa.ArrowException, ValueError) as error:
         raise DatasetError(f"{path} can't be read: {first_line(error)}.") from error
-    numbers = table[_ID].to_pylist()
-    values = table[column].to_pylist()
-    return list(zip(numbers, values, strict=True))
 
 
 def _as_text(path: Path, value: object) -> str:
     """A completion, or the names of a list as one."""
     if isinstance(value, str):
+        if len(value) > _LONGEST_COMPLETION:
+            most = f"at most {_LONGEST_COMPLETION} are read"
+            raise DatasetError(f"{path}: a completion has {len(value)} characters; {most}.")
         return value
     if isinstance(value, list) and all(isinstance(name, str) for name in value):
         return ", ".join(value)
-    raise DatasetError(f"{path}: a completion is {value!r:.40}; it must be a text.")
+    raise DatasetError(f"{path}: a completion is {shown(value)}; it must be a text.")
 
 
 def _known_patterns(folder: Path, completions: Sequence[str]) -> tuple[str, ...]:
@@ -157,4 +167,9 @@ def _known_patterns(folder: Path, completions: Sequence[str]) -> tuple[str, ...]
     except DatasetError:
         enabled = ()
     others = sorted(named.difference(enabled))
+    if len(others) > _MOST_PATTERNS:
+        raise DatasetError(
+            f"{folder}: its completions hold {len(others)} different names, such as "
+            f"{shown(others[0])}; patterns have at most {_MOST_PATTERNS}."
+        )
     return (*enabled, *others)

@@ -10,8 +10,10 @@ from typing import Any
 
 import orjson
 
+from muat_exp import opening
 from muat_exp.config.groups import PatternsConfig
-from muat_exp.errors import ProbeSetError
+from muat_exp.documents import parse_json_object
+from muat_exp.errors import DocumentError, ProbeSetError, shown
 from muat_exp.files import sha256
 from muat_exp.sequences.alphabet import ALPHABET, LENGTHS, VOCAB_SIZES
 from muat_exp.sequences.patterns import NAMES
@@ -56,22 +58,22 @@ def digest(content: bytes) -> str:
     return sha256(content)
 
 
-def read_file(path: Path) -> bytes:
+def read_file(path: Path, folder: Path | None = None) -> bytes:
     """A file's content.
+
+    Args:
+        path: the file.
+        folder: the dataset that it has to be in; None for anywhere.
 
     Raises:
         ProbeSetError: it is absent, too large, or can't be read.
     """
+    if path.is_dir() or not path.exists():
+        raise ProbeSetError("there is no such file.")
     try:
-        if not path.is_file():
-            raise ProbeSetError("there is no such file.")
-        if path.stat().st_size > _MOST_BYTES:
-            raise ProbeSetError(
-                f"the file has {path.stat().st_size} bytes; at most {_MOST_BYTES} are read."
-            )
-        return path.read_bytes()
+        return opening.read_file(path, _MOST_BYTES, folder)
     except OSError as error:
-        raise ProbeSetError(f"the file can't be read: {error.strerror}.") from error
+        raise ProbeSetError(f"the file can't be read: {opening.reason(error)}.") from error
 
 
 def parse(content: bytes) -> ProbeFile:
@@ -100,7 +102,7 @@ def parse(content: bytes) -> ProbeFile:
             )
     seed = values.get("seed")
     if seed is not None and not _is_count(seed):
-        raise ProbeSetError(f"seed is {seed!r:.40}; it must be a whole number or null.")
+        raise ProbeSetError(f"seed is {shown(seed)}; it must be a whole number or null.")
     return ProbeFile(vocabulary, length, seed, sequences, patterns)
 
 
@@ -111,11 +113,9 @@ def read_object(
     if len(content) > _MOST_BYTES:
         raise ProbeSetError(f"it has {len(content)} bytes; at most {_MOST_BYTES} are read.")
     try:
-        values = orjson.loads(content)
-    except orjson.JSONDecodeError as error:
-        raise ProbeSetError(f"line {error.lineno} is not JSON: {error.msg}.") from error
-    if not isinstance(values, dict):
-        raise ProbeSetError("it must hold a JSON object.")
+        values = parse_json_object(content)
+    except DocumentError as error:
+        raise ProbeSetError(str(error)) from error
     for name in required:
         if name not in values:
             raise ProbeSetError(f"the key '{name}' is missing.")
@@ -138,7 +138,7 @@ def read_space(values: Mapping[str, Any]) -> tuple[int, int]:
     for name, (low, high) in (("vocab_size", VOCAB_SIZES), ("sequence_length", LENGTHS)):
         if not _is_count(values[name]) or not low <= values[name] <= high:
             raise ProbeSetError(
-                f"{name} is {values[name]!r:.40}; it must be a whole number from {low} to {high}."
+                f"{name} is {shown(values[name])}; it must be a whole number from {low} to {high}."
             )
     return values["vocab_size"], values["sequence_length"]
 
@@ -167,7 +167,7 @@ def read_sequences(values: Mapping[str, Any], vocabulary: int, length: int) -> t
         ):
             last = ALPHABET[vocabulary - 1]
             raise ProbeSetError(
-                f"sequences[{index}] is {sequence!r:.40}; "
+                f"sequences[{index}] is {shown(sequence)}; "
                 f"it must be {length} letters from A to {last}."
             )
     return tuple(sequences)
@@ -180,6 +180,6 @@ def read_names(key: str, names: object) -> tuple[str, ...]:
     for index, name in enumerate(names):
         if not isinstance(name, str) or name not in NAMES:
             raise ProbeSetError(
-                f"{key}[{index}] is {name!r:.40}; the patterns are {', '.join(NAMES)}."
+                f"{key}[{index}] is {shown(name)}; the patterns are {', '.join(NAMES)}."
             )
     return tuple(names)

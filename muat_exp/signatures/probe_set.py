@@ -97,7 +97,7 @@ def dataset_probes(folder: Path, config: Config) -> ProbeSet:
     """
     path = folder / "probe_set.json"
     try:
-        return _read_probes(read_file(path), config)
+        return _read_probes(read_file(path, folder), config)
     except ProbeSetError as error:
         raise DatasetError(f"{path}: {error}") from error
 

@@ -4,35 +4,62 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
-from muat_exp.generation.outcomes import TRAINED
-from muat_exp.score.intervals import student
-from muat_exp.sweep.jobs import (
-    FINISHED,
-    Job,
-    job_folder,
-    number_or_text,
-    objective,
-    read_jobs,
-    read_summary,
-    swept_keys,
+from muat_exp.config.reading import flatten
+from muat_exp.errors import MuatError, SweepError
+from muat_exp.generation.run_folder import stored_config
+from muat_exp.sweep.folder import list_jobs
+from muat_exp.sweep.jobs import EMPTY, FINISHED, Job, exit_code, sweep_labels, swept_keys
+from muat_exp.sweep.labels import Value
+from muat_exp.sweep.results import (
+    Improvements,
+    Mean,
+    Result,
+    interval,
+    read_improvements,
+    read_result,
 )
 
-_ACCURACIES = ("degraded_accuracy", "improved_accuracy", "test_accuracy")
-_COUNTS = ("attempts", "accepted", "acceptance")
-_UNPAIRED = {
-    "paired_difference": math.nan,
-    "paired_low": math.nan,
-    "paired_high": math.nan,
-    "paired_subjects": 0,
-}
-Row = dict[str, Any]
+_NOTHING = Mean(math.nan, math.nan, math.nan)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A job's difference in improvement to another one, over attempts trained in both.
+
+    Attributes:
+        reference: the number of the other job; that of the job itself where it is one.
+        difference: mean over the attempts; NaN where it was not taken.
+        subjects: how many attempts there were.
+    """
+
+    reference: int
+    difference: Mean = _NOTHING
+    subjects: int = 0
+
+
+@dataclass(frozen=True)
+class Row:
+    """What one job found.
+
+    Attributes:
+        job: the job.
+        swept: its values of the swept keys.
+        result: what it found.
+        pair: what it found beside another one.
+    """
+
+    job: Job
+    swept: dict[str, Value]
+    result: Result
+    pair: Pair
+
+    def axis_value(self, key: str) -> Value:
+        """Its value of a swept key, or its number where nothing was swept."""
+        return self.swept.get(key, self.job.number)
 
 
 @dataclass(frozen=True)
@@ -43,166 +70,149 @@ class Sweep:
         folder: the multirun's folder.
         jobs: all jobs, finished or not.
         keys: what was swept.
-        rows: one for each finished job, as `sweep.json` holds them.
+        rows: one for each job whose results could be read.
+        faults: what is wrong beside the jobs, in sentences.
+        searched: whether a sweeper searched for the best job.
     """
 
     folder: Path
     jobs: list[Job]
     keys: list[str]
     rows: list[Row]
+    faults: tuple[str, ...] = ()
+    searched: bool = False
+
+    @property
+    def main_key(self) -> str:
+        """The swept key along the axis, see `main_key`."""
+        return main_key([job.swept(self.keys) for job in self.jobs if job.overrides], self.keys)
+
+    @property
+    def labels(self) -> dict[str, dict[Value, str]]:
+        """A label for every value of every swept key."""
+        return sweep_labels(self.jobs, self.keys)
+
+    @property
+    def exit_code(self) -> int:
+        """0 where all went well, 2 where only wrong configurations failed, else 1."""
+        return exit_code(self.jobs) or int(bool(self.faults))
 
 
-def interval(values: NDArray[np.float64]) -> tuple[float, float, float]:
-    """Mean and its 95 % interval by Student's t; NaN where there are too few values.
+@dataclass(frozen=True)
+class _Outcome:
+    """What was read of a job.
 
-    >>> mean, low, high = interval(np.array([1.0, 2.0, 3.0]))
-    >>> round(mean, 3), round(low, 3), round(high, 3)
-    (2.0, -0.484, 4.484)
+    Attributes:
+        job: the job, damaged where not all of it could be read.
+        result: what it found; None where it did not come to its end, or that can't be read.
+        improvements: of its attempts; None where they can't be read.
     """
-    mean = float(values.mean()) if len(values) else math.nan
-    low, high = student(values) or (math.nan, math.nan)
-    return mean, low, high
 
-
-def trained_improvements(run: Path) -> dict[int, float]:
-    """Improvement of every attempt that went through both stages, by attempt number."""
-    improvements: dict[int, float] = {}
-    for path in sorted((run / "cohorts").glob("cohort-*.arrow")):
-        improvements |= _improvements_of(path)
-    return improvements
-
-
-def _improvements_of(cohort: Path) -> dict[int, float]:
-    """Improvement of the attempts of one cohort's file that went through both stages."""
-    table = pa.ipc.open_file(pa.memory_map(str(cohort))).read_all()
-    numbers = table["example_id"].to_pylist()
-    outcomes = table["outcome"].to_pylist()
-    improvements = table["improvement"].to_pylist()
-    return {
-        number: improvement
-        for number, outcome, improvement in zip(numbers, outcomes, improvements, strict=True)
-        if outcome in TRAINED
-    }
-
-
-def _paired_difference(run: Path, reference: Path) -> Row:
-    """Mean difference in improvement to the reference, over attempts trained in both jobs."""
-    here = trained_improvements(run)
-    there = trained_improvements(reference)
-    both = sorted(here.keys() & there.keys())
-    differences = np.array([here[number] - there[number] for number in both])
-    mean, low, high = interval(differences)
-    return {
-        "paired_difference": mean,
-        "paired_low": low,
-        "paired_high": high,
-        "paired_subjects": len(both),
-    }
-
-
-def _job_row(sweep: Path, job: Job, keys: Sequence[str]) -> Row:
-    """What one finished job found."""
-    run = job_folder(sweep, job)
-    summary = read_summary(run)
-    accepted = _accepted_improvements(run)
-    mean, low, high = interval(accepted.improvement)
-    values = job.values
-    return {
-        "job": job.number,
-        **{key: number_or_text(values.get(key, "")) for key in keys},
-        **{key: summary[key] for key in _COUNTS},
-        **{key: summary["accuracy"][key] for key in _ACCURACIES},
-        "improvement": mean,
-        "improvement_low": low,
-        "improvement_high": high,
-        "objective": objective(summary),
-        "attempts_per_second": summary["attempts_per_second"],
-        "seconds": summary["seconds"]["total"],
-        "rejected": summary["rejected"],
-        "patterns": _pattern_rows(summary["patterns"], accepted),
-    }
-
-
-class _Accepted(NamedTuple):
-    """The accepted subjects of a job, each with its target pattern and its improvement."""
-
-    pattern: NDArray[np.object_]
-    improvement: NDArray[np.float64]
-
-
-def _accepted_improvements(run: Path) -> _Accepted:
-    """Reads them from the run's dataset."""
-    columns = ["target_pattern", "improvement"]
-    table = pq.read_table(run / "dataset" / "subjects", columns=columns)
-    patterns = np.array(table["target_pattern"].to_pylist(), object)
-    return _Accepted(patterns, table["improvement"].to_numpy())
-
-
-def _pattern_rows(counts: Mapping[str, Row], accepted: _Accepted) -> dict[str, Row]:
-    """What one job found of each pattern."""
-    rows = {}
-    for name, counted in counts.items():
-        of_pattern = accepted.improvement[accepted.pattern == name]
-        rows[name] = _pattern_row(counted, of_pattern)
-    return rows
-
-
-def _pattern_row(counts: Row, improvement: NDArray[np.float64]) -> Row:
-    """What one job found of one pattern: counts and the improvement of the accepted."""
-    attempts = counts["attempts"]
-    mean, low, high = interval(improvement)
-    return {
-        "attempts": attempts,
-        "acceptance": counts["accepted"] / max(1, attempts),
-        "improvement": mean,
-        "low": low,
-        "high": high,
-    }
-
-
-def main_key(rows: Sequence[Row], keys: Sequence[str]) -> str:
-    """The swept key along the axis: the numeric one with the most values, else the first."""
-    varied = [key for key in keys if key != "seed"] or list(keys)  # seeds are repetitions
-    numeric = [key for key in varied if _is_numeric(rows, key)]
-    candidates = numeric or varied[:1] or ["job"]
-    return max(candidates, key=lambda key: _count_values(rows, key))
-
-
-def _count_values(rows: Sequence[Row], key: str) -> int:
-    """How many different values a swept key has."""
-    return len({row[key] for row in rows})
-
-
-def _is_numeric(rows: Sequence[Row], key: str) -> bool:
-    """Whether every job has a number for a swept key."""
-    return all(isinstance(row[key], int | float) for row in rows)
-
-
-def _add_pairs(sweep: Path, rows: list[Row], keys: Sequence[str]) -> None:
-    """Adds each row's paired difference to the first value of the main key, others being equal."""
-    main = main_key(rows, keys)
-    if main == "seed":  # other seeds make other subjects: nothing is paired
-        for row in rows:
-            row.update(_UNPAIRED, paired_with=row["job"])
-        return
-    others = [key for key in keys if key != main]
-    references: dict[tuple[Any, ...], int] = {}  # the first job by the values of the other keys
-    for row in rows:
-        values = tuple(row[key] for key in others)
-        reference = references.setdefault(values, row["job"])
-        paired = _paired_difference(sweep / str(row["job"]), sweep / str(reference))
-        row.update(paired, paired_with=reference)
+    job: Job
+    result: Result | None = None
+    improvements: Improvements | None = None
 
 
 def gather(folder: Path) -> Sweep:
-    """Reads all jobs of a sweep.
+    """Reads all jobs of a sweep. One that is damaged says so, and hides no other.
 
     Raises:
         SweepError: the folder holds no sweep.
     """
-    jobs = read_jobs(folder)
-    keys = swept_keys(jobs)
-    rows = [_job_row(folder, job, keys) for job in jobs if job.status == FINISHED]
-    if rows:
-        _add_pairs(folder, rows, keys)
-    return Sweep(folder, jobs, keys, rows)
+    listing = list_jobs(folder)
+    outcomes = [_read_job(folder, job) for job in listing.jobs]
+    jobs = [outcome.job for outcome in outcomes]
+    sweep = Sweep(
+        folder,
+        jobs,
+        swept_keys(jobs),
+        rows=[],
+        faults=(listing.fault,) if listing.fault else (),
+        searched=listing.searched,
+    )
+    pairs = _pairs(outcomes, sweep)
+    for outcome in outcomes:
+        if outcome.result is not None:
+            job = outcome.job
+            row = Row(job, job.swept(sweep.keys), outcome.result, pairs[job.number])
+            sweep.rows.append(row)
+    return sweep
+
+
+def _read_job(sweep: Path, job: Job) -> _Outcome:
+    """Reads what a job left behind."""
+    if job.status not in (FINISHED, EMPTY):
+        return _Outcome(job)
+    run = sweep / job.folder
+    result = None
+    try:
+        result = read_result(run)
+        _require_as_set(run, job)
+        improvements = read_improvements(run, result.attempts)
+    except MuatError as error:
+        return _Outcome(job.damaged(str(error)), result)
+    return _Outcome(job, result, improvements)
+
+
+def _require_as_set(run: Path, job: Job) -> None:
+    """Raises `SweepError` where a run has another value of a number than was set for its job."""
+    stored = dict(flatten(stored_config(run)))
+    for key, value in job.swept(list(job.values)).items():
+        made = stored.get(key, value)
+        numbers = isinstance(value, int | float) and isinstance(made, int | float)
+        if numbers and made != value:
+            raise SweepError(
+                f"{run} was made with {key}={made}; the plan or its record says {value}."
+            )
+
+
+def main_key(values: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> str:
+    """The swept key along the axis: the numeric one with the most values, else the first.
+
+    Args:
+        values: of the swept keys in each job.
+        keys: what was swept; where nothing was, the jobs themselves are along the axis.
+    """
+    varied = [key for key in keys if key != "seed"] or list(keys)  # seeds are repetitions
+    numeric = [key for key in varied if _is_numeric(values, key)]
+    candidates = numeric or varied[:1]
+    if not candidates:
+        return "job"
+    return max(candidates, key=lambda key: _count_values(values, key))
+
+
+def _count_values(values: Sequence[Mapping[str, Any]], key: str) -> int:
+    """How many different values a swept key has."""
+    return len({given[key] for given in values})
+
+
+def _is_numeric(values: Sequence[Mapping[str, Any]], key: str) -> bool:
+    """Whether every job has a number for a swept key."""
+    return all(isinstance(given[key], int | float) for given in values)
+
+
+def _pairs(outcomes: Sequence[_Outcome], sweep: Sweep) -> dict[int, Pair]:
+    """Each job beside the first one of the same values of the other keys, by its number."""
+    main = sweep.main_key
+    if main == "seed":  # other seeds make other subjects: nothing is paired
+        return {outcome.job.number: Pair(outcome.job.number) for outcome in outcomes}
+    others = [key for key in sweep.keys if key != main]
+    references: dict[tuple[Value, ...], _Outcome] = {}
+    pairs = {}
+    for outcome in outcomes:
+        values = tuple(outcome.job.swept(others).values())
+        reference = references.setdefault(values, outcome)
+        pairs[outcome.job.number] = _pair(outcome, reference)
+    return pairs
+
+
+def _pair(here: _Outcome, there: _Outcome) -> Pair:
+    """A job beside its reference; without a difference where one of them can't be read."""
+    number = there.job.number
+    if here.improvements is None or there.improvements is None:
+        return Pair(number)
+    _, first, second = np.intersect1d(
+        here.improvements.numbers, there.improvements.numbers, return_indices=True
+    )
+    differences = here.improvements.values[first] - there.improvements.values[second]
+    return Pair(number, interval(differences), len(differences))

@@ -1,20 +1,27 @@
 """Plots of a gathered sweep, each as PNG and SVG, against what was swept."""
 
-from collections.abc import Sequence
+import os
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import matplotlib as mpl
 import numpy as np
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from muat_exp.sweep.gather import Row, Sweep, main_key
-from muat_exp.sweep.jobs import shown
+from muat_exp.claims import claim_output
+from muat_exp.errors import MuatError, first_line
+from muat_exp.sweep.gather import Row, Sweep
+from muat_exp.sweep.labels import Value, names, shown
+from muat_exp.sweep.results import PatternResult, Result
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_Figure = Callable[[Result], float]  # of one job
 
 # Okabe and Ito's palette, told apart by every eye.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999")
@@ -22,7 +29,11 @@ _ASIDE = 0.015  # distance between the points of neighbouring series, as a share
 _MOST_TICKS = 8  # values of a numeric axis that are all written below it
 _LONG_LABEL = 7  # letters from which labels are turned, so that they do not touch
 _TURNED: dict[str, Any] = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"}
+_MOST_CELLS = 40  # jobs whose cells of a heat map bear numbers and names
+_BACKEND = "MPLBACKEND"  # a notebook sets it for its own kernel; importing Matplotlib reads it
 _STYLE: Any = {
+    "text.parse_math": False,  # a label is shown as it stands
+    "text.usetex": False,
     "svg.hashsalt": "muat_exp",
     "svg.fonttype": "none",
     "font.size": 10,
@@ -38,10 +49,11 @@ class _Axis:
 
     Attributes:
         key: the key along the axis.
-        others: the other swept keys.
+        others: the other swept keys, as the legend calls them.
         numeric: whether its values are numbers.
         positions: place of each of its values: the value itself where it is a number, else its
             rank.
+        texts: label of each of its values.
         series: rows of each combination of the other swept keys, by their label.
         connected: whether the points of a series are joined by a line.
     """
@@ -49,13 +61,14 @@ class _Axis:
     key: str
     others: list[str]
     numeric: bool
-    positions: dict[Any, float]
+    positions: dict[Value, float]
+    texts: dict[Value, str]
     series: dict[str, list[Row]]
     connected: bool
 
     def places(self, name: str) -> NDArray[np.float64]:
         """Horizontal places of the rows of one series; equal points stand side by side."""
-        values = [row[self.key] for row in self.series[name]]
+        values = [row.axis_value(self.key) for row in self.series[name]]
         positions = np.array([self.positions[value] for value in values], np.float64)
         ends = self.positions.values()
         width = (max(ends) - min(ends)) or 1
@@ -71,104 +84,113 @@ class _Axis:
         """Names the axis, its values and the series."""
         axes.set_xlabel(self.key)
         if not self.numeric or len(self.positions) <= _MOST_TICKS:
-            places = list(self.positions.values())
-            texts = [shown(value) for value in self.positions]
-            axes.set_xticks(places, texts)
+            places = _thinned(list(self.positions.values()))
+            texts = _thinned([self.texts[value] for value in self.positions])
+            axes.set_xticks(places, texts, **_turned(texts))
         axes.margins(x=0.12)
-        handles, _ = axes.get_legend_handles_labels()
-        if handles:
+        if len(self.series) > 1:
             self._add_legend(axes)
 
     def _add_legend(self, axes: "Axes") -> None:
         """Names the series beside the plot."""
-        axes.figure.legend(
+        from matplotlib.lines import Line2D
+
+        marks = [
+            Line2D([], [], color=colour, marker="o", markersize=5)
+            for colour, _ in zip(_COLOURS, self.series, strict=False)
+        ]
+        legend = axes.figure.legend(
+            marks,
+            [""] * len(marks),
             loc="outside right upper",
-            title=", ".join(short(key) for key in self.others),
+            title=", ".join(self.others),
             frameon=False,
             fontsize=8,
             title_fontsize=8,
         )
+        for text, name in zip(legend.get_texts(), self.series, strict=True):
+            text.set_text(name)  # a name that begins with an underscore stands for none
 
 
 def _axis(sweep: Sweep) -> _Axis:
     """The axis and the series of a sweep; a search has points of one colour."""
-    key = main_key(sweep.rows, sweep.keys)
+    key = sweep.main_key
+    labels = sweep.labels
     others = [name for name in sweep.keys if name != key]
-    values = list(dict.fromkeys(row[key] for row in sweep.rows))
+    short = names(others, taken=[])
+    values = list(dict.fromkeys(row.axis_value(key) for row in sweep.rows))
     numeric = all(isinstance(value, int | float) for value in values)
-    positions = {value: value if numeric else rank for rank, value in enumerate(values)}
-    rows = sorted(sweep.rows, key=lambda row: positions[row[key]])
-    series = _split(rows, others)
+    positions = {
+        value: float(value) if numeric else float(rank) for rank, value in enumerate(values)
+    }
+    rows = sorted(sweep.rows, key=lambda row: positions[row.axis_value(key)])
+    series = _split(rows, {name: labels[name] for name in others})
     searched = len(series) > len(_COLOURS)
     if searched:
         series = {"": rows}
-    return _Axis(key, others, numeric, positions, series, connected=numeric and not searched)
+    texts = {value: labels.get(key, {}).get(value, shown(value)) for value in values}
+    legend = [short[name] for name in others]
+    return _Axis(key, legend, numeric, positions, texts, series, connected=numeric and not searched)
 
 
-def _split(rows: Sequence[Row], keys: Sequence[str]) -> dict[str, list[Row]]:
-    """Rows by the values of some swept keys."""
+def _split(rows: Sequence[Row], labels: dict[str, dict[Value, str]]) -> dict[str, list[Row]]:
+    """Rows by the values of some swept keys, of which the labels are given."""
     series: dict[str, list[Row]] = {}
     for row in rows:
-        name = ", ".join(shown(row[key]) for key in keys)
+        name = ", ".join(labels[key].get(row.swept[key], shown(row.swept[key])) for key in labels)
         series.setdefault(name, []).append(row)
     return series
 
 
-def short(key: str) -> str:
-    """The last part of a dotted key."""
-    return key.rpartition(".")[2].rpartition("/")[2]
+def _turned(texts: Sequence[str]) -> dict[str, Any]:
+    """How labels below an axis are turned: long ones, so that they do not touch."""
+    longest = max(map(len, texts), default=0)
+    return _TURNED if longest >= _LONG_LABEL else {}
 
 
-def _values_of(rows: Sequence[Row], key: str) -> NDArray[np.float64]:
-    """One column as floats, None as NaN."""
-    values = [row[key] for row in rows]
-    return np.array(values, np.float64)  # None becomes NaN
+def _thinned(items: list[Any]) -> list[Any]:
+    """Some of many items, at equal distances."""
+    return items[:: 1 + len(items) // _MOST_CELLS]
 
 
-def _draw(axis: _Axis, axes: "Axes", key: str, faint: bool = False) -> None:
-    """One line per series, dashed and hollow where `faint`; error bars where there are any."""
+def _draw(axis: _Axis, axes: "Axes", values_of: _Figure, faint: bool = False) -> None:
+    """One line per series, dashed and hollow where `faint`."""
     line = "--" if faint else "-"
     marker = f"o{line}" if axis.connected else "o"
     for colour, (name, rows) in zip(_COLOURS, axis.series.items(), strict=False):
-        style = _point_style(colour, name, faint)
-        places = axis.places(name)
-        values = _values_of(rows, key)
-        if f"{key}_low" in rows[0]:
-            reach = _reach(rows, key)
-            axes.errorbar(places, values, reach, fmt=marker, capsize=3, **style)
-        else:
-            axes.plot(places, values, marker, **style)
+        style: dict[str, Any] = {"color": colour, "markersize": 5}
+        if faint:
+            style["markerfacecolor"] = "white"
+        values = np.array([values_of(row.result) for row in rows])
+        axes.plot(axis.places(name), values, marker, **style)
 
 
-def _point_style(colour: str, name: str, faint: bool) -> dict[str, Any]:
-    """How the points of a series look; faint ones are not named a second time in the legend."""
-    style: dict[str, Any] = {"color": colour, "markersize": 5}
-    if faint:
-        style["markerfacecolor"] = "white"
-    elif name:
-        style["label"] = name
-    return style
+def _draw_means(axis: _Axis, axes: "Axes") -> None:
+    """Improvements with their intervals, one line per series."""
+    marker = "o-" if axis.connected else "o"
+    for colour, (name, rows) in zip(_COLOURS, axis.series.items(), strict=False):
+        means = [row.result.improvement for row in rows]
+        values = np.array([mean.value for mean in means])
+        ends = np.array([[mean.low for mean in means], [mean.high for mean in means]])
+        reach = np.abs(ends - values)  # (2, jobs)
+        axes.errorbar(
+            axis.places(name), values, reach, fmt=marker, capsize=3, color=colour, markersize=5
+        )
 
 
-def _reach(rows: Sequence[Row], key: str) -> NDArray[np.float64]:
-    """How far the intervals of a column reach below and above its values, `(2, rows)`."""
-    low = _values_of(rows, f"{key}_low")
-    high = _values_of(rows, f"{key}_high")
-    ends = np.stack([low, high])
-    return np.abs(ends - _values_of(rows, key))
-
-
-def _empty_plot() -> tuple[Figure, "Axes"]:
+def _empty_plot() -> tuple["Figure", "Axes"]:
     """A figure and its only axes."""
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(6, 4), layout="constrained")
     axes: Axes = figure.subplots()
     return figure, axes
 
 
-def _improvement(axis: _Axis) -> Figure:
+def _improvement(axis: _Axis) -> "Figure":
     """Improvement of the accepted subjects, with its 95 % interval."""
     figure, axes = _empty_plot()
-    _draw(axis, axes, "improvement")
+    _draw_means(axis, axes)
     axes.set_ylim(bottom=0)
     axes.set_ylabel("improved - degraded accuracy")
     axes.set_title("Improvement of accepted subjects (95 % interval)")
@@ -176,13 +198,13 @@ def _improvement(axis: _Axis) -> Figure:
     return figure
 
 
-def _accuracy(axis: _Axis) -> Figure:
+def _accuracy(axis: _Axis) -> "Figure":
     """Degraded and improved validation accuracy of the accepted subjects."""
     figure, axes = _empty_plot()
-    _draw(axis, axes, "improved_accuracy")
-    _draw(axis, axes, "degraded_accuracy", faint=True)
-    _name_line(axis, axes, "improved_accuracy", "improved")
-    _name_line(axis, axes, "degraded_accuracy", "degraded")
+    _draw(axis, axes, _improved)
+    _draw(axis, axes, _degraded, faint=True)
+    _name_line(axis, axes, _improved, "improved")
+    _name_line(axis, axes, _degraded, "degraded")
     axes.axhline(0.5, color="#bbbbbb", linewidth=0.8, zorder=0)
     axes.set_ylim(0.45, 1.02)
     axes.set_ylabel("validation accuracy (chance 0.5)")
@@ -191,10 +213,20 @@ def _accuracy(axis: _Axis) -> Figure:
     return figure
 
 
-def _name_line(axis: _Axis, axes: "Axes", key: str, name: str) -> None:
+def _improved(result: Result) -> float:
+    """Mean accuracy of the improved networks."""
+    return result.accuracies["improved_accuracy"]
+
+
+def _degraded(result: Result) -> float:
+    """Mean accuracy of the degraded networks."""
+    return result.accuracies["degraded_accuracy"]
+
+
+def _name_line(axis: _Axis, axes: "Axes", values_of: _Figure, name: str) -> None:
     """Writes a name above the first point of the first series."""
     series, rows = next(iter(axis.series.items()))
-    values = _values_of(rows, key)
+    values = np.array([values_of(row.result) for row in rows])
     finite = np.flatnonzero(np.isfinite(values))
     if not len(finite):
         return
@@ -204,10 +236,10 @@ def _name_line(axis: _Axis, axes: "Axes", key: str, name: str) -> None:
     axes.annotate(name, (place, values[first]), above, textcoords="offset points", fontsize=8)
 
 
-def _acceptance(axis: _Axis) -> Figure:
+def _acceptance(axis: _Axis) -> "Figure":
     """Share of the attempts that were accepted."""
     figure, axes = _empty_plot()
-    _draw(axis, axes, "acceptance")
+    _draw(axis, axes, lambda result: result.acceptance)
     axes.set_ylim(0, 1)
     axes.set_ylabel("accepted share of the attempts")
     axes.set_title("Acceptance")
@@ -215,28 +247,45 @@ def _acceptance(axis: _Axis) -> Figure:
     return figure
 
 
-def _patterns(axis: _Axis) -> Figure:
-    """Acceptance and improvement of each pattern in each job."""
+def _patterns(axis: _Axis) -> "Figure":
+    """Acceptance and improvement of each pattern in each job; empty where it was not enabled."""
+    from matplotlib.figure import Figure
+
     rows = [row for part in axis.series.values() for row in part]
-    names = list(rows[0]["patterns"])
-    width = 3.5 + 0.9 * len(rows)
-    height = 1.5 + 0.3 * len(names)
+    enabled = list(dict.fromkeys(name for row in rows for name in row.result.patterns))
+    width = 3.5 + 0.9 * min(len(rows), _MOST_CELLS)
+    height = 1.5 + 0.3 * len(enabled)
     figure = Figure(figsize=(width, height), layout="constrained")
-    left, right = figure.subplots(1, 2, sharey=True)
-    for axes, key in ((left, "acceptance"), (right, "improvement")):
-        cells = [[row["patterns"][name][key] for row in rows] for name in names]
+    for axes, (title, value_of) in zip(
+        figure.subplots(1, 2, sharey=True), _CELLS.items(), strict=True
+    ):
+        cells = [[_cell(row, name, value_of) for row in rows] for name in enabled]
         _draw_cells(axes, np.array(cells, np.float64))
         _label_jobs(axis, axes)
-        axes.set_yticks(range(len(names)), names, fontsize=8)
-        axes.set_title(key)
+        axes.set_yticks(range(len(enabled)), enabled, fontsize=8)
+        axes.set_title(title)
     return figure
 
 
+_CELLS: dict[str, Callable[[PatternResult], float]] = {
+    "acceptance": lambda result: result.acceptance,
+    "improvement": lambda result: result.improvement.value,
+}
+
+
+def _cell(row: Row, pattern: str, value_of: Callable[[PatternResult], float]) -> float:
+    """One figure of a pattern in a job; NaN where the pattern was not enabled there."""
+    result = row.result.patterns.get(pattern)
+    return np.nan if result is None else value_of(result)
+
+
 def _draw_cells(axes: "Axes", cells: NDArray[np.float64]) -> None:
-    """A heat map of `(patterns, jobs)` with the number in each cell."""
+    """A heat map of `(patterns, jobs)`, with the number in each cell where there are not many."""
     highest = float(np.nanmax(cells, initial=0))
     top = max(0.01, highest)
     axes.imshow(cells, cmap="cividis", vmin=0, vmax=top, aspect="auto")
+    if cells.shape[1] > _MOST_CELLS:
+        return
     for row, column in np.argwhere(np.isfinite(cells)):
         value = cells[row, column]
         bright = value > 0.6 * top
@@ -256,15 +305,13 @@ def _label_jobs(axis: _Axis, axes: "Axes") -> None:
     labels = []
     for name, rows in axis.series.items():
         series = f" ({name})" if name else ""
-        values = [shown(row[axis.key]) for row in rows]
-        labels += [f"{value}{series}" for value in values]
-    longest = max(len(label) for label in labels)
-    turned = _TURNED if longest >= _LONG_LABEL else {}
-    axes.set_xticks(range(len(labels)), labels, fontsize=8, **turned)
+        labels += [f"{axis.texts[row.axis_value(axis.key)]}{series}" for row in rows]
+    places = _thinned(list(range(len(labels))))
+    axes.set_xticks(places, _thinned(labels), fontsize=8, **_turned(labels))
     axes.set_xlabel(axis.key)
 
 
-_PLOTS = {
+_PLOTS: dict[str, Callable[[_Axis], "Figure"]] = {
     "improvement": _improvement,
     "accuracy": _accuracy,
     "acceptance": _acceptance,
@@ -272,16 +319,49 @@ _PLOTS = {
 }
 
 
-def write_plots(sweep: Sweep) -> None:
-    """Writes all plots into the sweep's folder."""
-    axis = _axis(sweep)
-    with mpl.rc_context(_STYLE):
-        for name, plot in _PLOTS.items():
-            figure = plot(axis)
-            _save(figure, sweep.folder / name)
+def write_plots(sweep: Sweep) -> list[str]:
+    """Writes all plots into the sweep's folder; returns a sentence for each that failed."""
+    faults = []
+    for name, plot in _PLOTS.items():
+        try:
+            with _drawing():
+                figure = plot(_axis(sweep))
+                _save(figure, sweep.folder / name)
+        except MuatError as error:  # a file of somebody else is in the way
+            faults.append(f"no plot of {name}: {error}")
+        except Exception as error:  # what drawing raises has no common class; the tables are there
+            reason = f"{type(error).__name__}: {first_line(error)}"
+            faults.append(f"no plot of {name}: {reason}.")
+    return faults
 
 
-def _save(figure: Figure, path: Path) -> None:
+@contextmanager
+def _drawing() -> Iterator[None]:
+    """Matplotlib in our style, whatever the environment and the user's own style say."""
+    with _without_backend():
+        import matplotlib as mpl
+
+    with mpl.rc_context(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)
+        warnings.filterwarnings("ignore", "constrained_layout not applied", UserWarning)
+        mpl.rcdefaults()
+        mpl.rcParams.update(_STYLE)
+        yield
+
+
+@contextmanager
+def _without_backend() -> Iterator[None]:
+    """An environment that names no backend: plots are drawn into files, by none."""
+    named = os.environ.pop(_BACKEND, None)
+    try:
+        yield
+    finally:
+        if named is not None:
+            os.environ[_BACKEND] = named
+
+
+def _save(figure: "Figure", path: Path) -> None:
     """Writes a figure as PNG and SVG, without what changes from run to run."""
+    claim_output(path.with_suffix(".png"), path.with_suffix(".svg"))
     figure.savefig(path.with_suffix(".png"), dpi=130, metadata={"Software": None})
     figure.savefig(path.with_suffix(".svg"), metadata={"Date": None})

@@ -3,6 +3,7 @@
 import json
 import os
 from contextlib import redirect_stderr
+from dataclasses import replace
 from importlib.util import find_spec
 from typing import Any
 
@@ -10,7 +11,7 @@ from muat_exp.config.checks import require
 from muat_exp.config.groups import Config
 from muat_exp.errors import TrackingError
 from muat_exp.generation.outcomes import REASONS
-from muat_exp.tracking.weights_and_biases import require_login
+from muat_exp.tracking.wandb_environment import require_login, resolved
 
 _STAGES = ("degraded", "clean")
 _CURVES = ("train_loss", "validation_loss", "train_accuracy", "validation_accuracy")
@@ -151,13 +152,14 @@ def save_dashboard(config: Config) -> list[str]:
         TrackingError: W&B did not take them.
     """
     require_workspaces()
-    require_login("online")
+    require_login(replace(config.logger, mode="online"))
+    logger = resolved(config.logger)
     import wandb
 
     try:
         with open(os.devnull, "w") as nowhere, redirect_stderr(nowhere):
-            entity = config.logger.entity or wandb.Api().default_entity or ""
-            project = config.logger.project
+            entity = logger.entity or wandb.Api().default_entity or ""
+            project = logger.project
             workspace = _build_workspace(entity, project)
             report = _build_report(entity, project)
             return [workspace.save().url, report.save().url]

@@ -1,6 +1,7 @@
 """What every tracker is told of a run."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -23,11 +24,13 @@ class Tracker(ABC):
     """Told of a run's cohorts in the order of their numbers, then of its result.
 
     Attributes:
+        notes: what the user is told at its start.
         files, folders: names of what it writes into the run's folder, claimed before it is made.
     """
 
     files: ClassVar[tuple[str, ...]] = ()
     folders: ClassVar[tuple[str, ...]] = ()
+    notes: Sequence[str] = ()
 
     @abstractmethod
     def __init__(self, config: Config, folder: Path) -> None:

@@ -6,7 +6,6 @@ train.
 
 from __future__ import annotations
 
-import netrc
 import os
 import shutil
 import subprocess
@@ -15,22 +14,31 @@ import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from muat_exp.claims import claim
-from muat_exp.config.checks import require
 from muat_exp.config.groups import Config
 from muat_exp.config.identity import config_signature, published_values
 from muat_exp.errors import TrackingError
 from muat_exp.tracking.curves import MeanCurves, Row
 from muat_exp.tracking.tracker import Progress, Tracker
+from muat_exp.tracking.wandb_environment import (
+    OFFLINE,
+    ONLINE,
+    ignored_variables,
+    require_login,
+    resolved,
+    shortened,
+    unreachable,
+)
 
 if TYPE_CHECKING:
     import wandb
 
 _FOLDERS = ("CACHE", "DATA", "CONFIG", "ARTIFACT")
+_PATIENCE = 30  # seconds for the server to take a run
 _SERVICE = "WANDB_SERVICE"  # by which child processes find the service of this one
 
 
@@ -45,14 +53,29 @@ class WandbTracker(Tracker):
     folders = ("wandb",)
 
     def __init__(self, config: Config, folder: Path) -> None:
-        require_login(config.logger.mode)
-        self.config = config
+        require_login(config.logger)
+        self.config = replace(config, logger=resolved(config.logger))
         self.folder = folder.resolve()
+        self.notes = self._settle_mode()
         self.curves = MeanCurves()
         self.run: wandb.Run | None = None
         self.thread = ThreadPoolExecutor(1, thread_name_prefix="muat-wandb")
         self.orders: list[Future[None]] = []
         self._order(self._begin)
+
+    def _settle_mode(self) -> list[str]:
+        """Has the run logged offline where W&B can't be reached; returns what is to be told."""
+        notes = [ignored_variables()]
+        host = unreachable() if self.config.logger.mode == ONLINE else ""
+        if host:
+            self.config = _offline(self.config)
+            notes.append(f"{host} can't be reached, so W&B logs offline; {self._advice}")
+        return [note for note in notes if note]
+
+    @property
+    def _advice(self) -> str:
+        """How what was logged offline is sent later."""
+        return f"later: wandb sync {self.folder / 'wandb'}/offline-run-*"
 
     def write(self, cohort: int, rows: list[Row], progress: Progress) -> None:
         """See `Tracker`."""
@@ -96,12 +119,27 @@ class WandbTracker(Tracker):
 
     def _begin(self) -> None:
         """Begins the run of a job, or goes on with that of the same folder."""
-        run = _start(self.config, self.folder, "generate", self.folder.name)
+        run = self._start_or_go_offline()
         self.run = run
         for stage in ("degraded", "clean"):
             run.define_metric(f"{stage}/*", step_metric=f"{stage}/epoch")
         for part in ("progress", "rejected"):
             run.define_metric(f"{part}/*", step_metric="progress/attempts")
+
+    def _start_or_go_offline(self) -> wandb.Run:
+        """The W&B run; an offline one, after a sentence, where the server did not take it."""
+        identity = _run_identity(self.folder)
+        try:
+            return _start(self.config, self.folder, "generate", self.folder.name, identity)
+        except Exception as error:  # whatever the client raises: it has no common class
+            if self.config.logger.mode != ONLINE:
+                raise
+            self.config = _offline(self.config)
+            reason = str(error).strip().partition("\n")[0]
+            sentence = f"W&B did not take the run ({reason}), so it is logged offline"
+            print(f"{sentence}; {self._advice}", file=sys.stderr)
+            # The client holds the id of what it could not begin.
+            return _start(self.config, self.folder, "generate", self.folder.name, None)
 
     @property
     def _started(self) -> wandb.Run:
@@ -136,17 +174,25 @@ def log_sweep(folder: Path, config: Config, keys: list[str], rows: list[dict[str
     Raises:
         TrackingError: something could not be logged.
     """
-    require_login(config.logger.mode)
+    require_login(config.logger)
+    config = replace(config, logger=resolved(config.logger))
+    if config.logger.mode == ONLINE and unreachable():
+        config = _offline(config)
     claim(folder, folders=WandbTracker.folders)
     path = folder.resolve()
     with _contained(path / "wandb"):
         try:
-            run = _start(config, path, "sweep", f"{path.name} gathered")
+            run = _start(config, path, "sweep", f"{path.name} gathered", _run_identity(path))
             _log_table(run, path, rows)
             run.summary["swept"] = keys
             run.finish()
         except Exception as error:  # whatever the client raises: it has no common class
             raise _not_logged(error) from error
+
+
+def _offline(config: Config) -> Config:
+    """A configuration whose W&B run is logged offline."""
+    return replace(config, logger=replace(config.logger, mode=OFFLINE))
 
 
 def _log_table(run: wandb.Run, folder: Path, rows: list[dict[str, Any]]) -> None:
@@ -161,30 +207,6 @@ def _log_table(run: wandb.Run, folder: Path, rows: list[dict[str, Any]]) -> None
     for path in sorted(folder.glob("*.png")):
         shown[f"plots/{path.stem}"] = wandb.Image(str(path))
     run.log(shown)
-
-
-def require_login(mode: str) -> None:
-    """Raises `ConfigurationError` where W&B is to be online and there is no key to log in with."""
-    if mode != "online" or os.environ.get("WANDB_API_KEY"):
-        return
-    require(
-        _has_stored_login(),
-        "logger.mode=online needs a W&B account: run `wandb login` or set WANDB_API_KEY, "
-        "or use logger.mode=offline.",
-    )
-
-
-def _has_stored_login() -> bool:
-    """Whether the user's netrc file holds a login for W&B's server."""
-    path = Path(os.environ.get("NETRC") or "~/.netrc").expanduser()
-    if not path.is_file():
-        return False
-    server = urlsplit(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai"))
-    try:
-        stored = netrc.netrc(str(path))
-    except netrc.NetrcParseError:
-        return False
-    return stored.authenticators(server.hostname or "") is not None
 
 
 def _not_logged(error: BaseException) -> TrackingError:
@@ -228,18 +250,19 @@ def _is_of_wandb(hook: Callable[..., Any]) -> bool:
     return module.partition(".")[0] == "wandb"
 
 
-def _start(config: Config, folder: Path, job_type: str, name: str) -> wandb.Run:
-    """A W&B run that writes into `folder/wandb`, or goes on with the one that is there."""
+def _start(
+    config: Config, folder: Path, job_type: str, name: str, identity: str | None
+) -> wandb.Run:
+    """A W&B run that writes into `folder/wandb`, or goes on with the one of this identity."""
     import wandb
 
     logger = config.logger
-    identity = _run_identity(folder)
     mode: Any = logger.mode  # one of W&B's own names, as the configuration checks
     return wandb.init(
         project=logger.project,
         entity=logger.entity or None,
         group=logger.group or None,
-        name=logger.run_name or name,
+        name=logger.run_name or shortened(name),
         tags=_tags(config),
         job_type=job_type,
         id=identity,
@@ -255,7 +278,9 @@ def _start(config: Config, folder: Path, job_type: str, name: str) -> wandb.Run:
 def _tags(config: Config) -> list[str]:
     """What runs are found by: recipe, signature methods, corruption, and the user's own tags."""
     corruption = f"corruption {config.corruption.rate:g}"
-    return [config.training.recipe, *config.signature.methods, corruption, *config.logger.tags]
+    made_up = [config.training.recipe, *config.signature.methods, corruption]
+    tags = [shortened(tag, "tags") for tag in made_up if tag]
+    return list(dict.fromkeys([*tags, *config.logger.tags]))
 
 
 def _shown_configuration(config: Config) -> dict[str, Any]:
@@ -276,6 +301,7 @@ def _settings() -> wandb.Settings:
         x_save_requirements=False,
         disable_git=True,
         disable_code=True,
+        init_timeout=_PATIENCE,
     )
 
 

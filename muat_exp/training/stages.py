@@ -97,8 +97,7 @@ def train_degraded(
         raise ValueError(f"There is no rule '{recipe.until}' for the end of a stage.")
     stopping = EarlyStop(count, recipe.degraded.patience)
     callbacks = _stage_callbacks(config, [rule, stopping], count, executor)
-    fit(cohort, recipe.degraded.max_epochs, callbacks, observers)
-    return cohort.result
+    return fit(cohort, recipe.degraded.max_epochs, callbacks, observers)
 
 
 def train_clean(
@@ -127,8 +126,7 @@ def train_clean(
     callbacks = _stage_callbacks(config, [rule, stopping], len(specs), executor)
     # Where nobody got so far there is no epoch, but the end of the stage all the same.
     epochs = recipe.clean.max_epochs if active.any() else 0
-    fit(cohort, epochs, callbacks, observers)
-    return cohort.result
+    return fit(cohort, epochs, callbacks, observers)
 
 
 def fit(
@@ -136,8 +134,8 @@ def fit(
     max_epochs: int,
     callbacks: Sequence[pl.Callback] = (),
     observers: Observers = NOBODY,
-) -> None:
-    """One Lightning fit without its own files or progress bar."""
+) -> StageResult:
+    """One Lightning fit without its own files or progress bar; returns what it made."""
     trainer = pl.Trainer(
         accelerator="cpu",
         devices=1,
@@ -154,7 +152,9 @@ def fit(
     # Lightning's objects refer to each other in circles, which live until a full garbage
     # collection: they drop the arrays here.
     trainer.callbacks.clear()  # type: ignore[attr-defined]
-    del cohort.engine, cohort.problem
+    result = cohort.result
+    del cohort.engine, cohort.problem, cohort.result
+    return result
 
 
 def _stage_callbacks(

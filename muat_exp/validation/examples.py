@@ -1,6 +1,6 @@
 """Checks of some examples: all that can be drawn or measured again is compared."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -8,24 +8,28 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from muat_exp.budget import Budget
 from muat_exp.config.groups import Config
 from muat_exp.dataset.column_names import SCORES
 from muat_exp.dataset.faults import Faults, unequal
 from muat_exp.dataset.networks import check_networks, stored_population
-from muat_exp.dataset.schema import lists
-from muat_exp.evaluation.measurement import Pair, RunContext, measure
+from muat_exp.dataset.schema import lists, stray_responses
+from muat_exp.evaluation.measurement import Measured, Pair, RunContext, measure
 from muat_exp.executors.serial import SerialExecutor
 from muat_exp.prompts.rendering import Renderer
 from muat_exp.sequences.space import matches
-from muat_exp.subjects.architecture import Architecture
 from muat_exp.subjects.data import SubjectData, draw_data
-from muat_exp.subjects.shapes import hidden_widths
 from muat_exp.subjects.specs import Specs, draw_specs
 from muat_exp.validation.equal_weights import weights_digest
 
-_LARGEST_BATCH = 200  # examples checked at a time by one worker
 _BATCH_NUMBERS = 20_000_000  # of weights, or of data, that such a batch has at most
-_TOLERANCES = {"accuracy": 1e-6, "response": 1e-6, "signature": 1e-3}
+
+Tolerances = Mapping[str, float]  # by what is compared
+
+# By how much numbers that are measured again may differ: not at all where the arithmetic is the
+# same, and elsewhere as if the answers to a sequence or two were others.
+EXACT: Tolerances = {"accuracy": 0.0, "response": 0.0, "signature": 0.0}
+ELSEWHERE: Tolerances = {"accuracy": 0.05, "response": 0.05, "signature": 1e-3}
 
 
 @dataclass
@@ -36,12 +40,14 @@ class Checked:
         records: their scalar columns.
         digests: of their weights, to find equal ones.
         tokens: of their texts by task, where there is a tokenizer.
+        measured: whose networks could be run, and were measured again: bool `(S,)`.
         faults: what was found.
     """
 
     records: pa.Table
     digests: list[bytes]
     tokens: dict[str, list[int]] = field(default_factory=dict)
+    measured: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, np.bool_))
     faults: Faults = field(default_factory=Faults)
 
 
@@ -50,31 +56,47 @@ def batch_size(config: Config) -> int:
 
     Fewer of large networks, or of long data, so that memory stays flat.
     """
-    shape = config.architecture
+    budget = Budget(config)
     patterns = config.patterns
-    depth = shape.num_layers.max
-    widths = hidden_widths(shape.shape, depth, shape.neurons_per_layer.max)
-    largest = Architecture(patterns.sequence_length, widths, shape.activations[0])
     data = patterns.examples_per_subject * patterns.sequence_length
-    each = largest.parameters + data
-    return max(1, min(_LARGEST_BATCH, _BATCH_NUMBERS // each))
+    each = budget.largest.parameters + data
+    return max(1, min(budget.row_group, _BATCH_NUMBERS // each))
 
 
 def check_examples(
-    context: RunContext, renderer: Renderer, subjects: pa.Table, prompts: pa.Table
+    context: RunContext,
+    renderer: Renderer,
+    tolerances: Tolerances,
+    subjects: pa.Table,
+    prompts: pa.Table,
 ) -> Checked:
     """Checks the same examples of both configurations; thread-safe."""
     checked = Checked(_scalars(subjects), _digests(subjects))
     faults = checked.faults
+    checked.measured = np.zeros(subjects.num_rows, np.bool_)
     ids = subjects["example_id"].to_numpy()
     if not np.array_equal(ids, prompts["example_id"].to_numpy()):
         sentence = "prompts and subjects do not hold the same examples."
         faults.add("ids", f"example {ids[0]} and on: {sentence}")
-    elif check_networks(context.config, subjects, faults):
+        return checked
+    checked.measured = _measurable(context.config, subjects, faults)
+    if checked.measured.any():
+        kept = pa.array(checked.measured)
+        subjects = subjects.filter(kept).combine_chunks()
+        _check_epochs(context.config, subjects, faults)
         _check_histories(context.config, subjects, faults)
-        _check_again(context, subjects, faults)
-        checked.tokens = _check_prompts(renderer, subjects, prompts, faults)
+        _check_again(context, tolerances, subjects, faults)
+        checked.tokens = _check_prompts(renderer, subjects, prompts.filter(kept), faults)
     return checked
+
+
+def _measurable(config: Config, subjects: pa.Table, faults: Faults) -> NDArray[np.bool_]:
+    """Whose networks can be run and measured, bool `(S,)`; what keeps the others is a fault."""
+    count = subjects.num_rows
+    if check_networks(config, subjects, faults):
+        return np.ones(count, np.bool_)
+    alone = [check_networks(config, subjects.slice(row, 1), Faults()) for row in range(count)]
+    return np.array(alone, np.bool_)
 
 
 def _scalars(subjects: pa.Table) -> pa.Table:
@@ -94,6 +116,21 @@ def _digests(subjects: pa.Table) -> list[bytes]:
     return digests
 
 
+def _check_epochs(config: Config, subjects: pa.Table, faults: Faults) -> None:
+    """The epochs that the weights are from are such as the stages of the recipe have."""
+    recipe = config.training
+    first = 2 if recipe.until == "switch" else 1  # a loss is compared with the first epoch's
+    limits = {
+        "switch_epoch": (first, recipe.degraded.max_epochs),
+        "clean_epoch": (1, recipe.clean.max_epochs),
+    }
+    ids = subjects["example_id"].to_numpy()
+    for name, (low, high) in limits.items():
+        epochs = subjects[name].to_numpy()
+        wrong = (epochs < low) | (epochs > high)
+        faults.compare("epochs", ids, wrong, f"{name} is not one from {low} to {high}.")
+
+
 def _check_histories(config: Config, subjects: pa.Table, faults: Faults) -> None:
     """Histories hold losses and shares, and the degraded stage ended as the recipe says."""
     if not config.dataset.needs_history:
@@ -106,8 +143,9 @@ def _check_histories(config: Config, subjects: pa.Table, faults: Faults) -> None
     sound_losses = (losses >= 0) & np.isfinite(losses)
     sound_shares = (shares >= 0) & (shares <= 1)
     sound = (sound_losses & sound_shares).all(axis=1)
-    first_epochs = offsets[:-1] // 4  # of each subject
-    wrong = np.logical_or.reduceat(~sound, first_epochs)
+    subject = np.repeat(np.arange(len(ids)), np.diff(offsets) // 4)  # of each epoch
+    wrong = np.zeros(len(ids), np.bool_)
+    wrong[subject[~sound]] = True
     faults.compare("history", ids, wrong, "its history has a number that can't be.")
     if config.training.until == "switch":
         ends = subjects["degraded_epochs"].to_numpy()
@@ -115,14 +153,17 @@ def _check_histories(config: Config, subjects: pa.Table, faults: Faults) -> None
         faults.compare("history", ids, early, "its degraded stage did not end with the switch.")
 
 
-def _check_again(context: RunContext, subjects: pa.Table, faults: Faults) -> None:
+def _check_again(
+    context: RunContext, tolerances: Tolerances, subjects: pa.Table, faults: Faults
+) -> None:
     """What is drawn and measured again is what is stored."""
     specs = draw_specs(context.config, subjects["example_id"].to_numpy())
     data = draw_data(context.config, context.space, specs)
     _check_labels(context.config, specs, data, faults)
     _check_sides(specs, data, faults)
     _check_corruption(specs, data, subjects, faults)
-    _check_measures(context, specs, data, subjects, faults)
+    measured = _measure_again(context, specs, data, subjects)
+    _check_measures(context.config, measured, tolerances, subjects, faults)
 
 
 def _check_labels(config: Config, specs: Specs, data: SubjectData, faults: Faults) -> None:
@@ -152,28 +193,38 @@ def _check_sides(specs: Specs, data: SubjectData, faults: Faults) -> None:
 
 
 def _check_corruption(specs: Specs, data: SubjectData, subjects: pa.Table, faults: Faults) -> None:
-    """As many labels are corrupted as are stored."""
+    """As many labels are corrupted, and could have been, as are stored."""
     wrong = data.flips != subjects["corrupted_labels"].to_numpy()
     sentence = "the number of corrupted labels is not what was corrupted."
     faults.compare("corruption", specs.indices, wrong, sentence)
+    wrong = data.candidates != subjects["corruption_candidates"].to_numpy()
+    sentence = "corruption_candidates is not the number of labels that could be corrupted."
+    faults.compare("corruption", specs.indices, wrong, sentence)
+
+
+def _measure_again(
+    context: RunContext, specs: Specs, data: SubjectData, subjects: pa.Table
+) -> Measured:
+    """What the stored networks give."""
+    improved = stored_population(context.config, specs, subjects, "weights")
+    degraded = stored_population(context.config, specs, subjects, "degraded_weights")
+    return measure(context, specs, data, Pair(degraded, improved), SerialExecutor())
 
 
 def _check_measures(
-    context: RunContext, specs: Specs, data: SubjectData, subjects: pa.Table, faults: Faults
+    config: Config, measured: Measured, tolerances: Tolerances, subjects: pa.Table, faults: Faults
 ) -> None:
     """Accuracies, behaviour and signatures are what the stored networks give."""
-    config = context.config
-    improved = stored_population(config, specs, subjects, "weights")
-    degraded = stored_population(config, specs, subjects, "degraded_weights")
-    measured = measure(context, specs, data, Pair(degraded, improved), SerialExecutor())
     for name, scores in zip(SCORES, measured.scores.T, strict=True):
-        _compare_scores(name, scores, subjects, faults)
-    _compare_responses(config.patterns.enabled, measured.responses, subjects, faults)
+        _compare_scores(name, scores, tolerances["accuracy"], subjects, faults)
+    responses = measured.responses.astype(np.float32)  # as they are stored
+    names = config.patterns.enabled
+    _compare_responses(names, responses, tolerances["response"], subjects, faults)
     signatures = {"signature": measured.signatures}
     if config.dataset.needs_degraded_signature:
         signatures["degraded_signature"] = measured.degraded_signatures
     for name, values in signatures.items():
-        _compare_signatures(name, values, subjects, faults)
+        _compare_signatures(name, values, tolerances["signature"], subjects, faults)
 
 
 def _differ(
@@ -184,36 +235,49 @@ def _differ(
 
 
 def _compare_scores(
-    name: str, measured: NDArray[np.float64], subjects: pa.Table, faults: Faults
+    name: str, measured: NDArray[np.float64], tolerance: float, subjects: pa.Table, faults: Faults
 ) -> None:
     """A stored score is what was measured again."""
     ids = subjects["example_id"].to_numpy()
     stored = subjects[name].to_numpy()
-    off = _differ(stored, measured, _TOLERANCES["accuracy"])
+    off = _differ(stored, measured, tolerance)
     for example, here, there in zip(ids[off], stored[off], measured[off], strict=True):
-        sentence = f"{name} is {here:.6f}, but its network gives {there:.6f}."
+        sentence = f"{name} is {_close_up(here, there)}."
         faults.add("accuracy", f"example {example}: {sentence}")
 
 
+def _close_up(stored: float, measured: float) -> str:
+    """Two numbers that differ, with as many digits as it takes to see that."""
+    texts = (f"{stored:.6f}", f"{measured:.6f}")
+    if texts[0] == texts[1]:
+        texts = (repr(float(stored)), repr(float(measured)))
+    return f"{texts[0]}, but its network gives {texts[1]}"
+
+
 def _compare_responses(
-    names: Sequence[str], measured: NDArray[np.float64], subjects: pa.Table, faults: Faults
+    names: Sequence[str],
+    measured: NDArray[np.float32],
+    tolerance: float,
+    subjects: pa.Table,
+    faults: Faults,
 ) -> None:
     """Stored shares called positive `(S, P)` are what was measured again."""
     ids = subjects["example_id"].to_numpy()
     response = subjects["response"].combine_chunks()
     shares = [response.field(name).to_numpy() for name in names]
     stored = np.column_stack(shares)
-    off: NDArray[np.bool_] = np.any(_differ(stored, measured, _TOLERANCES["response"]), axis=1)
+    off: NDArray[np.bool_] = np.any(_differ(stored, measured, tolerance), axis=1)
+    off |= stray_responses(subjects, names)
     faults.compare("response", ids, off, "its response is not what its network gives.")
 
 
 def _compare_signatures(
-    name: str, measured: NDArray[np.float32], subjects: pa.Table, faults: Faults
+    name: str, measured: NDArray[np.float32], tolerance: float, subjects: pa.Table, faults: Faults
 ) -> None:
     """Stored signatures are what was measured again."""
     ids = subjects["example_id"].to_numpy()
     stored, offsets = lists(subjects, name)
-    off = _differ(stored, measured, _TOLERANCES["signature"])
+    off = _differ(stored, measured, tolerance)
     wrong = np.logical_or.reduceat(off, offsets[:-1])
     faults.compare(name, ids, wrong, f"its {name} is not what its network gives.")
 

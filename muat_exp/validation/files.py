@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,12 +10,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from muat_exp.config.groups import SPLITS, Config
-from muat_exp.dataset.checksums import differences
 from muat_exp.dataset.faults import Faults
 from muat_exp.dataset.parquet import Shard, open_parquet, parse_shard_name, shard_name, shards
-from muat_exp.dataset.schema import subject_schema
-from muat_exp.errors import DatasetError
-from muat_exp.prompts.rendering import prompt_schema
+from muat_exp.dataset.records import prompt_bounds, record_bounds
+from muat_exp.dataset.schema import columns_with_gaps, subject_schema
+from muat_exp.errors import DatasetError, first_line
+from muat_exp.prompts.columns import prompt_schema
 from muat_exp.validation.examples import batch_size
 
 _SHARD_FORM = "<split>-<number>-of-<shards>.parquet"
@@ -30,15 +31,22 @@ class Batch(NamedTuple):
     prompts: pa.Table
 
 
+def count_examples(folder: Path) -> int:
+    """Examples of a dataset of this program, as far as its Parquet files can be read."""
+    count = 0
+    for path in shards(folder, "subjects"):
+        with suppress(OSError, pa.ArrowException):
+            count += pq.read_metadata(path).num_rows if path.is_file() else 0
+    return count
+
+
 def check_files(folder: Path, faults: Faults) -> None:
-    """Checks that files have their checksums, and both configurations the same shards, all of them.
+    """Checks that both configurations have the same shards, all of them.
 
     Args:
         folder: the dataset's.
         faults: takes what is wrong.
     """
-    for sentence in differences(folder):
-        faults.add("checksums", sentence)
     subjects = _shard_names(folder, "subjects")
     prompts = _shard_names(folder, "prompts")
     for name in sorted(subjects ^ prompts):
@@ -82,26 +90,31 @@ def batches(folder: Path, config: Config, faults: Faults) -> Iterator[Batch]:
     """The examples of a dataset, some at a time; a file that can't be read is a fault."""
     for path in shards(folder, "subjects"):
         shard = _own_shard(path.name)
-        if shard is None or not (folder / "prompts" / path.name).is_file():
+        pair = (path, folder / "prompts" / path.name)
+        if shard is None or not all(file.is_file() for file in pair):
             continue
         try:
             for subjects, prompts in _paired_tables(folder, path.name, config, faults):
                 yield Batch(shard.split, subjects, prompts)
         except DatasetError as error:
             faults.add("files", str(error))
-        except (OSError, pa.ArrowException) as error:
-            faults.add("files", f"{path.name} can't be read: {error}.")
+        except (OSError, pa.ArrowException, ValueError) as error:
+            faults.add("files", f"{path.name} can't be read: {first_line(error)}.")
 
 
 def _paired_tables(folder: Path, name: str, config: Config, faults: Faults) -> Iterator[_Pair]:
     """Tables of the same rows of both files of a shard, if these have the right columns."""
     schemas = {"subjects": subject_schema(config), "prompts": prompt_schema(config)}
-    files = {part: open_parquet(folder / part / name) for part in schemas}
+    bounds = {"subjects": record_bounds(config), "prompts": prompt_bounds(config)}
+    files = {
+        part: open_parquet(folder / part / name, folder, bounds[part], schemas[part].names)
+        for part in schemas
+    }
     if not _have_schemas(files, schemas, name, faults):
         return
     if not _have_same_rows(files, name, faults):
         return
-    yield from _paired(files, name, batch_size(config), faults)
+    yield from _paired(files, name, config, faults)
 
 
 def _have_schemas(files: _Files, schemas: dict[str, pa.Schema], name: str, faults: Faults) -> bool:
@@ -124,12 +137,14 @@ def _have_same_rows(files: _Files, name: str, faults: Faults) -> bool:
     return subjects == prompts
 
 
-def _paired(files: _Files, name: str, size: int, faults: Faults) -> Iterator[_Pair]:
+def _paired(files: _Files, name: str, config: Config, faults: Faults) -> Iterator[_Pair]:
     """Tables of the same rows of both files, as far as they have no gaps."""
+    size = batch_size(config)
+    enabled = config.patterns.enabled
     subjects = files["subjects"].iter_batches(size)
     prompts = files["prompts"].iter_batches(size)
     for first, second in zip(subjects, prompts, strict=True):
-        gaps = [*_columns_with_nulls(first), *_columns_with_nulls(second)]
+        gaps = [*columns_with_gaps(first, enabled), *columns_with_gaps(second, enabled)]
         for column in gaps:
             faults.add("schema", f"{name}: {column} has a null.")
         if not gaps:
@@ -139,20 +154,3 @@ def _paired(files: _Files, name: str, size: int, faults: Faults) -> Iterator[_Pa
 def _as_table(batch: pa.RecordBatch) -> pa.Table:
     """A table of one batch."""
     return pa.Table.from_batches([batch])
-
-
-def _columns_with_nulls(batch: pa.RecordBatch) -> list[str]:
-    """The columns that have a null, or one within a list or a structure."""
-    names = batch.schema.names
-    return [name for name in names if _has_nulls(batch[name])]
-
-
-def _has_nulls(array: pa.Array) -> bool:
-    """Whether an array, or an array within it, has a null."""
-    if array.null_count:
-        return True
-    if pa.types.is_list(array.type):
-        return _has_nulls(array.flatten())
-    if pa.types.is_struct(array.type):
-        return any(_has_nulls(part) for part in array.flatten())
-    return False

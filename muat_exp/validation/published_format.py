@@ -1,5 +1,6 @@
 """Datasets made elsewhere: checked as far as their published fields go."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,14 +10,19 @@ import orjson
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from muat_exp.dataset.faults import Faults
+from muat_exp.config.groups import JSON_COLUMNS
+from muat_exp.dataset.checksums import CHECKSUMS
 from muat_exp.dataset.parquet import open_parquet
 from muat_exp.errors import DatasetError, PromptError
 from muat_exp.executors.threads import ThreadExecutor
 from muat_exp.prompts.parsing import parse_weights
 from muat_exp.sequences.patterns import NAMES
 from muat_exp.subjects.architecture import layer_widths
+from muat_exp.validation.checksums import check_checksums
 from muat_exp.validation.equal_weights import DistinctWeights, weights_digest
+from muat_exp.validation.finite import json_problem, wild_columns
+from muat_exp.validation.places import check_places
+from muat_exp.validation.report import Report, counted
 
 _FIELDS = ("example_id", "metadata", "classification_prompt", "classification_completion")
 _ACCURACIES = ("degraded_accuracy", "improved_accuracy")
@@ -25,6 +31,13 @@ _TOLERANCE = 1e-4  # of an improvement beside its accuracies, all of them rounde
 
 
 _Weights = dict[str, NDArray[np.float32]]
+
+
+class _Rows(NamedTuple):
+    """Some examples, and of each the columns of lists with a number that is not finite."""
+
+    rows: list[dict[str, Any]]
+    wild: list[list[str]]
 
 
 class _CheckedRow(NamedTuple):
@@ -42,7 +55,7 @@ def _parquet_files(folder: Path) -> list[Path]:
         DatasetError: there are none.
     """
     paths = sorted(folder.rglob("*.parquet"))
-    visible = [path for path in paths if not _is_hidden(path, folder)]
+    visible = [path for path in paths if path.is_file() and not _is_hidden(path, folder)]
     found = [path for path in visible if _has_fields(path)]
     if not found:
         wanted = f"no config.yaml, and no Parquet file with the fields {', '.join(_FIELDS)}"
@@ -62,28 +75,61 @@ def _has_fields(path: Path) -> bool:
     return set(_FIELDS) <= set(columns)
 
 
-def _batches(folder: Path) -> Iterator[list[dict[str, Any]]]:
+def _batches(folder: Path) -> Iterator[_Rows]:
     """Rows of the published fields, up to `_BATCH` at a time."""
-    known = (*_FIELDS, "classification_text")
+    known = (*_FIELDS, "classification_text", *JSON_COLUMNS)
     for path in _parquet_files(folder):
         try:
             for batch in open_parquet(path).iter_batches(_BATCH):
                 there = batch.schema.names
                 fields = batch.select([name for name in known if name in there])
-                yield fields.to_pylist()
+                yield _Rows(fields.to_pylist(), wild_columns(batch))
         except (OSError, pa.ArrowException, ValueError) as error:
             raise DatasetError(f"{folder}: {path.name} can't be read: {error}") from error
 
 
-def check_published_format(folder: Path, workers: ThreadExecutor, faults: Faults) -> None:
+def check_published_format(folder: Path, workers: ThreadExecutor, report: Report) -> None:
     """Checks a dataset by its published fields alone.
 
     Ids and weights are unique, metadata agree with themselves and with the completion, and weights
-    are readable and fit each other.
+    are readable, finite and fit each other.
+
+    Args:
+        folder: the dataset's.
+        workers: read the texts.
+        report: takes what is wrong, and what was checked.
+
+    Raises:
+        DatasetError: no file has the published fields, or one can't be read.
     """
+    check_places(folder, report.found)
+    compared = 0
+    there = os.path.lexists(folder / CHECKSUMS)
+    if there:
+        compared = check_checksums(folder, report.found, complete=False)
+    _check_examples(folder, workers, report)
+    examples = counted(report.examples, "example")
+    report.headline = (
+        f"{examples} not made by this program, as far as the published fields go; "
+        "no network was run"
+    )
+    report.checked.append(f"{examples}: ids, metadata, completions, and weights in texts")
+    if there:
+        report.checked.append(f"{counted(compared, 'file')} against SHA256SUMS")
+    else:
+        report.unchecked.append("files: there is no SHA256SUMS")
+    report.unchecked.append(
+        "networks: the dataset was not made by this program, so nothing can be run or trained again"
+    )
+
+
+def _check_examples(folder: Path, workers: ThreadExecutor, report: Report) -> None:
+    """Checks every example of every file with the published fields."""
+    faults = report.found
     ids: set[object] = set()
     distinct = DistinctWeights()
     for rows in workers.stream(_check_rows, _batches(folder)):
+        report.examples += len(rows)
         for example, digest, sentences in rows:
             for sentence in sentences:
                 faults.add("examples", f"example {example}: {sentence}")
@@ -94,15 +140,20 @@ def check_published_format(folder: Path, workers: ThreadExecutor, faults: Faults
                 distinct.add(example, digest, faults)
 
 
-def _check_rows(rows: list[dict[str, Any]]) -> list[_CheckedRow]:
+def _check_rows(batch: _Rows) -> list[_CheckedRow]:
     """Checks some examples."""
-    return [_check_row(row) for row in rows]
+    checked = []
+    for row, wild in zip(batch.rows, batch.wild, strict=True):
+        found = _check_row(row)
+        sentences = [f"{name} holds a number that is not finite." for name in wild]
+        checked.append(found._replace(faults=[*found.faults, *sentences]))
+    return checked
 
 
 def _check_row(row: dict[str, Any]) -> _CheckedRow:
-    """Checks one example."""
+    """Checks the published fields of one example."""
     example = row["example_id"]
-    if not isinstance(example, int | str):
+    if not isinstance(example, int | str) or isinstance(example, bool):
         return _CheckedRow(None, b"", ["its example_id is neither a number nor a text."])
     texts = _FIELDS[1:]
     all_texts = all(isinstance(row[name], str) for name in texts)
@@ -111,15 +162,18 @@ def _check_row(row: dict[str, Any]) -> _CheckedRow:
     weights, faults = _read_weights(row["classification_prompt"])
     faults += _check_text(row)
     faults += _check_metadata(row, weights)
+    faults += _check_json(row)
     return _CheckedRow(example, _digest(weights), faults)
 
 
 def _read_weights(prompt: str) -> tuple[_Weights, list[str]]:
     """The weights in a prompt, or none and why."""
     try:
-        return parse_weights(prompt), []
+        weights = parse_weights(prompt)
     except PromptError as error:
         return {}, [f"the weights can't be read from its prompt: {error}"]
+    wild = [name for name, array in weights.items() if not np.isfinite(array).all()]
+    return weights, [f"{name} in its prompt holds a number that is not finite." for name in wild]
 
 
 def _digest(weights: _Weights) -> bytes:
@@ -137,6 +191,12 @@ def _check_text(row: dict[str, Any]) -> list[str]:
     if text in (None, expected):
         return []
     return ["classification_text is not its prompt followed by its completion."]
+
+
+def _check_json(row: dict[str, Any]) -> list[str]:
+    """The JSON columns that are there can be read, and hold finite numbers."""
+    problems = {name: json_problem(name, row[name]) for name in JSON_COLUMNS if name in row}
+    return [f"{name} {problem}." for name, problem in problems.items() if problem]
 
 
 def _check_metadata(row: dict[str, Any], weights: _Weights) -> list[str]:
@@ -162,7 +222,8 @@ def _check_accuracies(metadata: dict[str, Any]) -> list[str]:
         return [f"{' or '.join(_ACCURACIES)} is no share."]
     said = metadata.get("improvement")
     gain = improved - degraded
-    if isinstance(said, int | float) and abs(gain - said) <= _TOLERANCE:
+    is_number = isinstance(said, int | float) and not isinstance(said, bool)
+    if is_number and abs(gain - said) <= _TOLERANCE:  # type: ignore[operator]
         return []
     return ["improvement is not the difference of its accuracies."]
 

@@ -4,6 +4,7 @@ from collections import Counter
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from muat_exp.config.groups import SPLITS, Config
 from muat_exp.dataset.faults import Faults
@@ -26,6 +27,7 @@ class Tally:
         means: of the scores, by target pattern.
         tokens: counts by task, where there is a tokenizer.
         meets_thresholds: whether all examples are such as the run accepts.
+        measured: examples whose networks were run again.
     """
 
     def __init__(self, config: Config) -> None:
@@ -33,6 +35,7 @@ class Tally:
         self.means = Means()
         self.tokens = {task: TokenStatistics() for task in config.dataset.tasks}
         self.meets_thresholds = True
+        self.measured = 0
         self._examples: list[tuple[int, str, str]] = []  # number, split, target pattern
         self._distinct = DistinctWeights()
 
@@ -63,6 +66,7 @@ class Tally:
             self._distinct.add(number, digest, faults)
             self._examples.append((number, split, target))
         self.means.add(records)
+        self.measured += int(checked.measured.sum())
         self.meets_thresholds &= self._accepts(records)
         for task, counts in checked.tokens.items():
             self.tokens[task].add(counts)
@@ -75,6 +79,11 @@ class Tally:
         improved = gains >= recipe.min_improvement - _ROUNDING
         learned = tests >= recipe.min_test_accuracy
         return bool(np.all(improved & learned))
+
+    @property
+    def numbers(self) -> NDArray[np.int64]:
+        """The examples' numbers, int64 `(N,)`."""
+        return np.array([number for number, _, _ in self._examples], np.int64)
 
     def check_ids(self, faults: Faults) -> None:
         """Checks that example numbers are unique, and ascending in each split."""

@@ -19,10 +19,12 @@ def run(request: Request[Keys]) -> float:
     """Saves the dashboard and prints its addresses."""
     config = request.config
     from muat_exp.tracking.dashboard import print_specification, require_workspaces, save_dashboard
+    from muat_exp.tracking.wandb_environment import resolved
 
     if request.keys.dry_run:
         require_workspaces()
-        print_specification(config.logger.entity or "entity", config.logger.project)
+        logger = resolved(config.logger)
+        print_specification(logger.entity or "entity", logger.project)
         return 0.0
     for address in save_dashboard(config):
         print(address)

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from muat_exp.app.request import Request, TaskKeys
 from muat_exp.config.keys import key
+from muat_exp.errors import SweepError
 
 
 @dataclass(frozen=True)
@@ -21,8 +22,15 @@ class Keys(TaskKeys):
 
 
 def run(request: Request[Keys]) -> float:
-    """Writes the sweep's table and plots into its folder and prints the table."""
+    """Writes the sweep's table and plots into its folder and prints the table.
+
+    Raises:
+        SweepError: the folder holds no sweep, or one of which a job did not finish well; the table
+            is there then.
+    """
     from muat_exp.app.sweep_job import show_sweep
 
-    show_sweep(Path(request.keys.sweep_dir))
+    folder = request.keys.sweep_dir
+    if show_sweep(Path(folder)):
+        raise SweepError(f"Not all of the sweep in {folder} finished well; the table says what.")
     return 0.0

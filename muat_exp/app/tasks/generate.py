@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+from muat_exp.app.repeating import repeated
 from muat_exp.app.request import Request, TaskKeys
 from muat_exp.app.resuming import continued
 from muat_exp.app.startup import heavy_imports
@@ -21,10 +22,20 @@ class Keys(TaskKeys):
 
     task: ClassVar[str] = "generate"
     resume: str = key(path=True)
+    config: str = key(path=True)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        both = bool(self.resume and self.config)
+        require(not both, "resume continues a run, config begins one; leave out either.")
 
     def configured(self, values: dict[str, Any], given: Collection[str]) -> dict[str, Any]:
-        """The values as they were composed, or those of the run that is continued."""
-        return continued(self.resume, values, given) if self.resume else values
+        """The values as they were composed, or of the run or dataset that is named."""
+        if self.resume:
+            return continued(self.resume, values, given)
+        if self.config:
+            return repeated(self.config, values, given)
+        return values
 
 
 def run(request: Request[Keys]) -> float:
@@ -47,10 +58,10 @@ def make_dataset(config: Config, folder: Path, brief: bool = False) -> float:
     Returns:
         The objective, see `sweep.jobs.objective`.
     """
-    from muat_exp.tracking.weights_and_biases import require_login
+    from muat_exp.tracking.wandb_environment import require_login
 
     if config.logger.name == "wandb":
-        require_login(config.logger.mode)
+        require_login(config.logger)
     with heavy_imports():
         from muat_exp.app.printing import print_brief, print_summary
         from muat_exp.generation.pipeline import generate
