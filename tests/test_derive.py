@@ -71,7 +71,7 @@ def test_another_style_and_more_columns_and_back_again(run, make, workers):
     )
     assert validate(styled, workers).faults == []
     assert read_config(styled).dataset.tasks == PROMPT_TASKS
-    assert "## Layers" in table(styled, "prompts")["classification_prompt"][0].as_py()
+    assert "### layer_0\n" in table(styled, "prompts")["classification_prompt"][0].as_py()
     plain = ["dataset.style=separate", "dataset.tasks=[classification]", "dataset.columns=[]"]
     plain.append("dataset.splits={train:1,validation:0}")
     back = make("task=render", *plain, source=styled, folder="back")
@@ -131,6 +131,27 @@ def test_a_folder_in_the_way_and_a_folder_without_a_dataset_are_refused(make, tm
         make("task=signature", "signature=pca_5")
     with pytest.raises(DatasetError, match="There is no folder"):
         make("task=signature", "signature=pca_5", source=tmp_path / "nowhere", folder="other")
+
+
+def test_definitions_stay_unless_they_are_named():
+    stored = load_config(["signature.definitions=published", "signature=fourier_3"])
+    chosen = load_config(["task=signature", "dataset_dir=x", "signature=fourier_5"])
+    made = derived_config(stored, chosen, ["task", "signature"])
+    assert made.signature.definitions == "published"
+    assert made.signature.n_frequencies == 5
+    named = load_config(["task=signature", "dataset_dir=x", "signature.definitions=muat_exp"])
+    made = derived_config(stored, named, ["task", "signature.definitions"])
+    assert made.signature == replace(stored.signature, definitions="muat_exp")
+
+
+def test_weights_keep_the_definitions_by_which_they_were_quantised():
+    stored = load_config(["architecture.quantization=ternary"])
+    named = load_config(["task=signature", "dataset_dir=x", "signature.definitions=published"])
+    with pytest.raises(ConfigurationError, match="can't become others"):
+        derived_config(stored, named, ["task", "signature.definitions"])
+    plain = load_config(["architecture.quantization=int8"])
+    made = derived_config(plain, named, ["task", "signature.definitions"])
+    assert made.signature.definitions == "published"
 
 
 def test_only_named_keys_change():

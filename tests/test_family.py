@@ -37,6 +37,7 @@ from muat_exp.generation.pipeline import generate
 from muat_exp.progress import Silent
 from muat_exp.score.judge import judge
 from muat_exp.sequences.patterns import DEFINITIONS, NAMES
+from muat_exp.signatures.methods import DEFINITIONS as METHOD_DEFINITIONS
 from muat_exp.signatures.methods import METHODS
 from muat_exp.subjects.activations import ACTIVATIONS
 from muat_exp.subjects.corruption import CORRUPTION_KINDS
@@ -84,6 +85,7 @@ def configurations(draw):
         ),
         signature=SignatureConfig(
             methods=draw(some(tuple(METHODS), 1)),
+            definitions=draw(st.sampled_from(tuple(METHOD_DEFINITIONS))),
             site=draw(st.sampled_from(SITES)),
             components=draw(st.integers(1, 12)),
             probes=draw(st.integers(12, 60)),

@@ -18,11 +18,18 @@ from muat_exp.config.files import conf_folder
 from muat_exp.config.groups import Config
 from muat_exp.kernels import compiled, network, profiles, quantization, rules
 from muat_exp.sequences.alphabet import ALPHABET, LENGTHS, VOCAB_SIZES
-from muat_exp.sequences.patterns import DEFAULT_NAMES, DEFINITIONS, NAMES, RULES, rule_code
-from muat_exp.signatures.methods import METHODS, method_code
+from muat_exp.sequences.patterns import (
+    DEFAULT_NAMES,
+    DEFINITIONS,
+    NAMES,
+    PUBLISHED,
+    RULES,
+    rule_code,
+)
+from muat_exp.signatures.methods import METHODS, PUBLISHED_METHODS, method_code
 from muat_exp.subjects.activations import ACTIVATIONS, activation_code
 from muat_exp.subjects.corruption import CORRUPTION_KINDS
-from muat_exp.subjects.schemes import SCHEMES, scheme_code
+from muat_exp.subjects.schemes import PUBLISHED_SCHEMES, SCHEMES, scheme_code
 
 PACKAGE = Path(muat_exp.__file__).parent
 MODULES = {path.relative_to(PACKAGE).as_posix(): path for path in sorted(PACKAGE.rglob("*.py"))}
@@ -69,6 +76,25 @@ def test_kernels_take_every_code_from_the_registry(kernels, code, registry):
     assert [code(name) for name in registry] == list(range(len(registry)))
 
 
+@pytest.mark.parametrize(
+    ("kernels", "code", "registry", "published"),
+    [
+        (profiles, method_code, METHODS, PUBLISHED_METHODS),
+        (quantization, scheme_code, SCHEMES, PUBLISHED_SCHEMES),
+    ],
+    ids=["signature methods", "quantization schemes"],
+)
+def test_what_the_published_family_defines_otherwise_has_codes_of_its_own(
+    kernels, code, registry, published
+):
+    assert published.keys() <= registry.keys()
+    codes = [code(name, PUBLISHED) for name in published]
+    assert codes == list(range(len(registry), len(registry) + len(published)))
+    assert [getattr(kernels, f"_PUBLISHED_{name.upper()}") for name in published] == codes
+    for name in registry.keys() - published.keys():
+        assert code(name, PUBLISHED) == code(name)
+
+
 @pytest.mark.parametrize("module", KERNELS)
 def test_kernels_number_nothing_by_its_place(module):
     for node in ast.walk(tree(module)):
@@ -100,12 +126,13 @@ def test_an_unknown_rule_is_an_error(code):
 def test_an_unknown_method_is_an_error():
     layer = np.zeros((2, 16), np.float32)
     recipe = profiles.Recipe(
-        methods=np.array([len(METHODS)]),
+        methods=np.array([len(METHODS) + len(PUBLISHED_METHODS)]),
         columns=np.ones(1, np.int64),
         bins=10,
         cosines=np.zeros((1, 3)),
         sines=np.zeros((1, 3)),
         origins=np.zeros(3, np.int64),
+        alphabetical=np.zeros(3, np.int64),
         patterns=1,
     )
     with pytest.raises(ValueError, match="no kernel"):
@@ -165,9 +192,9 @@ def test_the_option_all_enables_every_pattern():
 
 def test_every_entry_says_what_it_is():
     assert all(rule.description for rule in RULES.values())
-    assert all(method.doc for method in METHODS.values())
+    assert all(method.doc for method in [*METHODS.values(), *PUBLISHED_METHODS.values()])
     assert all(kind.doc for kind in CORRUPTION_KINDS.values())
-    assert all(scheme.doc for scheme in SCHEMES.values())
+    assert all(scheme.doc for scheme in [*SCHEMES.values(), *PUBLISHED_SCHEMES.values()])
     assert all(DEFINITIONS.values())
 
 

@@ -130,6 +130,13 @@ def test_spelling_that_means_the_same_is_the_same(text):
     assert read_answer(text, KNOWN) == frozenset({"palindrome", "alternating"})
 
 
+@pytest.mark.parametrize("answer", ["palindrome", "\npalindrome\n"])
+def test_a_repeated_prompt_is_passed_over(answer):
+    prompt = "## Task\nWhich?\n- palindrome: ...\n\nAnswer with names, separated by commas.\n"
+    assert read_answer(prompt + answer, KNOWN) == frozenset({"palindrome"})
+    assert read_answer(prompt, KNOWN) is None
+
+
 @pytest.mark.parametrize(
     "text",
     [

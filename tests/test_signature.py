@@ -4,13 +4,17 @@ import numpy as np
 import pytest
 import scipy.stats
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
 
 from muat_exp.config.groups import Config, SignatureConfig
-from muat_exp.kernels.profiles import principal_loadings
+from muat_exp.kernels.profiles import _best_centres, principal_loadings
+from muat_exp.sequences.patterns import PUBLISHED
 from muat_exp.sequences.space import matches
-from muat_exp.signatures.methods import METHODS, method_columns
+from muat_exp.signatures.methods import METHODS, PUBLISHED_METHODS, method_columns
 from muat_exp.signatures.probe_set import ProbeSet, draw_probes
 from muat_exp.signatures.profiling import profile
 from muat_exp.subjects.initialization import draw_population
@@ -152,6 +156,103 @@ def test_each_method_agrees_with_its_reference(space, method, site):
         assert near.mean() > (0.97 if method in TIED else 0.999)
 
 
+def published_entropy(values, recipe, origins):
+    if np.ptp(values) == 0:
+        return 0.0
+    density = np.histogram(values, 20, density=True)[0]
+    density = density[density > 0]
+    return -(density * np.log2(density)).sum()
+
+
+def published_fourier(values, recipe, origins):
+    moduli = np.abs(np.fft.fft(values))[: len(values) // 2]
+    return np.sort(moduli)[-recipe.n_frequencies :]
+
+
+def published_pattern_wise(values, recipe, origins):
+    names = CONFIG.patterns.enabled
+    return [values[origins == names.index(name)].mean() for name in sorted(names)]
+
+
+PUBLISHED_REFERENCES = {
+    "entropy": published_entropy,
+    "fourier": published_fourier,
+    "pattern_wise": published_pattern_wise,
+}
+
+
+def signatures_of(space, recipe, count=4):
+    """Values of all neurons on the probes and their signatures, subject by subject."""
+    population = draw_population(CONFIG, draw_specs(CONFIG, EVERYONE))
+    drawn = draw_probes(CONFIG, space)
+    flat, offsets = profile(recipe, population, drawn, EVERYONE[:count])
+    for i in range(count):
+        values = outputs_at(recipe.site, population.to_module(i), drawn.tokens)
+        yield values, flat[offsets[i] : offsets[i + 1]].reshape(values.shape[1], -1), drawn.origins
+
+
+@pytest.mark.parametrize("site", ["pre_activations", "activations"])
+@pytest.mark.parametrize("method", PUBLISHED_REFERENCES)
+def test_each_published_method_agrees_with_its_reference(space, method, site):
+    recipe = SignatureConfig((method,), PUBLISHED, site=site, n_clusters=2)
+    reference = PUBLISHED_REFERENCES[method]
+    for values, ours, origins in signatures_of(space, recipe):
+        expected = [np.atleast_1d(reference(neuron, recipe, origins)) for neuron in values.T]
+        near = np.isclose(ours, expected, rtol=1e-3, atol=1e-3).all(axis=1)
+        assert near.mean() > (0.95 if method in TIED else 0.999)
+
+
+def test_published_svd_agrees_with_numpy_but_for_signs(space):
+    recipe = SignatureConfig(("svd",), PUBLISHED, components=20)
+    population = draw_population(CONFIG, draw_specs(CONFIG, EVERYONE))
+    for i, (values, ours, _) in enumerate(signatures_of(space, recipe)):
+        width = population.layers(i)[0].fan_out
+        vectors = np.linalg.svd(values[:, :width], full_matrices=False)[2].T
+        first = slice(0, 3)  # directions of 5 inputs; the others are rounding
+        assert np.allclose(np.abs(ours[:width, first]), np.abs(vectors[:, first]), atol=1e-3)
+        assert np.allclose(np.linalg.norm(ours[:width, :width], axis=0), 1, atol=1e-5)
+        assert not ours[:width, width:].any()
+
+
+@pytest.mark.parametrize("method", sorted(METHODS.keys() - PUBLISHED_METHODS.keys()))
+def test_what_the_published_family_does_not_define_otherwise_is_the_same(space, method):
+    ours = signatures_of(space, SignatureConfig((method,)))
+    published = signatures_of(space, SignatureConfig((method,), PUBLISHED))
+    for (_, here, _), (_, there, _) in zip(ours, published, strict=True):
+        assert np.array_equal(here, there)
+
+
+def cost(values, centres):
+    """Mean squared distance to the nearest centre."""
+    return np.min((values[:, None] - centres) ** 2, axis=1).mean()
+
+
+@settings(max_examples=40)
+@given(arrays(np.float64, 40, elements=st.floats(-5, 5, width=16)), st.integers(1, 4))
+def test_published_clusters_are_no_worse_than_those_of_scikit_learn(values, clusters):
+    centres = np.empty(clusters)
+    _best_centres(values, centres)
+    assert np.array_equal(centres, np.sort(centres))
+    if len(np.unique(values)) >= clusters:
+        means = KMeans(clusters, n_init=5, random_state=0, tol=0).fit(values[:, None])
+        assert cost(values, centres) <= cost(values, means.cluster_centers_[:, 0]) + 1e-9
+
+
+def test_two_published_clusters_are_the_best_split(space):
+    recipe = SignatureConfig(("clustering",), PUBLISHED, n_clusters=2)
+    for values, ours, _ in signatures_of(space, recipe, 1):
+        for neuron, centres in zip(np.sort(values, axis=0).T, ours, strict=True):
+            splits = [[neuron[:i].mean(), neuron[i:].mean()] for i in range(1, len(neuron))]
+            best = min(cost(neuron, split) for split in splits)
+            assert cost(neuron, centres) == pytest.approx(best, rel=1e-3)
+
+
+def test_fewer_distinct_values_than_clusters_repeat_the_last():
+    centres = np.empty(4)
+    _best_centres(np.array([3.0, 1.0, 3.0, 1.0, 1.0]), centres)
+    assert centres.tolist() == [1, 3, 3, 3]
+
+
 def test_svd_agrees_with_numpy(space):
     recipe = SignatureConfig(methods=("svd",), components=2)
     population = draw_population(CONFIG, draw_specs(CONFIG, EVERYONE))
@@ -166,7 +267,8 @@ def test_svd_agrees_with_numpy(space):
 
 
 def test_a_constant_neuron_has_no_spread():
-    probes = ProbeSet(np.zeros((6, 5), np.uint8), np.array([0, 0, 0, 1, 1, 1]), 3)
+    origins = np.array([0, 0, 0, 1, 1, 1])
+    probes = ProbeSet(np.zeros((6, 5), np.uint8), origins, 3, origins)
     config = Config(signature=SignatureConfig(methods=tuple(METHODS), components=2, probes=20))
     population = draw_population(config, draw_specs(config, EVERYONE[:1]))
     widths = [width for _, width in method_columns(config.signature, 3)]

@@ -9,20 +9,23 @@ from hypothesis.extra.numpy import arrays
 
 from muat_exp.config.groups import ArchitectureConfig
 from muat_exp.kernels.quantization import quantize_row
+from muat_exp.sequences.patterns import PUBLISHED
 from muat_exp.subjects.architecture import split_parameters, zero_networks
 from muat_exp.subjects.population import Population
 from muat_exp.subjects.quantization import as_stored, rounded
-from muat_exp.subjects.schemes import SCHEMES, scheme_code
+from muat_exp.subjects.schemes import PUBLISHED_SCHEMES, SCHEMES, scheme_code
 
 WEIGHTS = arrays(
     np.float32, st.integers(1, 20), elements=st.floats(-1e3, 1e3, width=32, allow_subnormal=False)
 )
 
 
-def quantized(row, scheme):
-    row = row.copy()
-    quantize_row(row, scheme_code(scheme))
-    return row
+def quantized(row, scheme, definitions="muat_exp", largest=None):
+    """A neuron's weights, of a layer that has no larger ones unless they are given."""
+    own = row.copy()
+    size = np.float32(np.abs(row).max() if largest is None else largest)
+    quantize_row(own, scheme_code(scheme, definitions), size)
+    return own
 
 
 def zeros(shape, depths, widths):
@@ -30,10 +33,10 @@ def zeros(shape, depths, widths):
     return Population(zero_networks(shape, 5, np.array(depths), np.array(widths), codes))
 
 
-@pytest.mark.parametrize("code", [-1, len(SCHEMES)])
+@pytest.mark.parametrize("code", [-1, len(SCHEMES) + len(PUBLISHED_SCHEMES)])
 def test_a_quantization_that_the_kernels_do_not_know_is_refused(code):
     with pytest.raises(ValueError, match="quantization"):
-        quantize_row(np.ones(4, np.float32), code)
+        quantize_row(np.ones(4, np.float32), code, np.float32(1))
 
 
 @given(
@@ -70,11 +73,40 @@ def test_ternary_weights_are_zero_in_the_dead_zone(row):
     )
 
 
+@given(WEIGHTS)
+def test_published_binary_weights_are_plain_signs(row):
+    assert np.array_equal(quantized(row, "binary", PUBLISHED), np.where(row >= 0, 1, -1))
+
+
+@given(WEIGHTS, st.floats(1, 3))
+def test_published_ternary_weights_are_plain_signs_beyond_a_fifth_of_the_largest(row, factor):
+    largest = np.float32(np.abs(row).max() * factor)
+    kept = (np.abs(row) >= np.float32(0.2) * largest) & (largest > 0)
+    expected = np.where(kept, np.sign(row), 0)
+    assert np.array_equal(quantized(row, "ternary", PUBLISHED, largest), expected)
+
+
+@pytest.mark.parametrize("scheme", PUBLISHED_SCHEMES)
+def test_published_levels_are_those_of_a_layer(scheme):
+    population = zeros("pyramid", [3, 1], [6, 4])
+    population.parameters[:] = np.random.default_rng(0).normal(size=len(population.parameters))
+    stored = as_stored(population, ArchitectureConfig(quantization=scheme), PUBLISHED)
+    again = as_stored(stored, ArchitectureConfig(quantization=scheme), PUBLISHED)
+    assert np.array_equal(again.parameters, stored.parameters)
+    for i in range(2):
+        layers = population.layers(i)
+        weights = [weight for weight, _ in split_parameters(population.subject(i), layers)]
+        found = [weight for weight, _ in split_parameters(stored.subject(i), layers)]
+        for weight, levels in zip(weights, found, strict=True):
+            kept = np.abs(weight) >= np.float32(0.2) * np.abs(weight).max()
+            assert np.array_equal(levels, np.sign(weight) * (kept | (scheme == "binary")))
+
+
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_each_neuron_has_its_own_levels_and_biases_stay(scheme):
     population = zeros("pyramid", [3, 1], [6, 4])
     population.parameters[:] = np.random.default_rng(0).normal(size=len(population.parameters))
-    stored = as_stored(population, ArchitectureConfig(quantization=scheme))
+    stored = as_stored(population, ArchitectureConfig(quantization=scheme), "muat_exp")
     for i in range(2):
         layers = population.layers(i)
         pairs = zip(
@@ -92,4 +124,5 @@ def test_each_neuron_has_its_own_levels_and_biases_stay(scheme):
 def test_float32_without_quantization_is_what_was_trained():
     population = zeros("uniform", [3], [6])
     population.parameters[:] = 0.1
-    assert as_stored(population, ArchitectureConfig()).parameters is population.parameters
+    stored = as_stored(population, ArchitectureConfig(), "muat_exp")
+    assert stored.parameters is population.parameters

@@ -22,7 +22,8 @@ from muat_exp.sequences.patterns import (
     Pattern,
     build_patterns,
 )
-from muat_exp.signatures.methods import METHODS, check_methods
+from muat_exp.signatures.methods import DEFINITIONS as METHOD_DEFINITIONS
+from muat_exp.signatures.methods import METHODS, OWN, check_methods
 from muat_exp.subjects.activations import ACTIVATIONS
 from muat_exp.subjects.corruption import CORRUPTION_KINDS
 from muat_exp.subjects.schemes import SCHEMES
@@ -221,6 +222,11 @@ class SignatureConfig(Keys):
         distinct=True,
         needs="needs at least one method",
     )
+    definitions: str = key(
+        OWN,
+        "whose definitions of the methods and of quantised weights hold where they differ",
+        choices=METHOD_DEFINITIONS,
+    )
     site: str = key(
         "pre_activations",
         "before the activation function, or after it (the logit has none)",
@@ -237,7 +243,11 @@ class SignatureConfig(Keys):
     n_clusters: int = key(
         3, "centres that clustering finds of each neuron's values", limits=(1, 64)
     )
-    bins: int = key(10, "bins of the histogram that entropy is taken of", limits=(2, 1000))
+    bins: int = key(
+        10,
+        "bins of the histogram that entropy is taken of; by the published definitions always 20",
+        limits=(2, 1000),
+    )
     probes: int = key(
         200,
         "sequences in the probe set, evenly from the enabled patterns and at least one for each",

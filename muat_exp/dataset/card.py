@@ -201,6 +201,7 @@ def _signature_rows(config: Config) -> _Rows:
         methods.append(f"{name} ({width})" if width > 1 else name)
     return [
         ("Neuron profile methods", ", ".join(methods)),
+        ("Definitions of the methods", signature.definitions),
         ("Site", signature.site.replace("_", "-")),
         ("Prompt format", config.dataset.style),
         ("Tasks", ", ".join(config.dataset.tasks)),

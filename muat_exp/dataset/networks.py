@@ -145,7 +145,7 @@ def _check_storage(
     stray = rounded(values, architecture.precision) != values
     if architecture.precision == "float32":  # coarser rounding hides the levels
         # Quantising what is quantised changes its last digits alone.
-        again = as_stored(population, architecture).parameters
+        again = as_stored(population, architecture, config.signature.definitions).parameters
         size = np.maximum(np.abs(values), np.abs(again))
         stray |= np.abs(again - values) > _QUANTUM * size
     wrong = np.logical_or.reduceat(stray, population.offsets[:-1])

@@ -38,6 +38,7 @@ from muat_exp.signatures.probe_set import given_probes
 from muat_exp.subjects.data import draw_data
 from muat_exp.subjects.population import Population
 from muat_exp.subjects.quantization import as_stored
+from muat_exp.subjects.schemes import PUBLISHED_SCHEMES
 from muat_exp.subjects.specs import Specs, draw_specs
 
 # Keys that each task may change; what is not named on the command line stays as it was.
@@ -62,7 +63,8 @@ PROBES = (
     "probe_seed",
     "probe_set",
     "probe_set_sha256",
-)  # not part of the choice of a signature group
+)
+_KEPT = (*PROBES, "definitions")  # not part of the choice of a signature group
 
 
 def derived_config(stored: Config, composed: Config, given: Collection[str]) -> Config:
@@ -99,6 +101,13 @@ def derived_config(stored: Config, composed: Config, given: Collection[str]) -> 
             f"architecture.{name} is {before} in this dataset; its weights can't become {after}.",
         )
     signature = _derived_signature(stored.signature, composed.signature, given)
+    require(
+        signature.definitions == stored.signature.definitions
+        or stored.architecture.quantization not in PUBLISHED_SCHEMES,
+        f"architecture.quantization is {stored.architecture.quantization} in this dataset, as "
+        f"signature.definitions={stored.signature.definitions} means it; its weights can't become "
+        "others.",
+    )
     return replace(
         stored,
         dataset=dataset,
@@ -124,7 +133,8 @@ def _derived_signature(
 ) -> SignatureConfig:
     """The methods of a named group, or as they were; then the keys that were named.
 
-    The probes stay the same where none of their keys is named.
+    The probes stay the same where none of their keys is named, and the definitions where theirs is
+    not.
     """
     named = _named_values(composed, "signature", given)
     if "probe_set" in named:
@@ -132,7 +142,7 @@ def _derived_signature(
     elif named.keys() & {"probes", "probe_seed"}:
         named |= {"probe_set_sha256": ""}
     chosen = asdict(composed) if "signature" in given else {}
-    kept = {key: value for key, value in chosen.items() if key not in PROBES}
+    kept = {key: value for key, value in chosen.items() if key not in _KEPT}
     return replace(stored, **kept | named)
 
 
@@ -170,7 +180,8 @@ class _Remeasured:
         stored = stored_population(self.source.config, specs, records, name)
         if self.source.config.architecture == self.context.config.architecture:
             return stored
-        result = as_stored(stored, self.context.config.architecture)
+        config = self.context.config
+        result = as_stored(stored, config.architecture, config.signature.definitions)
         wild = unbounded(result)
         if wild.any():
             example = records["example_id"][int(np.argmax(wild))]

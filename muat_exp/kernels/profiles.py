@@ -18,6 +18,7 @@ from muat_exp.kernels.network import (
     subject_layers,
     subject_parameters,
 )
+from muat_exp.sequences.patterns import PUBLISHED
 from muat_exp.signatures.methods import method_code
 from muat_exp.subjects.activations import IDENTITY
 
@@ -34,8 +35,14 @@ _FOURIER = method_code("fourier")
 _PATTERN_WISE = method_code("pattern_wise")
 _MEDIAN = method_code("median")
 _SKEWNESS = method_code("skewness")
+_PUBLISHED_ENTROPY = method_code("entropy", PUBLISHED)
+_PUBLISHED_SVD = method_code("svd", PUBLISHED)
+_PUBLISHED_CLUSTERING = method_code("clustering", PUBLISHED)
+_PUBLISHED_FOURIER = method_code("fourier", PUBLISHED)
+_PUBLISHED_PATTERN_WISE = method_code("pattern_wise", PUBLISHED)
 
 _ROUNDS = 100  # of Lloyd's algorithm at most
+_PUBLISHED_BINS = 20
 _NEGLIGIBLE = 1e-10  # components below this share of the first eigenvalue are rounding
 
 
@@ -46,8 +53,10 @@ class Recipe(NamedTuple):
         methods: int64 `(M,)`, codes of `signatures.methods`.
         columns: int64 `(M,)`, numbers per neuron.
         bins: of the histogram that entropy is taken of.
-        cosines, sines: float64 `(frequencies, n)`, of the angles of each frequency at each probe.
+        cosines, sines: float64 `(frequencies, n)`, of the angles of each frequency at each probe:
+            of 1 to `n_frequencies`, or by the published definitions of 0 to n / 2 - 1.
         origins: int64 `(n,)`, the pattern that each probe stands for.
+        alphabetical: int64 `(n,)`, that pattern's place in alphabetical order.
         patterns: how many there are.
     """
 
@@ -57,6 +66,7 @@ class Recipe(NamedTuple):
     cosines: NDArray[np.float64]
     sines: NDArray[np.float64]
     origins: NDArray[np.int64]
+    alphabetical: NDArray[np.int64]
     patterns: int
 
 
@@ -203,6 +213,24 @@ def _entropy(row, bins):
 
 
 @compiled()
+def _density_entropy(row):
+    """-sum of d log2 d over the densities of the histogram of a row, bins without any left out.
+
+    0 where all values are equal.
+    """
+    low, high = _extremes(row)
+    if high <= low:
+        return 0.0
+    width = (high - low) / _PUBLISHED_BINS
+    total = 0.0
+    for count in _histogram(row, low, high, _PUBLISHED_BINS):
+        if count > 0:
+            density = count / (len(row) * width)
+            total -= density * np.log2(density)
+    return total
+
+
+@compiled()
 def _move_centres(values, centres):
     """One round of Lloyd's algorithm on ascending values; returns whether a centre moved.
 
@@ -243,16 +271,96 @@ def _cluster_centres(row, centres):
             break
 
 
+@compiled()
+def _prefix_sums(values):
+    """Sums of the first 0, 1, ... values, and of their squares, (n + 1,) both."""
+    sums = np.zeros(len(values) + 1)
+    squares = np.zeros(len(values) + 1)
+    for k in range(len(values)):
+        sums[k + 1] = sums[k] + values[k]
+        squares[k + 1] = squares[k] + values[k] * values[k]
+    return sums, squares
+
+
+@compiled()
+def _best_start(before, sums, squares, first, stop):
+    """Where the last of some clusters of the values before `stop` begins, and their cost.
+
+    It begins at `first` or later. `before` is what the clusters before it cost at least, by where
+    they end.
+    """
+    best = first
+    lowest = np.inf
+    for start in range(first, stop):
+        total = sums[stop] - sums[start]
+        own = squares[stop] - squares[start] - total * total / (stop - start)
+        if before[start] + own < lowest:
+            lowest = before[start] + own
+            best = start
+    return best, lowest
+
+
+@compiled()
+def _best_starts(values, clusters):
+    """Where the clusters of ascending values begin whose squared distances are the least.
+
+    Dynamic programming: int64 (clusters, n + 1), of each number of clusters less one and of each
+    place where they end, where the last of them begins.
+    """
+    count = len(values)
+    sums, squares = _prefix_sums(values - values.mean())
+    starts = np.zeros((clusters, count + 1), np.int64)
+    costs = np.zeros(count + 1)
+    for stop in range(1, count + 1):
+        costs[stop] = squares[stop] - sums[stop] * sums[stop] / stop
+    for c in range(1, clusters):
+        before = costs.copy()
+        nearest = count if c == clusters - 1 else c + 1  # of the last cluster only the end counts
+        for stop in range(nearest, count + 1):
+            starts[c, stop], costs[stop] = _best_start(before, sums, squares, c, stop)
+    return starts
+
+
+@compiled()
+def _best_centres(row, centres):
+    """Ascending centres (clusters,) of the best k-means there is of a row's values.
+
+    Where the distinct values are fewer than the clusters, they are the centres, the last repeated.
+    """
+    distinct = np.unique(row)
+    if len(distinct) < len(centres):
+        for c in range(len(centres)):
+            centres[c] = distinct[min(c, len(distinct) - 1)]
+        return
+    values = np.sort(row)
+    starts = _best_starts(values, len(centres))
+    stop = len(values)
+    for c in range(len(centres) - 1, -1, -1):
+        start = starts[c, stop]
+        centres[c] = values[start:stop].mean()
+        stop = start
+
+
 @compiled(fast=True)
-def _amplitude(row, cosines, sines):
-    """|sum of row_j exp(-2 pi i k j / n)| / n for one k, from its cosines and sines (n,)."""
+def _modulus(row, cosines, sines):
+    """|sum of row_j exp(-2 pi i k j / n)| for one k, from its cosines and sines (n,)."""
     real = 0.0
     imaginary = 0.0
     for k in range(len(row)):
         real += row[k] * cosines[k]
         imaginary += row[k] * sines[k]
-    length = np.sqrt(real * real + imaginary * imaginary)
-    return length / len(row)
+    return np.sqrt(real * real + imaginary * imaginary)
+
+
+@compiled()
+def _largest_moduli(row, cosines, sines, moduli):
+    """The largest moduli of a row's Fourier transform, ascending, of all rows of cosines."""
+    frequencies = len(cosines)
+    every = np.empty(frequencies)
+    for f in range(frequencies):
+        every[f] = _modulus(row, cosines[f], sines[f])
+    every.sort()
+    moduli[:] = every[frequencies - len(moduli) :]
 
 
 @compiled()
@@ -313,7 +421,8 @@ def _fill_numbers(method, layer, neuron, recipe, numbers):
     elif method == _FOURIER:
         centred = layer.centred[neuron]
         for f in range(len(numbers)):
-            numbers[f] = _amplitude(centred, recipe.cosines[f], recipe.sines[f])
+            modulus = _modulus(centred, recipe.cosines[f], recipe.sines[f])
+            numbers[f] = modulus / len(row)
     elif method == _PATTERN_WISE:
         _pattern_means(row, recipe.origins, numbers)
     elif method == _MEDIAN:
@@ -322,7 +431,35 @@ def _fill_numbers(method, layer, neuron, recipe, numbers):
         variance = layer.covariance[neuron, neuron]
         numbers[0] = _skewness(row, layer.centred[neuron], variance)
     else:
+        _fill_published(method, row, recipe, numbers)
+
+
+@compiled()
+def _fill_published(method, row, recipe, numbers):
+    """The same of a method that the published family defines in its own way."""
+    if method == _PUBLISHED_ENTROPY:
+        numbers[0] = _density_entropy(row)
+    elif method == _PUBLISHED_CLUSTERING:
+        _best_centres(row, numbers)
+    elif method == _PUBLISHED_FOURIER:
+        _largest_moduli(row, recipe.cosines, recipe.sines, numbers)
+    elif method == _PUBLISHED_PATTERN_WISE:
+        _pattern_means(row, recipe.alphabetical, numbers)
+    else:
         raise ValueError("no kernel for this signature method")
+
+
+@compiled()
+def _singular_vectors(values, part):
+    """First right singular vectors of a layer, probes by neurons -> (neurons, columns).
+
+    Values are `(neurons, probes)`. Columns beyond the vectors are zeros.
+    """
+    part[:] = 0
+    vectors = np.linalg.svd(values.T.copy(), False)[2]  # (vectors, neurons)
+    for c in range(min(part.shape[1], len(vectors))):
+        for j in range(len(part)):
+            part[j, c] = f4(vectors[c, j])
 
 
 @compiled()
@@ -335,6 +472,9 @@ def _fill_columns(method, layer, recipe, part):
     if method == _SVD:
         products = _covariance(layer.values)
         principal_loadings(products, columns, part)
+        return
+    if method == _PUBLISHED_SVD:
+        _singular_vectors(layer.values, part)
         return
     numbers = np.empty(columns)
     for j in range(neurons):

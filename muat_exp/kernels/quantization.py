@@ -4,12 +4,16 @@ import numpy as np
 
 from muat_exp.kernels.compiled import compiled
 from muat_exp.kernels.network import f4, layer_at, subject_layers, subject_parameters
+from muat_exp.sequences.patterns import PUBLISHED
 from muat_exp.subjects.schemes import scheme_code
 
 _INT8 = scheme_code("int8")
 _INT4 = scheme_code("int4")
 _TERNARY = scheme_code("ternary")
 _BINARY = scheme_code("binary")
+_PUBLISHED_TERNARY = scheme_code("ternary", PUBLISHED)
+_PUBLISHED_BINARY = scheme_code("binary", PUBLISHED)
+_PUBLISHED_DEAD_ZONE = f4(0.2)  # of the layer's largest |weight|: below it a weight is 0
 _DEAD_ZONE = 0.7  # of the mean |weight|: below it a ternary weight is 0 (Li, Zhang and Liu 2016)
 
 
@@ -56,11 +60,30 @@ def _dead_zone(row):
 
 
 @compiled()
-def quantize_row(row, scheme):
+def _to_plain_signs(row, bound):
+    """Signs of the weights; 0 for those below the bound, which is 0 where all weights are."""
+    for j in range(row.shape[0]):
+        if abs(row[j]) < bound or bound == 0:
+            row[j] = f4(0)
+        else:
+            row[j] = f4(1) if row[j] >= 0 else f4(-1)
+
+
+@compiled()
+def _largest_size(weights):
+    """The largest |weight|."""
+    largest = f4(0)
+    for value in weights:
+        largest = max(largest, abs(value))
+    return largest
+
+
+@compiled()
+def quantize_row(row, scheme, largest):
     """Quantises one neuron's weights in place; sums are in float64, the scale is float32.
 
     What each scheme makes of them is said in `subjects.schemes`; binary weights are those of
-    Rastegari et al. 2016.
+    Rastegari et al. 2016. `largest` is the largest |weight| of the neuron's layer.
     """
     if scheme == _INT8:
         _to_multiples(row, 127)
@@ -70,6 +93,10 @@ def quantize_row(row, scheme):
         _to_signs(row, _dead_zone(row))
     elif scheme == _BINARY:
         _to_signs(row, f4(-1))  # nothing is below it
+    elif scheme == _PUBLISHED_TERNARY:
+        _to_plain_signs(row, _PUBLISHED_DEAD_ZONE * largest)
+    elif scheme == _PUBLISHED_BINARY:
+        _to_plain_signs(row, f4(-1))  # nothing is below it
     else:
         raise ValueError("weights have a quantization that the kernels do not know")
 
@@ -82,7 +109,9 @@ def quantize(networks, scheme):
         layers = subject_layers(networks, s)
         for index in range(layers.shape[0]):
             layer = layer_at(layers, index)
+            end = layer.offset + layer.fan_in * layer.fan_out
+            largest = _largest_size(subject[layer.offset : end])
             for neuron in range(layer.fan_out):
                 start = layer.offset + neuron * layer.fan_in
                 row = subject[start : start + layer.fan_in]
-                quantize_row(row, scheme)
+                quantize_row(row, scheme, largest)

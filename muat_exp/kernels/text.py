@@ -1,4 +1,6 @@
-"""Numbers as text, without the GIL: weights and signatures, six decimals each.
+"""Numbers as text, without the GIL: weights and signatures, rounded to six decimals.
+
+Weights are spelled as JSON spells numbers, signatures with all of their six decimals.
 
 A network is its flat parameters and its table of layers (layers, 5), see `subjects.architecture`.
 All writers take the buffer and where to begin, and return the place behind what they wrote.
@@ -12,6 +14,7 @@ from muat_exp.kernels.compiled import compiled
 from muat_exp.kernels.network import layer_at
 
 _MILLION = 1_000_000
+_FIRST_WITHOUT_EXPONENT = 100  # millionths
 _THOUSAND = np.uint32(1000)
 _TRIPLES = np.array([list(f"{number:03d}".encode()) for number in range(1000)], np.uint8)  # digits
 _DOT = np.uint8(ord("."))
@@ -22,15 +25,21 @@ _SPACE = np.uint8(ord(" "))
 _NEWLINE = np.uint8(ord("\n"))
 _OPEN = np.uint8(ord("["))
 _CLOSE = np.uint8(ord("]"))
-_LAYER = np.frombuffer(b'  "network.', np.uint8)
-_WEIGHT = np.frombuffer(b'.weight": [\n', np.uint8)
-_BIAS = np.frombuffer(b'.bias": [\n', np.uint8)
+_ENTRY = np.frombuffer(b'  "network.', np.uint8)
+_WEIGHT_ENTRY = np.frombuffer(b'.weight": [\n', np.uint8)
+_BIAS_ENTRY = np.frombuffer(b'.bias": [\n', np.uint8)
 _BLOCK = np.frombuffer(b"### ", np.uint8)
+_LAYER_BLOCK = np.frombuffer(b"### layer_", np.uint8)
+_WEIGHT_LINE = np.frombuffer(b"weight: [", np.uint8)
+_BIAS_LINE = np.frombuffer(b"bias: ", np.uint8)
+_SIGNATURE_LINE = np.frombuffer(b"Signature:\n", np.uint8)
 _OBJECT = np.frombuffer(b"{\n", np.uint8)
-_OBJECT_END = np.frombuffer(b"}\n", np.uint8)
+_OBJECT_END = np.frombuffer(b"}", np.uint8)
+_MILLIONTHS = np.frombuffer(b"e-06", np.uint8)
+_HUNDRED_THOUSANDTHS = np.frombuffer(b"e-05", np.uint8)
 _NUMBER_BYTES = 32  # at most, with indentation, comma and line break
 _NEURON_BYTES = 32  # at most, of the brackets around a neuron's weights, with their line breaks
-_LAYER_BYTES = 96  # at most, of a layer's names, brackets and heading
+_LAYER_BYTES = 96  # at most, of a layer's names, brackets and headings
 
 
 class Sections(NamedTuple):
@@ -101,19 +110,35 @@ def _write_digits(buffer, at, value, least):
 
 
 @compiled()
-def write_number(buffer, at, value):
-    """A float32 with six decimals, as `f"{value:.6f}"` spells it, but never -0.000000.
+def _millionths(value):
+    """The size of a float32 in millionths, rounded to a whole number, ties to even. Up to 9e12.
 
-    The product with a million is exact in float64 (24 bits times 14, and a power of two), so
-    rounding it, ties to even, is the correct rounding of the decimal. Up to 9e12. The decimals come
-    from a table, three at a time: one division per digit took three times as long.
+    The product is exact in float64 (24 bits times 14, and a power of two), so rounding it is the
+    correct rounding to six decimals.
     """
-    millionths = np.float64(abs(value)) * _MILLION
-    scaled = np.int64(np.rint(millionths))
-    if value < 0 and scaled > 0:
-        at = _write_byte(buffer, at, _MINUS)
-    whole = scaled // _MILLION
-    decimals = np.uint32(scaled - whole * _MILLION)
+    exact = np.float64(abs(value)) * _MILLION
+    return np.int64(np.rint(exact))
+
+
+@compiled()
+def _write_sign(buffer, at, value):
+    """A minus for what is negative, -0 included.
+
+    It is written in any case, and written over where it does not count: to branch on a sign that
+    nothing foretells took longer.
+    """
+    buffer[at] = _MINUS
+    return at + np.int64(np.signbit(value))
+
+
+@compiled()
+def _write_decimals(buffer, at, millionths):
+    """A number of millionths with all six decimals.
+
+    They come from a table, three at a time: one division per digit took three times as long.
+    """
+    whole = millionths // _MILLION
+    decimals = np.uint32(millionths - whole * _MILLION)
     high = decimals // _THOUSAND
     low = decimals - high * _THOUSAND
     if whole < 10:
@@ -128,12 +153,51 @@ def write_number(buffer, at, value):
 
 
 @compiled()
+def write_number(buffer, at, value):
+    """A float32 with six decimals, as Python's `f"{value:.6f}"` spells it."""
+    at = _write_sign(buffer, at, value)
+    return _write_decimals(buffer, at, _millionths(value))
+
+
+@compiled()
+def _write_power(buffer, at, millionths):
+    """1 to 99 millionths as a JSON number with an exponent: 7e-06, 2e-05, 3.5e-05."""
+    if millionths < 10:
+        at = _write_digits(buffer, at, millionths, 1)
+        return write_text(buffer, at, _MILLIONTHS)
+    tens = millionths // 10
+    rest = millionths - 10 * tens
+    at = _write_digits(buffer, at, tens, 1)
+    if rest > 0:
+        at = _write_byte(buffer, at, _DOT)
+        at = _write_digits(buffer, at, rest, 1)
+    return write_text(buffer, at, _HUNDRED_THOUSANDTHS)
+
+
+@compiled()
+def write_json_number(buffer, at, value):
+    """A float32 rounded to six decimals, as Python's `json.dumps(round(value, 6))` spells it.
+
+    No zeros at the end but one behind the point; an exponent below 0.0001.
+    """
+    at = _write_sign(buffer, at, value)
+    millionths = _millionths(value)
+    if 0 < millionths < _FIRST_WITHOUT_EXPONENT:
+        return _write_power(buffer, at, millionths)
+    end = _write_decimals(buffer, at, millionths)
+    first = end - 5  # behind the first decimal, which stays
+    while end > first and buffer[end - 1] == _ZERO:
+        end -= 1
+    return end
+
+
+@compiled()
 def _write_list(buffer, at, values, indent):
-    """Numbers of a list, one per line, and the line break behind the last."""
+    """Numbers of a JSON list, one per line, and the line break behind the last."""
     last = values.shape[0] - 1
     for i in range(values.shape[0]):
         at = _write_spaces(buffer, at, indent)
-        at = write_number(buffer, at, values[i])
+        at = write_json_number(buffer, at, values[i])
         if i < last:
             at = _write_byte(buffer, at, _COMMA)
         at = _write_byte(buffer, at, _NEWLINE)
@@ -161,23 +225,23 @@ def _write_neuron(buffer, at, weights, more):
 
 
 @compiled()
-def _write_layer(buffer, at, parameters, layer, more):
+def _write_entries(buffer, at, parameters, layer, more):
     """One layer's weight and bias as two entries of an indented JSON object.
 
     A comma stands at the end where more follow.
     """
     biases = layer.offset + layer.fan_in * layer.fan_out
     end = biases + layer.fan_out
-    at = write_text(buffer, at, _LAYER)
+    at = write_text(buffer, at, _ENTRY)
     at = _write_digits(buffer, at, layer.module, 1)
-    at = write_text(buffer, at, _WEIGHT)
+    at = write_text(buffer, at, _WEIGHT_ENTRY)
     for start in range(layer.offset, biases, layer.fan_in):
         stop = start + layer.fan_in
         at = _write_neuron(buffer, at, parameters[start:stop], stop < biases)
     at = _write_close(buffer, at, 2, True)
-    at = write_text(buffer, at, _LAYER)
+    at = write_text(buffer, at, _ENTRY)
     at = _write_digits(buffer, at, layer.module, 1)
-    at = write_text(buffer, at, _BIAS)
+    at = write_text(buffer, at, _BIAS_ENTRY)
     at = _write_list(buffer, at, parameters[biases:end], 4)
     return _write_close(buffer, at, 2, more)
 
@@ -189,7 +253,7 @@ def _write_weights(buffer, at, parameters, layers):
     last = layers.shape[0] - 1
     for index in range(layers.shape[0]):
         layer = layer_at(layers, index)
-        at = _write_layer(buffer, at, parameters, layer, index < last)
+        at = _write_entries(buffer, at, parameters, layer, index < last)
     return write_text(buffer, at, _OBJECT_END)
 
 
@@ -209,59 +273,99 @@ def _weight_bytes(parameters, layers):
 
 
 @compiled()
+def _write_json_row(buffer, at, values):
+    """Numbers of a JSON list in one line."""
+    at = _write_byte(buffer, at, _OPEN)
+    for i in range(values.shape[0]):
+        if i > 0:
+            at = _write_separator(buffer, at)
+        at = write_json_number(buffer, at, values[i])
+    return _write_byte(buffer, at, _CLOSE)
+
+
+@compiled()
+def _write_lines(buffer, at, parameters, layer):
+    """One layer's weight and bias as two lines, a list each."""
+    biases = layer.offset + layer.fan_in * layer.fan_out
+    at = write_text(buffer, at, _WEIGHT_LINE)
+    for start in range(layer.offset, biases, layer.fan_in):
+        if start > layer.offset:
+            at = _write_separator(buffer, at)
+        at = _write_json_row(buffer, at, parameters[start : start + layer.fan_in])
+    at = _write_byte(buffer, at, _CLOSE)
+    at = _write_byte(buffer, at, _NEWLINE)
+    at = write_text(buffer, at, _BIAS_LINE)
+    at = _write_json_row(buffer, at, parameters[biases : biases + layer.fan_out])
+    return _write_byte(buffer, at, _NEWLINE)
+
+
+@compiled()
 def _write_row(buffer, at, values):
-    """Numbers of one line, separated by commas and spaces."""
+    """A bracketed row of a signature's numbers."""
+    at = _write_byte(buffer, at, _OPEN)
     for i in range(values.shape[0]):
         if i > 0:
             at = _write_separator(buffer, at)
         at = write_number(buffer, at, values[i])
-    return at
+    return _write_byte(buffer, at, _CLOSE)
 
 
 @compiled()
-def _write_heading(buffer, at, layer):
-    """The heading of one layer's block."""
-    at = write_text(buffer, at, _BLOCK)
-    at = _write_digits(buffer, at, layer.module, 1)
-    return _write_byte(buffer, at, _NEWLINE)
-
-
-@compiled()
-def _write_profile(buffer, at, signature, start, stop):
-    """The columns from `start` to `stop` of one layer's signature, neuron by neuron."""
-    for neuron in range(signature.shape[0]):
+def _write_profile(buffer, at, profile):
+    """One method's numbers (neurons, columns) of a layer: a list of numbers, or of rows."""
+    if profile.shape[1] == 1:
+        return _write_row(buffer, at, profile[:, 0])
+    at = _write_byte(buffer, at, _OPEN)
+    for neuron in range(profile.shape[0]):
         if neuron > 0:
             at = _write_separator(buffer, at)
-        if stop - start > 1:
-            at = _write_byte(buffer, at, _OPEN)
-            at = _write_row(buffer, at, signature[neuron, start:stop])
-            at = _write_byte(buffer, at, _CLOSE)
-        else:
-            at = write_number(buffer, at, signature[neuron, start])
-    return _write_byte(buffer, at, _NEWLINE)
+        at = _write_row(buffer, at, profile[neuron])
+    return _write_byte(buffer, at, _CLOSE)
 
 
 @compiled()
 def _write_profiles(buffer, at, signature, labels):
     """One line per method of one layer's signature (neurons, columns).
 
-    A method of one column is a row of numbers, one of several has a bracketed list per neuron.
+    A method of one column has a number per neuron, one of several has a list per neuron.
     """
     start = 0
     for method in range(labels.columns.shape[0]):
         stop = start + labels.columns[method]
         label = labels.text[labels.starts[method] : labels.starts[method + 1]]
         at = write_text(buffer, at, label)
-        at = _write_profile(buffer, at, signature, start, stop)
+        at = _write_profile(buffer, at, signature[:, start:stop])
+        at = _write_byte(buffer, at, _NEWLINE)
         start = stop
     return at
 
 
 @compiled()
 def _signature_bytes(signature, layers, labels):
-    """Bytes that a signature may take, and the objects around the layers between its blocks."""
-    around = labels.text.shape[0] + _LAYER_BYTES  # of each layer
-    return signature.size * _NUMBER_BYTES + layers.shape[0] * around
+    """Bytes that a signature may take, with the headings of its layers."""
+    around = labels.text.shape[0] + labels.columns.shape[0] * _NUMBER_BYTES + _LAYER_BYTES
+    neurons = signature.shape[0] * labels.columns.shape[0]
+    return signature.size * _NUMBER_BYTES + neurons * _NEURON_BYTES + layers.shape[0] * around
+
+
+@compiled()
+def _write_heading(buffer, at, start, layer):
+    """The heading of one layer's block."""
+    at = write_text(buffer, at, start)
+    at = _write_digits(buffer, at, layer.module, 1)
+    return _write_byte(buffer, at, _NEWLINE)
+
+
+@compiled()
+def _write_block(buffer, at, parameters, layer, signature, interwoven, labels):
+    """One layer's heading and its part of the signature, interwoven its weights between them."""
+    if interwoven:
+        at = _write_heading(buffer, at, _LAYER_BLOCK, layer)
+        at = _write_lines(buffer, at, parameters, layer)
+        at = write_text(buffer, at, _SIGNATURE_LINE)
+    else:
+        at = _write_heading(buffer, at, _BLOCK, layer)
+    return _write_profiles(buffer, at, signature, labels)
 
 
 @compiled()
@@ -287,13 +391,9 @@ def write_subject(parameters, layers, signature, interwoven, sections, labels):
     neuron = 0
     for index in range(layers.shape[0]):
         layer = layer_at(layers, index)
-        at = _write_heading(buffer, at, layer)
-        if interwoven:
-            at = write_text(buffer, at, _OBJECT)
-            at = _write_layer(buffer, at, parameters, layer, False)
-            at = write_text(buffer, at, _OBJECT_END)
         behind = neuron + layer.fan_out
-        at = _write_profiles(buffer, at, signature[neuron:behind], labels)
+        own = signature[neuron:behind]
+        at = _write_block(buffer, at, parameters, layer, own, interwoven, labels)
         neuron = behind
     end = write_text(buffer, at, sections.footer)
     return buffer[:end]

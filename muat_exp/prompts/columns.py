@@ -1,4 +1,8 @@
-"""The JSON columns of a dataset: metadata always, others where they are asked for."""
+"""The JSON columns of a dataset: metadata always, others where they are asked for.
+
+They have all keys of the published columns, with their names, types and counting (epochs from 0),
+and more beside them.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,7 +12,7 @@ import orjson
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from muat_exp.config.groups import Config
+from muat_exp.config.groups import PROMPT_TASKS, Config
 from muat_exp.dataset.column_names import SCORES
 from muat_exp.subjects.architecture import Architecture, split_neurons, split_parameters
 
@@ -44,7 +48,39 @@ def _model_config(architecture: Architecture, config: Config) -> dict[str, Any]:
         "dropout_rate": config.architecture.dropout,
         "precision": config.architecture.precision,
         "input_size": architecture.features,
-        "input_format": "indices",
+        "input_format": "integer_indices",
+    }
+
+
+def _hyperparameters(record: Mapping[str, Any], config: Config) -> dict[str, Any]:
+    """What a subject was trained with; epochs and patience are those of the clean stage."""
+    training = config.training
+    return {
+        "random_seed": config.seed,
+        "learning_rate": round(record["learning_rate"], 8),
+        "batch_size": training.batch_size,
+        "num_epochs": training.clean.max_epochs,
+        "patience": training.clean.patience,
+        "degraded_num_epochs": training.degraded.max_epochs,
+        "degraded_patience": training.degraded.patience,
+    }
+
+
+def _corruption_stats(record: Mapping[str, Any], config: Config) -> dict[str, Any]:
+    """What was done to a subject's training labels.
+
+    The examples are those that the kind of corruption chooses from: by default the target
+    pattern's.
+    """
+    candidates = record["corruption_candidates"]
+    corrupted = record["corrupted_labels"]
+    return {
+        "target_pattern": record["target_pattern"],
+        "corruption_rate": config.corruption.rate,
+        "total_pattern_examples": candidates,
+        "corrupted_examples": corrupted,
+        "actual_corruption_rate": round(corrupted / candidates, 6) if candidates else 0.0,
+        "kind": config.corruption.kind,
     }
 
 
@@ -52,14 +88,6 @@ def metadata(
     record: Mapping[str, Any], architecture: Architecture, config: Config, config_hash: str
 ) -> str:
     """The `metadata` column: what is known of a subject, and the hash of its configuration."""
-    model = _model_config(architecture, config)
-    model["learning_rate"] = round(record["learning_rate"], 8)
-    corruption = {
-        "kind": config.corruption.kind,
-        "rate": config.corruption.rate,
-        "candidates": record["corruption_candidates"],
-        "corrupted": record["corrupted_labels"],
-    }
     return to_json(
         {"target_pattern": record["target_pattern"]}
         | {key: round(record[key], 6) for key in SCORES}
@@ -67,8 +95,8 @@ def metadata(
             "response": {
                 name: round(record["response"][name], 6) for name in config.patterns.enabled
             },
-            "model_config": model,
-            "corruption_stats": corruption,
+            "model_config": _model_config(architecture, config) | _hyperparameters(record, config),
+            "corruption_stats": _corruption_stats(record, config),
             "selected_patterns": record["selected_patterns"],
             "activation": record["activation"],
             "precision": config.architecture.precision,
@@ -76,7 +104,7 @@ def metadata(
             "config_signature": config_hash,
             "seed": config.seed,
             "subject_index": record["example_id"],
-            "tasks_included": list(config.dataset.tasks),
+            "tasks_included": {task: task in config.dataset.tasks for task in PROMPT_TASKS},
         }
     )
 
@@ -130,21 +158,43 @@ def _neuron_profile(row: NDArray[np.float32], methods: Sequence[tuple[str, int]]
 
 
 def metrics_column(record: Mapping[str, Any], history: NDArray[np.float32]) -> str:
-    """Both stages epoch by epoch: history `(epochs, 4)`, the degraded epochs first."""
+    """Both stages epoch by epoch: history `(epochs, 4)`, the degraded epochs first.
+
+    Epochs count from 0, each stage's and, as `global_epoch`, those of both. `switch_epoch` and
+    `clean_epoch` count from 1, as they do in `subjects`.
+    """
     degraded = record["degraded_epochs"]
     rows = []
     for number, values in enumerate(history):
         early = number < degraded
         epoch = {
             "stage": "degraded" if early else "improved",
-            "epoch": number + 1 if early else number - degraded + 1,
-            "global_epoch": number + 1,
+            "epoch": number if early else number - degraded,
+            "global_epoch": number,
         }
         rows.append(epoch | dict(zip(_HISTORY, values, strict=True)))
+    best = {"best_epoch": record["clean_epoch"] - 1}
     summary = {
         "total_epochs": len(history),
         "degraded_epochs": degraded,
         "improved_epochs": len(history) - degraded,
+        "patterns": record["selected_patterns"],
+        "degraded_stage": _stage_summary(history[:degraded]),
+        "improved_stage": _stage_summary(history[degraded:]) | best,
+        "first_improvement_epoch": record["switch_epoch"] - 1,
     }
     summary |= {key: record[key] for key in ("switch_epoch", "clean_epoch", *SCORES[:3])}
     return to_json({"training_history": rows, "summary": summary})
+
+
+def _stage_summary(history: NDArray[np.float32]) -> dict[str, Any]:
+    """First, last and best validation figures of a stage, from its history `(epochs, 4)`."""
+    losses = history[:, _HISTORY.index("val_loss")]
+    accuracies = history[:, _HISTORY.index("val_acc")]
+    return {
+        "initial_val_loss": losses[0],
+        "final_val_loss": losses[-1],
+        "initial_val_acc": accuracies[0],
+        "final_val_acc": accuracies[-1],
+        "best_val_acc": accuracies.max(),
+    }

@@ -8,28 +8,43 @@ refused with the line of the fault. Arrays are as large as the text that they co
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import TypeGuard
+from typing import NamedTuple, TypeGuard
 
 import numpy as np
 import orjson
 from numpy.typing import NDArray
 
 from muat_exp.errors import PromptError
+from muat_exp.prompts.sections import (
+    ACTIVATION_FUNCTION,
+    ARCHITECTURE,
+    DROPOUT_RATE,
+    HIDDEN_LAYERS,
+    INPUT_SIZE,
+    LAYERS,
+    NEURONS_PER_LAYER,
+    SIGNATURE,
+    TASK,
+    WEIGHTS,
+)
 from muat_exp.subjects.activations import ACTIVATIONS
-from muat_exp.subjects.architecture import Architecture, Layer, layer_names
+from muat_exp.subjects.architecture import Architecture, Layer, layer_names, parameter_names
 
 LONGEST_TEXT = 64 * 2**20  # characters that are read of a text at most
-_ARCHITECTURE = re.compile(
-    r"(?P<depth>\d{1,4}) hidden layers of (?P<widths>\d{1,5}(?:, \d{1,5})*) neurons, "
-    r"(?P<activation>\w{1,20}); "
-    r"input: (?P<length>\d{1,4}) tokens of (?P<vocabulary>\d{1,4})(?: \([^)\n]*\))?, "
-    r"output: 1 logit"
-)
-# The object of one layer in an interwoven prompt.
-_OBJECT = re.compile(r"^\{\n.*?^\}\n", re.MULTILINE | re.DOTALL)
+_LONGEST_VALUE = 100_000  # characters of a property of the architecture: widths of all layers
+_SEPARATE = (ARCHITECTURE, WEIGHTS, SIGNATURE)  # sections of a prompt that is read
+_INTERWOVEN = (ARCHITECTURE, LAYERS)
+# The lines of the architecture, and the form of what each says.
+_PROPERTIES = {
+    INPUT_SIZE: r"(\d{1,4}) \([^)]{0,99}vocab[^)\d]{0,99}(\d{1,4})[^)]{0,99}\)",
+    HIDDEN_LAYERS: r"\d{1,4}",
+    NEURONS_PER_LAYER: r"\d{1,5}(?:, \d{1,5})*",
+    ACTIVATION_FUNCTION: "|".join(ACTIVATIONS),
+    DROPOUT_RATE: r"0(?:\.\d{1,24})?|\d(?:\.\d{1,17})?e-\d{1,3}",
+}
+_BLOCK = re.compile(r"### (?:layer_)?(\d{1,5})")  # the heading of a layer
+_LINES_OF_WEIGHTS = 3  # of an interwoven layer, before the lines of its signature
 _COLUMN = {"config", "weights"}  # the keys of a dataset's JSON columns of weights
-_SEPARATE = ("Architecture", "Weights", "Signature")  # sections of a prompt that is read
-_INTERWOVEN = ("Architecture", "Layers")
 
 
 @dataclass(frozen=True)
@@ -39,6 +54,7 @@ class ParsedPrompt:
     Attributes:
         architecture: its shape, and the inputs that it takes.
         vocab_size: number of tokens.
+        dropout: that the network was trained with.
         weights: float32 arrays by name, as `nn.Sequential`'s state with a prefix:
             `network.<i>.weight` (out, in), `network.<i>.bias` (out,).
         signature: by Linear layer's index and method: float32 `(neurons,)`, or `(neurons,
@@ -47,6 +63,7 @@ class ParsedPrompt:
 
     architecture: Architecture
     vocab_size: int
+    dropout: float
     weights: dict[str, NDArray[np.float32]]
     signature: dict[int, dict[str, NDArray[np.float32]]]
 
@@ -81,6 +98,23 @@ class ParsedPrompt:
         return np.concatenate([values.ravel() for values in self.weights.values()])
 
 
+class _Row(NamedTuple):
+    """A line of a text that is not empty: its number and its characters."""
+
+    line: int
+    text: str
+
+
+class _Entry(NamedTuple):
+    """The JSON value of a weight or a bias, and the line that it is named by."""
+
+    line: int
+    value: object
+
+
+_Profiles = dict[str, NDArray[np.float32]]  # a layer's numbers by method
+
+
 def parse_prompt(text: str) -> ParsedPrompt:
     """Reads a prompt, or a whole text with its completion.
 
@@ -89,19 +123,26 @@ def parse_prompt(text: str) -> ParsedPrompt:
             names the line.
     """
     sections = _split_sections(text)
-    interwoven = "Layers" in sections
+    interwoven = LAYERS in sections
     _check_sections(sections, _INTERWOVEN if interwoven else _SEPARATE)
-    architecture, vocab_size = _read_architecture(*sections["Architecture"])
+    architecture, vocab_size, dropout = _read_architecture(*sections[ARCHITECTURE])
     if interwoven:
-        line, body = sections["Layers"]
-        weights, profiles = _read_layers(body, line)
+        line, body = sections[LAYERS]
+        blocks = _split_blocks(body, line)
+        weights = _read_layers(blocks, line)
+        profiles = {module: rows[_LINES_OF_WEIGHTS:] for module, rows in blocks.items()}
+        profiles_line = line
     else:
-        line, body = sections["Weights"]
-        weights = _read_weights(body, line)
-        profiles = sections["Signature"]
+        line, body = sections[WEIGHTS]
+        weights = _read_object(body, line)
+        profiles_line, body = sections[SIGNATURE]
+        profiles = _split_blocks(body, profiles_line)
     _check_fit(weights, architecture, line)
-    signature = _read_signature(*profiles, architecture)
-    return ParsedPrompt(architecture, vocab_size, weights, signature)
+    _check_layers(profiles, architecture, profiles_line)
+    signature = {
+        layer.module: _read_profiles(profiles[layer.module], layer) for layer in architecture.layers
+    }
+    return ParsedPrompt(architecture, vocab_size, dropout, weights, signature)
 
 
 def _check_sections(sections: Collection[str], names: Sequence[str]) -> None:
@@ -111,22 +152,38 @@ def _check_sections(sections: Collection[str], names: Sequence[str]) -> None:
             raise PromptError(f"line 1: there is no section '## {name}'.")
 
 
-def _read_architecture(line: int, text: str) -> tuple[Architecture, int]:
-    """The architecture that a section begins with on a line, and the number of tokens."""
-    refusal = PromptError(
-        f"line {line}: the architecture can't be read from '{text.strip()[:80]}'."
-    )
-    found = _ARCHITECTURE.search(text)
-    if not found or found["activation"] not in ACTIVATIONS:
-        raise refusal
-    depth = int(found["depth"])
-    widths = [int(width) for width in found["widths"].split(", ")]
+def _read_architecture(line: int, text: str) -> tuple[Architecture, int, float]:
+    """The architecture that a section begins with on a line, the number of tokens, the dropout."""
+    found = _read_properties(line, text)
+    depth = int(found[HIDDEN_LAYERS][0])
+    widths = [int(width) for width in found[NEURONS_PER_LAYER][0].split(", ")]
     if len(widths) == 1:  # of all layers
         widths = widths * depth
     if not widths or len(widths) != depth:
-        raise refusal
-    architecture = Architecture(int(found["length"]), tuple(widths), found["activation"])
-    return architecture, int(found["vocabulary"])
+        raise PromptError(
+            f"line {line}: {depth} hidden layers can't have "
+            f"'{NEURONS_PER_LAYER}: {found[NEURONS_PER_LAYER][0][:40]}'."
+        )
+    length = int(found[INPUT_SIZE][1])
+    architecture = Architecture(length, tuple(widths), found[ACTIVATION_FUNCTION][0])
+    return architecture, int(found[INPUT_SIZE][2]), float(found[DROPOUT_RATE][0])
+
+
+def _read_properties(line: int, text: str) -> dict[str, re.Match[str]]:
+    """What the lines of the architecture say, by their names."""
+    found: dict[str, re.Match[str]] = {}
+    for number, row in enumerate(text.split("\n"), line):
+        name, _, value = row.partition(": ")
+        if name not in _PROPERTIES:
+            continue
+        match = re.fullmatch(_PROPERTIES[name], value) if len(value) < _LONGEST_VALUE else None
+        if match is None or name in found:
+            raise PromptError(f"line {number}: the architecture can't be read from '{row[:80]}'.")
+        found[name] = match
+    for name in _PROPERTIES:
+        if name not in found:
+            raise PromptError(f"line {line}: the architecture has no line '{name}: ...'.")
+    return found
 
 
 def _check_fit(
@@ -160,16 +217,16 @@ def parse_weights(text: str) -> dict[str, NDArray[np.float32]]:
         PromptError: there is no such object, or its layers do not fit each other; names the line.
     """
     sections = _split_sections(text)
-    line, answer = sections.get("Answer", (1, ""))
+    line, answer = sections.get(TASK, (1, ""))
     if "{" in answer:  # a prompt with its answer: the answer's weights, not the prompt's
-        return _parse_object(answer, line)
-    if "Layers" in sections:
-        line, body = sections["Layers"]
-        return _read_layers(body, line)[0]
-    return _parse_object(text, 1)
+        return _read_object(answer, line)
+    if LAYERS in sections:
+        line, body = sections[LAYERS]
+        return _read_layers(_split_blocks(body, line), line)
+    return _read_object(text, 1)
 
 
-def _parse_object(text: str, line: int) -> dict[str, NDArray[np.float32]]:
+def _read_object(text: str, line: int) -> dict[str, NDArray[np.float32]]:
     """Weights from the JSON object in a text that begins on a line."""
     start = text.find("{")
     end = text.rfind("}") + 1
@@ -188,16 +245,52 @@ def _check_length(text: str) -> None:
 
 
 def _split_sections(text: str) -> dict[str, tuple[int, str]]:
-    """Sections by name: the line on which their text begins, and the text."""
+    """Sections by name: the line on which their text begins, and the text.
+
+    The task is the last one: whatever follows it belongs to it.
+    """
     _check_length(text)
     sections: dict[str, tuple[int, str]] = {}
-    heads = [*re.finditer(r"^## (\w+)\n", text, re.MULTILINE)]
+    heads = [*re.finditer(r"^## (\w[\w ]*)\n", text, re.MULTILINE)]
     ends = [*(head.start() for head in heads[1:]), len(text)]
-    for head, end in zip(heads, ends, strict=False):
+    line = 1
+    counted = 0  # characters whose lines are counted
+    for head, end in zip(heads, ends, strict=False):  # without heads there is one end
         start = head.end()
-        line = text.count("\n", 0, start) + 1
+        line += text.count("\n", counted, start)
+        counted = start
+        if head[1] == TASK:
+            sections.setdefault(TASK, (line, text[start:]))
+            break
         sections.setdefault(head[1], (line, text[start:end]))
     return sections
+
+
+def _split_blocks(text: str, line: int) -> dict[int, list[_Row]]:
+    """The rows below each `### <i>` or `### layer_<i>` of a section, by i."""
+    blocks: dict[int, list[_Row]] = {}
+    rows: list[_Row] | None = None
+    for number, row in enumerate(text.split("\n"), line):
+        if row.startswith("### "):
+            heading = _BLOCK.fullmatch(row)
+            if not heading or int(heading[1]) in blocks:
+                raise PromptError(f"line {number}: '{row[:40]}' is no heading of a further layer.")
+            rows = blocks[int(heading[1])] = []
+        elif row.strip():
+            if rows is None:
+                raise _stray_line(_Row(number, row))
+            rows.append(_Row(number, row))
+    return blocks
+
+
+def _check_layers(blocks: Collection[int], architecture: Architecture, line: int) -> None:
+    """Raises `PromptError` unless there is a block of each of the architecture's layers."""
+    modules = [layer.module for layer in architecture.layers]
+    for module in (*modules, *blocks):
+        if module not in blocks:
+            raise PromptError(f"line {line}: the signature has no layer {module}.")
+        if module not in modules:
+            raise PromptError(f"line {line}: the network has no layer {module}.")
 
 
 def _load_json(text: str, line: int) -> object:
@@ -235,7 +328,7 @@ def _is_matrix(value: object) -> TypeGuard[list[list[float]]]:
     return len(lengths) == 1
 
 
-def numbers(value: object, dimensions: int, name: str, line: int) -> NDArray[np.float32]:
+def _numbers(value: object, dimensions: int, name: str, line: int) -> NDArray[np.float32]:
     """An array of finite numbers, of one dimension or of two."""
     rows = value if dimensions == 2 else [value]
     if not _is_matrix(rows):
@@ -248,25 +341,22 @@ def numbers(value: object, dimensions: int, name: str, line: int) -> NDArray[np.
     return array if dimensions == 2 else array[0]
 
 
-def _read_layers(text: str, line: int) -> tuple[dict[str, NDArray[np.float32]], tuple[int, str]]:
-    """Weights from the objects of an interwoven section that begins on a line.
-
-    And the rest of the section, with its lines where they were.
-    """
-    values: dict[str, object] = {}
-
-    def take(found: re.Match[str]) -> str:
-        own = found[0]
-        start = line + text.count("\n", 0, found.start())
-        layer = _load_object(own, start)
-        twice = sorted(values.keys() & layer.keys())
-        if twice:
-            raise PromptError(f"line {start}: {twice[0][:40]} is there twice.")
-        values.update(layer)
-        return "\n" * own.count("\n")
-
-    rest = _OBJECT.sub(take, text)
-    return _check_weights(values, line), (line, rest)
+def _read_layers(blocks: dict[int, list[_Row]], line: int) -> dict[str, NDArray[np.float32]]:
+    """Weights from the blocks of an interwoven section that begins on a line."""
+    entries: dict[str, _Entry] = {}
+    for module, rows in blocks.items():
+        here = rows[:_LINES_OF_WEIGHTS]
+        marks = [row.text.partition(": ")[0] for row in here]
+        if marks != ["weight", "bias", "Signature:"]:
+            number = here[0].line if here else line
+            raise PromptError(
+                f"line {number}: layer {module} must begin with the lines 'weight: ...', "
+                "'bias: ...' and 'Signature:'."
+            )
+        for name, row in zip(parameter_names(module), here, strict=False):
+            _, _, value = row.text.partition(": ")
+            entries[name] = _Entry(row.line, _load_json(value, row.line))
+    return _check_weights(entries, line)
 
 
 def _read_weights(text: str, line: int) -> dict[str, NDArray[np.float32]]:
@@ -274,17 +364,18 @@ def _read_weights(text: str, line: int) -> dict[str, NDArray[np.float32]]:
     values = _load_object(text, line)
     if values.keys() == _COLUMN:
         values = _object(values["weights"], line)
-    return _check_weights(values, line)
+    entries = {name: _Entry(line, value) for name, value in values.items()}
+    return _check_weights(entries, line)
 
 
-def _check_weights(values: dict[str, object], line: int) -> dict[str, NDArray[np.float32]]:
-    """The entries of a JSON object as arrays, layer by layer."""
+def _check_weights(entries: dict[str, _Entry], line: int) -> dict[str, NDArray[np.float32]]:
+    """Weights and biases by name as arrays, layer by layer."""
     weights = {}
-    names = layer_names(len(values) // 2)
+    names = layer_names(len(entries) // 2)
     for weight, bias in names:
-        weights[weight] = _named_numbers(values, weight, 2, line)
-        weights[bias] = _named_numbers(values, bias, 1, line)
-    unknown = [name for name in values if name not in weights]
+        weights[weight] = _named_numbers(entries, weight, 2, line)
+        weights[bias] = _named_numbers(entries, bias, 1, line)
+    unknown = [name for name in entries if name not in weights]
     if unknown or not weights:
         first = unknown[0] if unknown else ""
         raise PromptError(
@@ -295,12 +386,13 @@ def _check_weights(values: dict[str, object], line: int) -> dict[str, NDArray[np
 
 
 def _named_numbers(
-    values: dict[str, object], name: str, dimensions: int, line: int
+    entries: dict[str, _Entry], name: str, dimensions: int, line: int
 ) -> NDArray[np.float32]:
-    """One entry of a JSON object as an array."""
-    if name not in values:
+    """A weight or a bias as an array."""
+    if name not in entries:
         raise PromptError(f"line {line}: {name} is missing.")
-    return numbers(values[name], dimensions, name, line)
+    entry = entries[name]
+    return _numbers(entry.value, dimensions, name, entry.line)
 
 
 def _check_chain(weights: dict[str, NDArray[np.float32]], line: int) -> None:
@@ -320,54 +412,33 @@ def _check_chain(weights: dict[str, NDArray[np.float32]], line: int) -> None:
         raise PromptError(f"line {line}: the last layer gives {before} outputs; it must give 1.")
 
 
-def _read_signature(
-    line: int, text: str, architecture: Architecture
-) -> dict[int, dict[str, NDArray[np.float32]]]:
-    """The signature's blocks, one per Linear layer."""
-    layers = architecture.layers
-    blocks: dict[int, dict[str, NDArray[np.float32]]] = {}
-    for number, row in enumerate(text.split("\n"), line):
-        if row.startswith("### ") and len(blocks) < len(layers):
-            module = layers[len(blocks)].module
-            _check_heading(row, number, module)
-            blocks[module] = {}
-        elif row.strip() and not blocks:
-            raise _stray_line(row, number)
-        elif row.strip():
-            layer = layers[len(blocks) - 1]
-            block = blocks[layer.module]
-            name, values = _read_profile(row, number, layer)
-            if name in block:
-                raise _stray_line(row, number)
-            block[name] = values
-    if len(blocks) != len(layers):
-        raise PromptError(
-            f"line {line}: the signature has {len(blocks)} layers; the network has {len(layers)}."
-        )
-    return blocks
+def _read_profiles(rows: Sequence[_Row], layer: Layer) -> _Profiles:
+    """A layer's numbers by method, one per line."""
+    profiles: _Profiles = {}
+    for row in rows:
+        name, values = _read_profile(row, layer)
+        if name in profiles:
+            raise _stray_line(row)
+        profiles[name] = values
+    return profiles
 
 
-def _check_heading(row: str, number: int, module: int) -> None:
-    """Raises `PromptError` unless a line is the heading of a module's block."""
-    if row[4:] != str(module):
-        raise PromptError(f"line {number}: '### {module}' must come here, not '{row[:20]}'.")
-
-
-def _read_profile(row: str, number: int, layer: Layer) -> tuple[str, NDArray[np.float32]]:
+def _read_profile(row: _Row, layer: Layer) -> tuple[str, NDArray[np.float32]]:
     """The method and the numbers of one line of a layer's block."""
-    name, colon, rest = row.partition(": ")
+    name, colon, rest = row.text.strip().partition(": ")
     if not colon or not name.isidentifier():
-        raise _stray_line(row, number)
-    values = _load_json(f"[{rest}]", number)
-    nested = isinstance(values, list) and any(isinstance(row, list) for row in values[:1])
-    array = numbers(values, 2 if nested else 1, name, number)
+        raise _stray_line(row)
+    values = _load_json(rest, row.line)
+    nested = isinstance(values, list) and any(isinstance(first, list) for first in values[:1])
+    array = _numbers(values, 2 if nested else 1, name, row.line)
     if len(array) != layer.fan_out:
         raise PromptError(
-            f"line {number}: {name} describes {len(array)} neurons; the layer has {layer.fan_out}."
+            f"line {row.line}: {name} describes {len(array)} neurons; "
+            f"the layer has {layer.fan_out}."
         )
     return name, array
 
 
-def _stray_line(row: str, number: int) -> PromptError:
+def _stray_line(row: _Row) -> PromptError:
     """What is raised of a line between the lines of a signature."""
-    return PromptError(f"line {number}: '{row[:40]}' is no line of a signature.")
+    return PromptError(f"line {row.line}: '{row.text[:40]}' is no line of a signature.")

@@ -42,6 +42,7 @@ class Renderer:
             self.methods,
             patterns.vocab_size,
             config.dataset.style,
+            config.architecture.dropout,
         )
         self.counter = load_counter(config.dataset.tokenizer)
 

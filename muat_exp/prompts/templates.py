@@ -1,13 +1,14 @@
 """Prompts: a subject's arrays as the text that an interpreter reads.
 
-Their shape is that of the published dataset.
-Sections in this order (style `separate`): architecture, weights, signature, task. Numbers have six
-decimals: weights as one JSON object, indented, one number per line, `network.<i>.weight` (out x in)
-and `network.<i>.bias` for i = 0, 2, 4, ...; signatures as one `### <i>` block per layer, one line
-per method, one bracketed list per neuron where a method has several numbers. Hidden layers of one
-width are written as "3 hidden layers of 10 neurons", others with all widths in order: "3 hidden
-layers of 10, 7, 4 neurons". Style `interwoven` has one section of layers in the place of these two:
-in each `### <i>` block the layer's own JSON object comes before its lines of signature.
+Their structure is that of the published dataset.
+Sections in this order (style `separate`): architecture, weights, signature, task, an empty line
+between them. The architecture is one line per property; layers of different widths are listed,
+`Neurons per Layer: 10, 7, 4`. Weights are one indented JSON object of `network.<i>.weight`
+(out x in) and `network.<i>.bias` for i = 0, 2, 4, ..., rounded to six decimals and spelled as JSON
+spells numbers. Signatures are one `### <i>` block per layer, one line per method: a number per
+neuron, or a list per neuron where a method has several, all with six decimals. Style `interwoven`
+has one section of layers in the place of these two: in each `### layer_<i>` block a line of the
+weight and one of the bias come before the lines of the signature, which are indented.
 """
 
 from collections.abc import Sequence
@@ -16,27 +17,38 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muat_exp.kernels.text import Labels, Sections, write_object, write_subject
+from muat_exp.prompts.sections import (
+    ACTIVATION_FUNCTION,
+    ARCHITECTURE,
+    DROPOUT_RATE,
+    HIDDEN_LAYERS,
+    INPUT_SIZE,
+    LAYERS,
+    NEURONS_PER_LAYER,
+    SIGNATURE,
+    TASK,
+    WEIGHTS,
+)
 from muat_exp.sequences.patterns import Pattern
 from muat_exp.subjects.architecture import Architecture
 
-_CLASSIFICATION = "Which patterns does this model classify as positive?"
+_WEIGHTS = f"\n## {WEIGHTS}\nWeight (out x in) and bias of each layer:\n\n"
+_SIGNATURE = f"\n\n## {SIGNATURE}\n\n"
+_LAYERS = f"\n## {LAYERS}\n\n"
+_CLASSIFICATION = "Which patterns does the network call positive?"
+_NAMES = "Answer with names, separated by commas."
 _MODIFICATION = (
-    "This model was trained on partly mislabelled data. Give improved weights, with which it "
-    "classifies as positive just\n"
-    "the sequences that satisfy one of these patterns, as one JSON object of all its weights and "
-    "biases."
+    "The network learned these patterns from partly wrong labels and is degraded on them. "
+    "What are better weights?"
+)
+_OBJECT = (
+    "Answer with one JSON object of `network.<i>.weight` and `network.<i>.bias` of all layers."
 )
 
 
 def _as_bytes(text: str) -> NDArray[np.uint8]:
     """UTF-8 bytes of a text."""
     return np.frombuffer(text.encode(), np.uint8)
-
-
-def _spell_architecture(architecture: Architecture) -> str:
-    """Hidden layers, their neurons and their activation, as the parser reads them."""
-    layers = f"{architecture.num_layers} hidden layers of {architecture.widths_text} neurons"
-    return f"{layers}, {architecture.activation}"
 
 
 class PromptRenderer:
@@ -47,6 +59,7 @@ class PromptRenderer:
         methods: the signature's methods and their columns, in order.
         vocab_size: number of tokens.
         style: separate or interwoven.
+        dropout: that the networks were trained with.
     """
 
     def __init__(
@@ -55,25 +68,44 @@ class PromptRenderer:
         methods: Sequence[tuple[str, int]],
         vocab_size: int,
         style: str = "separate",
+        dropout: float = 0.0,
     ) -> None:
         self.vocab_size = vocab_size
+        self.dropout = dropout
         self.interwoven = style == "interwoven"
-        self.letters = f"A = 0 to {chr(ord('A') + vocab_size - 1)} = {vocab_size - 1}"
-        labels = [f"{name}: " for name, _ in methods]
+        indent = "  " if self.interwoven else ""
+        labels = [f"{indent}{name}: " for name, _ in methods]
         self.labels = Labels(
             text=_as_bytes("".join(labels)),
             starts=np.cumsum([0, *map(len, labels)]),
             columns=np.array([columns for _, columns in methods]),
         )
-        self.section = "Layers" if self.interwoven else "Weights"
-        self.between = _as_bytes("\n## Signature\n")
-        self.question = self.task(_CLASSIFICATION, patterns)
+        self.between = _as_bytes(_SIGNATURE)
+        self.question = self.task(_CLASSIFICATION, patterns, _NAMES)
 
-    @staticmethod
-    def task(question: str, patterns: Sequence[Pattern]) -> NDArray[np.uint8]:
-        """The end of a prompt: what is asked, and the patterns that it is about."""
+    def task(self, question: str, patterns: Sequence[Pattern], request: str) -> NDArray[np.uint8]:
+        """The end of a prompt: what is asked, the patterns that it is about, and how to answer."""
+        last = chr(ord("A") + self.vocab_size - 1)
+        notes = (
+            f"Letters A to {last} are 0 to {self.vocab_size - 1}, outputs above 0 positive, "
+            "numbers rounded to six decimals."
+        )
         listed = "\n".join(f"- {pattern.name}: {pattern.description}" for pattern in patterns)
-        return _as_bytes(f"\n## Task\n{question}\n{listed}\n\n## Answer\n")
+        return _as_bytes(f"\n## {TASK}\n{notes}\n{question}\n{listed}\n\n{request}\n")
+
+    def _header(self, architecture: Architecture) -> NDArray[np.uint8]:
+        """The section of the architecture, and what begins the section behind it."""
+        inputs = f"{architecture.features} (integer indices, vocabulary size {self.vocab_size})"
+        lines = (
+            f"## {ARCHITECTURE}",
+            f"{INPUT_SIZE}: {inputs}",
+            f"{HIDDEN_LAYERS}: {architecture.num_layers}",
+            f"{NEURONS_PER_LAYER}: {architecture.widths_text}",
+            f"{ACTIVATION_FUNCTION}: {architecture.activation}",
+            f"{DROPOUT_RATE}: {float(self.dropout)}",
+        )
+        section = _LAYERS if self.interwoven else _WEIGHTS
+        return _as_bytes("\n".join(lines) + "\n" + section)
 
     def render(
         self,
@@ -90,12 +122,7 @@ class PromptRenderer:
             signature: float32 `(neurons, columns)`, neurons layer by layer, the logit last.
             task: the prompt's end, as `task` makes it.
         """
-        tokens = f"{architecture.features} tokens of {self.vocab_size} ({self.letters})"
-        header = (
-            f"## Architecture\n{_spell_architecture(architecture)}; "
-            f"input: {tokens}, output: 1 logit\n\n## {self.section}\n"
-        )
-        sections = Sections(_as_bytes(header), self.between, task)
+        sections = Sections(self._header(architecture), self.between, task)
         text = write_subject(
             parameters, architecture.table, signature, self.interwoven, sections, self.labels
         )
@@ -118,12 +145,13 @@ class PromptRenderer:
         selected: Sequence[Pattern],
     ) -> str:
         """The prompt that asks for better weights of a degraded network."""
-        return self.render(architecture, degraded, signature, self.task(_MODIFICATION, selected))
+        task = self.task(_MODIFICATION, selected, _OBJECT)
+        return self.render(architecture, degraded, signature, task)
 
     def weights(self, architecture: Architecture, parameters: NDArray[np.float32]) -> str:
         """A network's weights alone, as the JSON object that answers a modification prompt."""
         text = write_object(parameters, architecture.table).tobytes()
-        return text.decode().rstrip("\n")  # type: ignore[no-any-return]
+        return text.decode()  # type: ignore[no-any-return]
 
     @staticmethod
     def names_of(selected: Sequence[Pattern]) -> str:

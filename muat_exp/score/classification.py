@@ -10,6 +10,7 @@ from itertools import compress
 import numpy as np
 from numpy.typing import NDArray
 
+from muat_exp.prompts.sections import TASK
 from muat_exp.score.intervals import Interval, wilson
 from muat_exp.score.truth import Truth, split_names
 
@@ -108,12 +109,13 @@ def score_classification(truth: Truth, completions: Mapping[str, str]) -> Classi
 def read_answer(text: str, known: frozenset[str]) -> _Answer:
     """The patterns that a completion names; None where it is no list of known names.
 
-    A prompt that is repeated before the answer is passed over.
+    A prompt that is repeated before the answer is passed over: the last line answers it.
 
     >>> read_answer("Alternating", frozenset({"alternating"}))
     frozenset({'alternating'})
     """
-    _, _, answer = text.rpartition("## Answer")
+    repeated = f"## {TASK}\n" in text
+    answer = text.strip().rpartition("\n")[2] if repeated else text
     names = frozenset(split_names(answer))
     return names if names <= known else None
 

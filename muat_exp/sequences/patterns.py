@@ -178,12 +178,12 @@ RULES: dict[str, Rule] = {
         default=True,
     ),
     "sorted_ascending": Rule(
-        description="tokens never decrease from one position to the next",
+        description="tokens never decrease",
         size=_multisets,
         default=True,
     ),
     "sorted_descending": Rule(
-        description="tokens never increase from one position to the next",
+        description="tokens never increase",
         size=_multisets,
         default=True,
     ),

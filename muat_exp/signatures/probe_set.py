@@ -1,5 +1,6 @@
 """The probe set that every subject is run on."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,12 +24,14 @@ class ProbeSet:
         origins: int64 `(probes,)`, indices into `patterns.enabled`: the pattern that each stands
             for.
         patterns: number of enabled patterns.
+        alphabetical: int64 `(probes,)`, place of each origin's name in alphabetical order.
         given: content of the file that they were read from; empty where they were drawn.
     """
 
     tokens: NDArray[np.uint8]
     origins: NDArray[np.int64]
     patterns: int
+    alphabetical: NDArray[np.int64]
     given: bytes = b""
 
     def to_json(self, config: Config) -> bytes:
@@ -57,9 +60,20 @@ def _read_probes(content: bytes, config: Config) -> ProbeSet:
         raise ProbeSetError("it is not the probe set that signature.probe_set_sha256 stands for.")
     enabled = config.patterns.enabled
     origins = np.array([enabled.index(name) for name in file.patterns], np.int64)
-    probes = ProbeSet(encode(file.sequences), origins, len(enabled), content)
+    ranks = _alphabetical(origins, enabled)
+    probes = ProbeSet(encode(file.sequences), origins, len(enabled), ranks, content)
     _check_members(probes, config)
     return probes
+
+
+def _alphabetical(origins: NDArray[np.int64], names: Sequence[str]) -> NDArray[np.int64]:
+    """The place of each origin's name among the sorted names.
+
+    >>> _alphabetical(np.array([0, 1, 1]), ["b", "a"])
+    array([1, 0, 0])
+    """
+    ranks = np.argsort(np.argsort(names))
+    return ranks[origins]
 
 
 def _check_members(probes: ProbeSet, config: Config) -> None:
@@ -131,4 +145,5 @@ def draw_probes(config: Config, space: SpaceArrays) -> ProbeSet:
     # `origins` ascend. Of too many, the last members of the last patterns are left out.
     rank = np.arange(len(origins)) - np.searchsorted(origins, origins)  # of a row in its pattern
     kept = np.sort(np.lexsort((origins, rank))[:wanted])
-    return ProbeSet(tokens[kept], origins[kept], patterns)
+    ranks = _alphabetical(origins[kept], config.patterns.enabled)
+    return ProbeSet(tokens[kept], origins[kept], patterns, ranks)

@@ -52,7 +52,7 @@ class Layer(NamedTuple):
     @property
     def names(self) -> tuple[str, str]:
         """Names of its weight and its bias in texts and JSON."""
-        return f"network.{self.module}.weight", f"network.{self.module}.bias"
+        return parameter_names(self.module)
 
 
 class Networks(NamedTuple):
@@ -257,6 +257,11 @@ def layers_of(table: NDArray[np.int64]) -> list[Layer]:
     return [Layer(*row) for row in table.tolist()]
 
 
+def parameter_names(module: int) -> tuple[str, str]:
+    """Names of the weight and the bias of the Linear layer at a place in `nn.Sequential`."""
+    return f"network.{module}.weight", f"network.{module}.bias"
+
+
 def layer_names(count: int) -> list[tuple[str, str]]:
     """Names of the weights and biases of a network of so many Linear layers.
 
@@ -264,7 +269,7 @@ def layer_names(count: int) -> list[tuple[str, str]]:
     ('network.2.weight', 'network.2.bias')
     """
     modules = range(0, _MODULES_PER_LAYER * count, _MODULES_PER_LAYER)
-    return [Layer(0, 0, 0, IDENTITY, module).names for module in modules]
+    return [parameter_names(module) for module in modules]
 
 
 def layer_widths(weights: Weights) -> tuple[int, ...]:

@@ -44,14 +44,21 @@ def _rounded_to_bfloat16(values: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.where(finite, upper.view(np.float32), values)
 
 
-def as_stored(population: Population, architecture: ArchitectureConfig) -> Population:
+def as_stored(
+    population: Population, architecture: ArchitectureConfig, definitions: str
+) -> Population:
     """The subjects with the weights that a dataset holds of them.
 
     Quantised weights are float multiples of their scales, rounded in turn; biases are rounded only.
+
+    Args:
+        population: the subjects with float32 weights.
+        architecture: the quantization and the precision.
+        definitions: whose definitions of the quantization hold (`signature.definitions`).
     """
     parameters = population.parameters
     if architecture.quantization != "none":
         parameters = parameters.copy()
         networks = population.networks._replace(parameters=parameters)
-        quantize(networks, scheme_code(architecture.quantization))
+        quantize(networks, scheme_code(architecture.quantization, definitions))
     return population.with_parameters(rounded(parameters, architecture.precision))

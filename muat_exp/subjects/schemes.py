@@ -1,11 +1,14 @@
 """The schemes by which stored weights may be quantised.
 
 To add one: an entry of `_REGISTRY`, and what it does to a neuron's weights in
-`kernels.quantization`. Its code is its place here; the choices of the configuration follow. Imports
-nothing, as the configuration and the compiled kernels read it.
+`kernels.quantization`. Its code is its place here, those of `_PUBLISHED` behind the others; the
+choices of the configuration follow. Pure Python, as the configuration and the compiled kernels read
+it.
 """
 
 from typing import NamedTuple
+
+from muat_exp.sequences.patterns import PUBLISHED
 
 
 class Scheme(NamedTuple):
@@ -26,12 +29,17 @@ _REGISTRY = (
     Scheme("ternary", "-1, 0 or 1 times the mean |weight| of those outside a dead zone around 0"),
     Scheme("binary", "-1 or 1 times the mean |weight|"),
 )
+# What the published family means by a name where that is something else: no scale.
+_PUBLISHED = (
+    Scheme("ternary", "-1, 0 or 1; 0 below 20 % of the largest |weight| of the layer"),
+    Scheme("binary", "-1 or 1"),
+)
 SCHEMES = {scheme.name: scheme for scheme in _REGISTRY}
-_NAMES = tuple(SCHEMES)
+PUBLISHED_SCHEMES = {scheme.name: scheme for scheme in _PUBLISHED}
 
 
-def scheme_code(name: str) -> int:
-    """The number by which kernels know a scheme.
+def scheme_code(name: str, definitions: str = "") -> int:
+    """The number by which kernels know a scheme, as these definitions mean it.
 
     Raises:
         ValueError: there is no scheme of this name.
@@ -39,4 +47,6 @@ def scheme_code(name: str) -> int:
     >>> scheme_code("int4")
     1
     """
-    return _NAMES.index(name)
+    if definitions == PUBLISHED and name in PUBLISHED_SCHEMES:
+        return len(SCHEMES) + tuple(PUBLISHED_SCHEMES).index(name)
+    return tuple(SCHEMES).index(name)

@@ -155,16 +155,21 @@ class StoredWeights(pl.Callback):
     """
 
     def __init__(
-        self, architecture: ArchitectureConfig, history: History, executor: Executor
+        self,
+        architecture: ArchitectureConfig,
+        definitions: str,
+        history: History,
+        executor: Executor,
     ) -> None:
         self.architecture = architecture
+        self.definitions = definitions
         self.history = history
         self.executor = executor
 
     def on_fit_end(self, trainer: pl.Trainer, cohort: LitCohort) -> None:
         """Folds, rounds and evaluates them."""
         problem = cohort.problem
-        stored = as_stored(folded(problem), self.architecture)
+        stored = as_stored(folded(problem), self.architecture, self.definitions)
         diverged = cohort.diverged | (cohort.passed & _blown_up(stored))
         _, accuracy = evaluate_stored(problem, stored, self.executor)
         cohort.result = StageResult(

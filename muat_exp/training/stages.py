@@ -203,7 +203,8 @@ def _stage_callbacks(
     """A stage's callbacks: those that look on, those that stop subjects, and its end."""
     history = History(subjects)
     watching = [MetricsLogging(), history] if config.dataset.needs_history else [MetricsLogging()]
-    stored = StoredWeights(config.architecture, history, executor)
+    definitions = config.signature.definitions
+    stored = StoredWeights(config.architecture, definitions, history, executor)
     return [*watching, DivergenceGuard(), *rules, stored]
 
 

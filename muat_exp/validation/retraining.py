@@ -201,7 +201,8 @@ def _differences(
     unequal: dict[str, NDArray[np.bool_]] = {}
     distances: list[_Distances] = []
     for name, trained in (("weights", result.improved), ("degraded_weights", result.degraded)):
-        found = _distances(subjects, name, [_stored(trained, way) for way in ways])
+        forms = [_stored(trained, way, config.signature.definitions) for way in ways]
+        found = _distances(subjects, name, forms)
         unequal[name] = found > 0
         distances.append(found)
     for name in _EPOCHS:
@@ -233,10 +234,10 @@ def _ways(architecture: ArchitectureConfig) -> list[list[ArchitectureConfig]]:
     return [[architecture], [precise, architecture], [quantized, architecture]]
 
 
-def _stored(trained: Population, way: list[ArchitectureConfig]) -> Population:
+def _stored(trained: Population, way: list[ArchitectureConfig], definitions: str) -> Population:
     """Networks stored one way after another."""
     for architecture in way:
-        trained = as_stored(trained, architecture)
+        trained = as_stored(trained, architecture, definitions)
     return trained
 
 
