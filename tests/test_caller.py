@@ -77,10 +77,12 @@ def state():
         "loggers": levels(),
         "logging": logging.root.manager.disable,
         "random": random.getstate(),
-        "numpy": (np.geterr(), np.get_printoptions(), list(np.random.get_state(legacy=True)[1])),
+        "numpy": (np.geterr(), np.get_printoptions(), str(np.random.get_state())),
         "torch": torch_settings(),
         "libraries": {item["filepath"]: item["num_threads"] for item in threadpool_info()},
-        "numba": (getattr(numba.config, "CACHE_DIR"), getattr(numba.config, "DISABLE_JIT"), numba.get_num_threads()),
+        "numba": {
+            name: vars(numba.config)[name] for name in ("CACHE_DIR", "DISABLE_JIT", "NUM_THREADS")
+        },
         "hydra": GlobalHydra.instance().is_initialized(),
     }
 

@@ -1,6 +1,5 @@
 """Mistakes in keys, values, options and tasks."""
 
-import math
 from collections.abc import Iterator
 from dataclasses import Field, fields, is_dataclass
 from typing import Any
@@ -41,7 +40,7 @@ def _parent_key(name: str) -> Key:
     """What is known of the key that a dotted name belongs to, with limits of a range's ends."""
     known = {key: key_of(item) for key, item in walk(Config)}
     own = known[name]
-    if own.low is None and own.above is None and name.rpartition(".")[2] in ("min", "max"):
+    if own.low is None and name.rpartition(".")[2] in ("min", "max"):
         return known[name.rpartition(".")[0]]
     return own
 
@@ -73,8 +72,6 @@ def _outside(declared: Key, kind: type) -> Iterator[str]:
     if declared.high is not None:
         yield str(kind(declared.high + step))
         yield str(kind(10**19))
-    if declared.above is not None:
-        yield str(kind(math.floor(declared.above)))
 
 
 @mistake(20)
