@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 from hypothesis import settings
 
 from muat_exp.config.groups import (
@@ -18,7 +19,7 @@ from muat_exp.config.groups import (
     SplitsConfig,
     TrainingConfig,
 )
-from muat_exp.executors.threads import ThreadExecutor, worker_threads
+from muat_exp.executors.threads import ThreadExecutor
 from muat_exp.generation.pipeline import Result, ensure_compiled, generate
 from muat_exp.sequences.space import SpaceArrays, space_arrays
 from muat_exp.subjects.activations import ACTIVATIONS
@@ -60,8 +61,11 @@ def space() -> SpaceArrays:
 
 @pytest.fixture(scope="session")
 def workers() -> Iterator[ThreadExecutor]:
-    with worker_threads(2) as threads:
-        yield threads
+    # Not `worker_threads`, whose settings of the process would last as long as the session.
+    torch.set_num_threads(1)
+    threads = ThreadExecutor(2)
+    yield threads
+    threads.close()
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,6 @@ import warnings
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
-import numba
 import numpy as np
 import pytest
 import torch
@@ -26,6 +25,7 @@ import muat_exp
 from muat_exp.config.files import conf_folder
 from muat_exp.config.groups import DatasetConfig, LoggerConfig
 from muat_exp.generation.pipeline import generate
+from muat_exp.kernels.compiled import settings
 from muat_exp.progress import Silent
 from muat_exp.shared_context import SharedContext
 
@@ -77,12 +77,10 @@ def state():
         "loggers": levels(),
         "logging": logging.root.manager.disable,
         "random": random.getstate(),
-        "numpy": (np.geterr(), np.get_printoptions(), str(np.random.get_state())),
+        "numpy": (np.geterr(), np.get_printoptions(), str(np.random.get_state(legacy=True))),
         "torch": torch_settings(),
         "libraries": {item["filepath"]: item["num_threads"] for item in threadpool_info()},
-        "numba": {
-            name: vars(numba.config)[name] for name in ("CACHE_DIR", "DISABLE_JIT", "NUM_THREADS")
-        },
+        "numba": (settings.CACHE_DIR, settings.DISABLE_JIT),
         "hydra": GlobalHydra.instance().is_initialized(),
     }
 
@@ -96,7 +94,8 @@ def unchanged(run):  # whose run has imported everything
     for kind in ("loggers", "libraries"):  # others come with what is imported on the way
         for name in after[kind].keys() - before[kind].keys():
             del after[kind][name]
-    assert {key: after[key] for key in before if before[key] != after[key]} == {}
+    changed = [key for key in before if before[key] != after[key]]
+    assert [(key, before[key], after[key]) for key in changed] == []
 
 
 @pytest.mark.usefixtures("unchanged")
