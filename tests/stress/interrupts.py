@@ -49,6 +49,7 @@ _MACHINE = (
     "summary.json", "metrics.csv", "sweep.json", "sweep.md", "job.json", ".lock", ".muat_exp",
     "multirun.yaml", ".png", ".svg", "manifest.jsonl",
 )  # fmt: skip
+_FINISHED = "is there already"  # what a task on a dataset says where its result is there, whole
 _TIMES = ("seconds", "attempts_per_second")  # columns of a sweep's table
 _EVENTS = {"open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link", "os.truncate"}
 
@@ -234,7 +235,8 @@ def _try(trial: Trial, signals: Sequence[signal.Signals]) -> None:
         trial.faults.extend(_half_written(place / "out"))
     trial.what = f"{name}: {'; '.join(told)}"
     done = run_here(_again(trial, name, place), place)
-    trial.faults.extend(f"given again: {fault}" for fault in faults_of(done, (0,)))
+    if _FINISHED not in done.err:
+        trial.faults.extend(f"given again: {fault}" for fault in faults_of(done, (0,)))
     left = changes(known.files, _results(place))
     trial.faults.extend(f"other than undisturbed: {change}" for change in left[:3])
     if trial.faults:
@@ -278,6 +280,8 @@ def _faults_of_stop(done: Done, number: signal.Signals) -> Iterator[str]:
         if done.code not in (0, -number):
             yield f"{number.name}: exit code {done.code}"
         return
+    if "muat_exp" not in done.err and "Traceback" in done.err:
+        return  # Python itself was starting, and nothing of ours was there to hear it
     for fault in faults_of(done, (0, 130)):
         yield f"{number.name}: {fault}"
     if done.code == 130 and "interrupted" not in done.err:

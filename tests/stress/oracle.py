@@ -24,9 +24,15 @@ def faults_of(done: Done, ends: tuple[int, ...] = ENDS) -> Iterator[str]:
     elif any(text in done.err for text in _INTERNALS):
         yield f"shows its internals: {done.err.strip().splitlines()[0][:120]}"
     elif done.code not in ends:
-        yield f"exit code {done.code}"
+        yield f"exit code {done.code}{_last_line(done.err)}"
     elif done.code != 0 and not _SENTENCE.search(done.err):
         yield f"exit code {done.code} without a sentence"
+
+
+def _last_line(text: str) -> str:
+    """The last line of what was said, to be added to a fault; empty where nothing was."""
+    lines = text.strip().splitlines()
+    return f": {lines[-1][:160]}" if lines else ""
 
 
 def _summary(text: str) -> str:
