@@ -113,7 +113,7 @@ def test_another_way_to_compile_is_refused_by_name(monkeypatch, name):
         require_plain_numba()
 
 
-@pytest.mark.parametrize("variable", ["NUMBA_DISABLE_JIT=1", "NUMBA_OPT=max"])
+@pytest.mark.parametrize("variable", ["NUMBA_DISABLE_JIT=1", "NUMBA_OPT=max", "NUMBA_NUM_THREADS=0"])
 def test_a_refusal_is_one_sentence_before_any_work(tmp_path, variable):
     name, _, value = variable.partition("=")
     done = subprocess.run(
