@@ -8,13 +8,13 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from muat_exp.budget import Budget
 from muat_exp.config.groups import Config
 from muat_exp.dataset.column_names import SCORES
 from muat_exp.dataset.faults import Faults, unequal
 from muat_exp.dataset.networks import check_networks, stored_population
 from muat_exp.dataset.schema import lists
 from muat_exp.evaluation.measurement import Pair, RunContext, measure
+from muat_exp.executors.budget import Budget
 from muat_exp.executors.serial import SerialExecutor
 from muat_exp.prompts.rendering import Renderer
 from muat_exp.sequences.space import matches
