@@ -6,12 +6,12 @@ import sys
 
 import pytest
 
-from muat_exp import budget
 from muat_exp.benchmark.__main__ import plan
 from muat_exp.benchmark.against import Pair, compare
 from muat_exp.benchmark.cases import CASES
 from muat_exp.benchmark.report import Results, plot, show
 from muat_exp.benchmark.wrapping import WRAPPED, Profile, locate
+from muat_exp.executors import budget
 
 
 def test_help_names_the_comparison():

@@ -62,7 +62,10 @@ def records(folder):
     """All records of the one offline W&B run in a folder."""
     (log,) = (folder / "wandb").glob("offline-run-*/*.wandb")
     leet = [str(Path(sys.executable).with_name("wandb")), "leet", "inspect", "--json", str(log)]
-    done = subprocess.run(leet, capture_output=True, text=True, check=True)
+    done = subprocess.run(leet, capture_output=True, text=True, check=False)
+    if "No such command" in done.stderr:
+        pytest.skip("this version of wandb does not show offline runs")
+    assert done.returncode == 0, done.stderr
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 _CALLBACKS = ("MetricsLogging", "DivergenceGuard", "BestWeights", "EarlyStop", "StageSwitch")
-COHORTS_IN_FLIGHT = "muat_exp.budget:IN_FLIGHT"
+COHORTS_IN_FLIGHT = "muat_exp.executors.budget:IN_FLIGHT"
 
 
 class Wrapped(NamedTuple):

@@ -14,7 +14,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from muat_exp.budget import Budget
 from muat_exp.config.groups import SPLITS, Config
 from muat_exp.dataset.checksums import shards_digest, write_checksums
 from muat_exp.dataset.column_names import SCORES
@@ -23,6 +22,7 @@ from muat_exp.dataset.parquet import Shard, shard_name
 from muat_exp.dataset.schema import subject_schema
 from muat_exp.dataset.splits import assign_splits
 from muat_exp.dataset.staging import flush_folder
+from muat_exp.executors.budget import Budget
 from muat_exp.executors.threads import ThreadExecutor
 from muat_exp.memory import give_back_memory
 from muat_exp.prompts.rendering import Renderer

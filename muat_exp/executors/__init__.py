@@ -1,1 +1,1 @@
-"""Where kernels run: in the calling thread, or on threads over the subjects of a cohort."""
+"""Where kernels run, in the calling thread or on threads, and how much is done at a time."""

@@ -15,7 +15,6 @@ import pytorch_lightning as pl
 from numpy.typing import NDArray
 from pytorch_lightning.loggers import Logger
 
-from muat_exp import budget
 from muat_exp.config.groups import (
     PROMPT_TASKS,
     ArchitectureConfig,
@@ -31,6 +30,7 @@ from muat_exp.dataset.staging import claim_dataset, replace_folder, staged_folde
 from muat_exp.dataset.writing import Means, complete, write_shards
 from muat_exp.errors import NobodyAcceptedError
 from muat_exp.evaluation.measurement import RunContext
+from muat_exp.executors import budget
 from muat_exp.executors.threads import ThreadExecutor, worker_threads
 from muat_exp.files import write_atomically
 from muat_exp.generation.cohort import run_cohort

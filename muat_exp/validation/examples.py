@@ -8,7 +8,6 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from muat_exp.budget import Budget
 from muat_exp.config.groups import Config
 from muat_exp.dataset.column_names import SCORES
 from muat_exp.dataset.faults import Faults, unequal

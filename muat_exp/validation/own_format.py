@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from muat_exp.budget import Budget
+from muat_exp.executors.budget import Budget
 from muat_exp.config.groups import Config
 from muat_exp.config.identity import MARK, config_signature
 from muat_exp.dataset.faults import Faults

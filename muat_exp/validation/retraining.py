@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from muat_exp.budget import Budget
+from muat_exp.executors.budget import Budget
 from muat_exp.config.groups import ArchitectureConfig, Config
 from muat_exp.dataset.faults import Faults
 from muat_exp.dataset.schema import history_lists, lists
