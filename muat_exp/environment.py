@@ -1,6 +1,7 @@
 """Variables of the environment that would reach the data: refused by name."""
 
 import os
+import re
 
 from muat_exp.errors import ConfigurationError
 
@@ -32,6 +33,18 @@ def require_own_instructions() -> None:
             _refuse(name)
     if "hwcaps" in os.environ.get("GLIBC_TUNABLES", ""):
         _refuse("GLIBC_TUNABLES")
+
+
+def require_numba_threads() -> None:
+    """Raises `ConfigurationError` where Numba is given a number of threads that ends its import.
+
+    (What is no number Numba names itself, and takes its own.)
+    """
+    given = os.environ.get("NUMBA_NUM_THREADS", "")
+    if re.fullmatch(r"\s*(-\d+|0+)\s*", given):
+        raise ConfigurationError(
+            f"NUMBA_NUM_THREADS={given} is set in the environment: it must be 1 or more."
+        )
 
 
 def _refuse(name: str) -> None:

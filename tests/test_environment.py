@@ -1,6 +1,7 @@
 """Nothing of the environment reaches the data; what would is refused by name."""
 
 import os
+import re
 import subprocess
 import sys
 
@@ -113,7 +114,9 @@ def test_another_way_to_compile_is_refused_by_name(monkeypatch, name):
         require_plain_numba()
 
 
-@pytest.mark.parametrize("variable", ["NUMBA_DISABLE_JIT=1", "NUMBA_OPT=max", "NUMBA_NUM_THREADS=0"])
+@pytest.mark.parametrize(
+    "variable", ["NUMBA_DISABLE_JIT=1", "NUMBA_OPT=max", "NUMBA_NUM_THREADS=0"]
+)
 def test_a_refusal_is_one_sentence_before_any_work(tmp_path, variable):
     name, _, value = variable.partition("=")
     done = subprocess.run(
@@ -126,7 +129,8 @@ def test_a_refusal_is_one_sentence_before_any_work(tmp_path, variable):
         check=False,
     )
     assert done.returncode == 2
-    assert done.stderr.startswith(f"error: Numba's setting {name} is {value}")
+    assert done.stderr.startswith("error: ")
+    assert re.search(rf"\b{name}( is |=){value}\b", done.stderr)
     assert len(done.stderr.splitlines()) == 1
     assert not (tmp_path / "out").exists()
 

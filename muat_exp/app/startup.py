@@ -5,6 +5,8 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from muat_exp.environment import require_numba_threads
+
 _BACKEND = "MPLBACKEND"
 
 
@@ -17,6 +19,7 @@ def heavy_imports() -> Iterator[None]:
     Raises:
         ConfigurationError: the environment would reach the data. It is said before the slow part.
     """
+    require_numba_threads()
     import muat_exp.kernels.compiled  # noqa: F401
 
     gc.disable()

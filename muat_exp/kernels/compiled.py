@@ -68,9 +68,6 @@ def require_plain_numba() -> None:
     kinds would also meet in one cache.
     """
     require_own_instructions()
-    threads = settings.NUMBA_NUM_THREADS
-    if threads < 1:
-        raise ConfigurationError(f"NUMBA_NUM_THREADS is {threads}; it must be 1 or more.")
     for name, own in _COMPILED_WITH.items():
         value = getattr(settings, name, own)
         # The level of optimisation "max" is equal to 3, but another one.

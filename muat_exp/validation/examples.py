@@ -14,6 +14,7 @@ from muat_exp.dataset.faults import Faults, unequal
 from muat_exp.dataset.networks import check_networks, stored_population
 from muat_exp.dataset.schema import lists, stray_responses
 from muat_exp.evaluation.measurement import Measured, Pair, RunContext, measure
+from muat_exp.executors.budget import Budget
 from muat_exp.executors.serial import SerialExecutor
 from muat_exp.prompts.rendering import Renderer
 from muat_exp.sequences.space import matches

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from muat_exp.executors.budget import Budget
 from muat_exp.config.groups import Config
 from muat_exp.config.identity import MARK, config_signature
 from muat_exp.dataset.faults import Faults
 from muat_exp.dataset.reading import read_config
 from muat_exp.errors import DatasetError
 from muat_exp.evaluation.measurement import RunContext
+from muat_exp.executors.budget import Budget
 from muat_exp.executors.threads import ThreadExecutor
 from muat_exp.generation.pipeline import ensure_compiled
 from muat_exp.progress import Reporter

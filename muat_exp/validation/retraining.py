@@ -10,11 +10,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from muat_exp.executors.budget import Budget
 from muat_exp.config.groups import ArchitectureConfig, Config
 from muat_exp.dataset.faults import Faults
 from muat_exp.dataset.schema import history_lists, lists
 from muat_exp.evaluation.measurement import RunContext
+from muat_exp.executors.budget import Budget
 from muat_exp.executors.threads import ThreadExecutor
 from muat_exp.generation.cohort import CohortResult, run_cohort
 from muat_exp.generation.outcomes import ACCEPTED
