@@ -88,6 +88,15 @@ class ThreadExecutor:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
 
+def _let_any_thread_limit_blas() -> None:
+    """Newer threadpoolctl listens only to the thread that set a limit; another may leave last."""
+    from threadpoolctl import OpenBLASController
+
+    release = getattr(OpenBLASController, "clear_controlling_thread", None)
+    if release is not None:
+        release(force=True)
+
+
 @contextmanager
 def _plain_arithmetic() -> Iterator[None]:
     """PyTorch computes as in a new process, and it, BLAS and OpenMP keep to one thread each."""
@@ -105,7 +114,10 @@ def _plain_arithmetic() -> Iterator[None]:
         torch.set_float32_matmul_precision("highest")
         torch.use_deterministic_algorithms(False)
         with threadpool_limits(1):
-            yield
+            try:
+                yield
+            finally:
+                _let_any_thread_limit_blas()
     finally:
         torch.use_deterministic_algorithms(deterministic, warn_only=only_warns)
         torch.set_float32_matmul_precision(precision)

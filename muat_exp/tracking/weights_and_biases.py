@@ -264,6 +264,7 @@ def _start(
         group=logger.group or None,
         name=logger.run_name or shortened(name),
         tags=_tags(config),
+        notes=os.environ.get("WANDB_NOTES"),  # of now: W&B reads it once per process
         job_type=job_type,
         id=identity,
         resume="allow" if identity else None,
