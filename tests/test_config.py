@@ -210,6 +210,8 @@ def test_the_signature_follows_what_changes_the_data(override):
         (["training.learning_rate.max=inf"], ["training.learning_rate.max is inf", "finite"]),
         (["training.switch_threshold=nan"], ["training.switch_threshold is nan", "finite"]),
         (["training.learning_rate.max=1e300"], ["between 1e-12 and 1000000000000000"]),
+        ([f"corruption.rate={'1' * 400}"], ["corruption.rate is larger than any real number"]),
+        ([f"seed={'1' * 5000}"], ["more than 4300 digits"]),
         (["training.clean.learning_rate_factor=1e-300"], ["between 1e-06 and 1000000"]),
         (["nonsense"], ["nonsense", "key=value"]),
         (["out=1"], ["'out'", "hydra.run.dir=<folder>"]),

@@ -1,6 +1,7 @@
 """Errors of Hydra and OmegaConf as sentences that a user can act on."""
 
 import re
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import is_dataclass
@@ -49,11 +50,14 @@ def sentences() -> Iterator[None]:
     except _HYDRA_ERRORS as error:
         raise _own_error(error) or ConfigurationError(_explain(error)) from error
     except ValueError as error:
-        if "Config group override must be" not in str(error):
+        if "Config group override must be" in str(error):
+            sentence = f"A configuration group got a value that names no option; {_group_list()}"
+        elif "integer string conversion" in str(error):
+            most = sys.get_int_max_str_digits()
+            sentence = f"An override has a number of more than {most} digits, which can't be read."
+        else:
             raise
-        raise ConfigurationError(
-            f"A configuration group got a value that names no option; {_group_list()}"
-        ) from error
+        raise ConfigurationError(sentence) from error
 
 
 def _own_error(error: BaseException | None) -> MuatError | None:

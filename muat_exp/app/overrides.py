@@ -150,5 +150,5 @@ def _as_hydra_reads(value: str) -> Override | None:
     """A value as Hydra's grammar reads it; None where it can't."""
     try:
         return OverridesParser.create().parse_override(f"key={value}")
-    except HydraException:
+    except (HydraException, ValueError):  # or a number that is too long for Python
         return None

@@ -158,4 +158,9 @@ def _plain_value(value: Any, kind: Any, name: str) -> Any:
         value = int(value)
     right = isinstance(value, accepted) and (kind is bool or not isinstance(value, bool))
     require(right, f"{name} is {value!r}; it must be {words}.")
-    return float(value) if kind is float else value
+    if kind is not float:
+        return value
+    try:
+        return float(value)
+    except OverflowError as error:  # a whole number of more than 308 digits
+        raise ConfigurationError(f"{name} is larger than any real number can be.") from error
