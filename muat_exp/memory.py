@@ -14,7 +14,7 @@ def peak_memory_mib() -> float | None:
     """The most memory that this process ever held, in MiB; None on Windows, which does not say."""
     with suppress(OSError):
         # Of this program alone: `ru_maxrss` is never below what the process that began it held.
-        found = re.search(r"^VmHWM:\s+(\d+) kB$", _STATUS.read_text(), re.MULTILINE)
+        found = re.search(r"^VmHWM:\s+(\d+) kB$", _STATUS.read_text("utf-8"), re.MULTILINE)
         if found:
             return int(found[1]) / 1024
     try:
