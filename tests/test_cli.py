@@ -12,6 +12,7 @@ import time
 import pyarrow.parquet as pq
 import pytest
 from conftest import HANGS
+from warm_start import WarmStart, environment
 
 from muat_exp.app.compose import load_config
 from muat_exp.app.main import main
@@ -36,7 +37,20 @@ def hear_interrupts():
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
+WARM: list[WarmStart] = []  # of this process: one, or none
+
+
 def call(folder, *arguments, **options):
+    """Runs a command: warm, but where it needs an environment or a start of its own."""
+    if not WARM:
+        WARM.append(WarmStart())
+    if not options and environment() == WARM[0].environment:
+        return WARM[0].call(folder, arguments)
+    return call_cold(folder, *arguments, **options)
+
+
+def call_cold(folder, *arguments, **options):
+    """Runs a command as a user's shell does."""
     return subprocess.run(
         command(*arguments),
         cwd=folder,

@@ -65,7 +65,6 @@ HOSTILE = {
     "MPLBACKEND": "nonsense",
     # Python and the terminal
     "PYTHONHASHSEED": "3",
-    "PYTHONOPTIMIZE": "2",
     "PYTHONWARNINGS": "error",
     "LC_ALL": "de_DE.UTF-8",
     "TZ": "Asia/Kathmandu",

@@ -14,7 +14,7 @@ import pytest
 import yaml
 from hydra import compose, initialize_config_dir
 from scipy import stats
-from test_cli import call
+from test_cli import call, call_cold
 
 from muat_exp.app.compose import load_config
 from muat_exp.app.multirun import contradicts
@@ -194,7 +194,7 @@ def test_a_sweep_is_gathered_where_tracebacks_are_asked_for(tmp_path):
 @pytest.mark.parametrize("launcher", ["joblib", "submitit_local", "ray"])
 def test_launchers_make_the_same_datasets(smoke, launcher):
     folder, _ = smoke
-    done = call(
+    done = call_cold(
         folder.parent,
         "+sweep=smoke",
         "logger=csv",
@@ -227,7 +227,8 @@ def test_mistakes_are_one_sentence(tmp_path, arguments, sentence):
     plain = os.environ | {
         "PYTHONPATH": os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
     }
-    done = call(tmp_path, *arguments, env=plain if "pip install" in sentence else os.environ)
+    options = {"env": plain} if "pip install" in sentence else {}
+    done = call(tmp_path, *arguments, **options)
     assert done.returncode in (1, 2)
     assert sentence in done.stderr
     assert "Traceback" not in done.stdout + done.stderr
