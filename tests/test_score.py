@@ -282,6 +282,14 @@ def test_bounded_networks_never_leave_the_range_of_float32(values, layers):
     assert np.isfinite(x).all() or not bounded(zip(*[iter(weights.values())] * 2, strict=True))
 
 
+def test_the_deepest_and_widest_networks_are_bounded():
+    random = np.random.default_rng(0)
+    weights = random.normal(0, (2 / 256) ** 0.5, (64, 256, 256)).astype(np.float32)
+    layers = [(weight, np.zeros(256, np.float32)) for weight in weights]
+    assert bounded(layers)
+    assert not bounded([(100 * weight, bias) for weight, bias in layers])
+
+
 @settings(max_examples=60)
 @given(data=st.data())
 def test_garbage_is_unparseable_and_never_crashes(bench, subjects, rows, data):

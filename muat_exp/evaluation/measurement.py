@@ -1,6 +1,6 @@
 """What is measured of stored networks: accuracies, behaviour on every pattern, signatures."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -24,6 +24,8 @@ from muat_exp.training.engines.compiled import evaluate_stored
 
 _LARGEST_TOKEN = 26.0
 _OVERFLOW = 1e37  # activations that may grow beyond this are not measured
+
+_Layers = Sequence[tuple[NDArray[np.float32], NDArray[np.float32]]]  # weight and bias of each
 
 
 @dataclass(frozen=True)
@@ -133,18 +135,36 @@ def extract_signatures(
 def bounded(layers: Iterable[tuple[NDArray[np.float32], NDArray[np.float32]]]) -> bool:
     """Whether no activation of a network can leave float32's range.
 
-    By the sums of |weights|, layer by layer.
     False where a weight is not finite. What is not bounded may give NaN, or break a decomposition,
     and is not measured.
     """
+    network = list(layers)
+    if not all(np.isfinite(weight).all() and np.isfinite(bias).all() for weight, bias in network):
+        return False
+    # The sums are quick; of many wide layers they tell too little, where the norms still do.
+    return _bounded_by_sums(network) or _bounded_by_norms(network)
+
+
+def _bounded_by_sums(layers: _Layers) -> bool:
+    """Whether the sums of |weights| per neuron, layer by layer, show it."""
     bound = _LARGEST_TOKEN
-    with np.errstate(over="ignore", invalid="ignore"):
-        for weight, bias in layers:
-            weights = np.abs(weight).sum(axis=1, dtype=np.float64)
-            sums = weights * bound + np.abs(bias)
-            bound = float(np.maximum(1.0, sums.max()))  # NaN stays NaN
-            if not bound < _OVERFLOW:
-                return False
+    for weight, bias in layers:
+        sums = np.abs(weight).sum(axis=1, dtype=np.float64) * bound + np.abs(bias)
+        bound = max(1.0, float(sums.max()))  # an activation exceeds 1 or its input nowhere
+        if bound >= _OVERFLOW:
+            return False
+    return True
+
+
+def _bounded_by_norms(layers: _Layers) -> bool:
+    """Whether the largest singular values of the layers show it."""
+    bound = _LARGEST_TOKEN * float(np.sqrt(layers[0][0].shape[1]))
+    for weight, bias in layers:
+        largest = float(np.linalg.norm(weight.astype(np.float64), 2))
+        shift = float(np.linalg.norm(bias.astype(np.float64)))
+        bound = float(np.hypot(largest * bound + shift, np.sqrt(len(bias))))
+        if bound >= _OVERFLOW:
+            return False
     return True
 
 
