@@ -43,12 +43,15 @@ class WarmStart:
 
     def call(self, folder, arguments):
         """Runs a command; returns what `subprocess.run` does."""
+        orders, answers = self.process.stdin, self.process.stdout
+        assert orders is not None
+        assert answers is not None
         with tempfile.TemporaryDirectory() as outputs:
             streams = [os.path.join(outputs, name) for name in ("stdout", "stderr")]
             order = {"folder": str(folder), "arguments": list(arguments), "streams": streams}
-            self.process.stdin.write(f"{json.dumps(order)}\n")
-            self.process.stdin.flush()
-            code = int(self.process.stdout.readline())
+            orders.write(f"{json.dumps(order)}\n")
+            orders.flush()
+            code = int(answers.readline())
             texts = [Path(name).read_text("utf-8") for name in streams]
         return subprocess.CompletedProcess(arguments, code, *texts)
 
