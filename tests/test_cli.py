@@ -264,6 +264,7 @@ def test_a_first_call_says_that_it_compiles(tmp_path):
         (["-m", "seed=1,2", "seeed=1"], "Did you mean 'seed'?"),
         (["hydra.run.dir=x", "resume=nowhere"], "holds no run"),
         (["dataset=outputs/demo/dataset"], "names a folder, which needs task="),
+        (["task=validate", "dataset=x,y/dataset"], "\"dataset='x,y/dataset'\""),
         (["-m", "task=validate", "dataset=x"], "A multirun makes datasets"),
         (["-m", "task=validate,score"], "A multirun makes datasets"),
         (["-m", "task=generate,score"], "run task=score by itself"),
