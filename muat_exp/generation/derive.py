@@ -236,7 +236,7 @@ def derive(
         RunFolderError: `target` exists, or its place is taken by something else.
     """
     if os.path.lexists(target):
-        raise RunFolderError(f"{target} is there already; choose another hydra.run.dir.")
+        raise RunFolderError(f"{target} is there already; choose another folder for the results.")
     damaged = next(differences(source), "")
     if damaged:
         raise DatasetError(f"{source} is damaged: {damaged}")
