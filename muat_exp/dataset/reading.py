@@ -38,7 +38,7 @@ _MOST_SUMMARY = 2**22  # bytes that are read of a summary
 _COUNTS = ("asked", "accepted", "attempts")
 _GROUPS = ("rejected", "accuracy", "patterns", "splits", "versions")
 _TEXTS = ("config_signature", "origin")
-_SUMMARY = (*_TEXTS, *_COUNTS, *_GROUPS)
+_SUMMARY = (*_TEXTS, *_COUNTS, *_GROUPS, "processors")
 
 
 def read_config(folder: Path) -> Config:
@@ -107,8 +107,9 @@ def _figures(summary: dict[str, Any], patterns: Collection[str]) -> Iterator[tup
     versions = summary["versions"]
     complete = "muat_exp" in versions and all(map(_is_text_or_texts, versions.values()))
     yield "versions", complete, "an object of texts, or of lists of texts, muat_exp among them"
-    processors = summary.get("processors", [])
-    yield "processors", _is_text_or_texts(processors), "a list of texts"
+    processors = summary["processors"]
+    listed = isinstance(processors, list) and _is_text_or_texts(processors)
+    yield "processors", listed, "a list of texts"
     yield from _means("accuracy", summary["accuracy"])
     yield from _counts("", summary, summary["rejected"])
     yield "asked", _is_count(summary["asked"]), "a whole number"
