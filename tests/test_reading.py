@@ -19,7 +19,7 @@ from mutations import USES, all_mutations, damaged, one_file, prepare, with_colu
 from muat_exp.config.groups import DatasetConfig, PatternsConfig
 from muat_exp.dataset.checksums import differences
 from muat_exp.dataset.parquet import open_parquet
-from muat_exp.dataset.reading import load_subjects, read_config
+from muat_exp.dataset.reading import check_readable, load_subjects, read_config
 from muat_exp.documents import parse_json, parse_yaml
 from muat_exp.errors import DatasetError, DocumentError, MuatError, PredictionsError
 from muat_exp.generation.pipeline import generate
@@ -65,6 +65,21 @@ def test_datasets_of_other_patterns_are_joined(other, run, part):
     loaded = [datasets.load_dataset(str(folder), part, split="train") for folder in folders]
     joined = datasets.concatenate_datasets(loaded)
     assert joined.to_list() == [row for table in tables for row in table.to_pylist()]
+
+
+@pytest.mark.parametrize(
+    ("parts", "sentence"),
+    [
+        (["subjects", "prompts"], "holds 27 examples, but its summary.json says 28"),
+        (["prompts"], "prompts has 27 examples, and subjects 28"),
+    ],
+)
+def test_what_lacks_examples_is_not_published(dataset, parts, sentence):
+    for part in parts:
+        path = one_file(dataset, part)
+        pq.write_table(pq.read_table(path).slice(1), path)
+    with pytest.raises(DatasetError, match=sentence):
+        check_readable(dataset)
 
 
 def test_a_response_lacks_no_pattern(dataset):

@@ -96,6 +96,13 @@ def read_figures(folder: Path, patterns: Collection[str]) -> dict[str, Any]:
     return summary
 
 
+def check_count(folder: Path, count: int, summary: dict[str, Any]) -> None:
+    """Raises `DatasetError` where a dataset holds more or fewer examples than its summary says."""
+    told = summary["accepted"]
+    if count != told:
+        raise DatasetError(f"{folder} holds {count} examples, but its summary.json says {told}.")
+
+
 def _figures(summary: dict[str, Any], patterns: Collection[str]) -> Iterator[tuple[str, bool, str]]:
     """Each key of a summary, whether it is right, and what it must be; groups before their keys."""
     for key in _TEXTS:
@@ -160,16 +167,19 @@ def check_readable(folder: Path) -> None:
         DatasetError: something can't be read, or is not what the configuration gives.
     """
     config = read_config(folder)
-    read_figures(folder, config.patterns.enabled)
+    summary = read_figures(folder, config.patterns.enabled)
     path = folder / "probe_set.json"
     try:
         parse(read_probes(path, folder)).check(config.patterns)
     except ProbeSetError as error:
         raise DatasetError(f"{path}: {error}") from error
-    for file in record_files(folder, config):
+    files = record_files(folder, config)
+    for file in files:
         for group in range(len(file.group_rows)):
             file.read([group])
-    check_prompts(folder, config)
+    count = sum(int(file.group_rows.sum()) for file in files)
+    check_count(folder, count, summary)
+    check_prompts(folder, config, count)
 
 
 @dataclass(frozen=True)

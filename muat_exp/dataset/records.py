@@ -144,17 +144,26 @@ def record_files(folder: Path, config: Config) -> list[RecordFile]:
     return files
 
 
-def check_prompts(folder: Path, config: Config) -> None:
+def check_prompts(folder: Path, config: Config, count: int) -> None:
     """Checks the columns and sizes of a dataset's `prompts` files; texts are not read.
+
+    Args:
+        folder: the dataset's.
+        config: its configuration.
+        count: the examples that it has.
 
     Raises:
         DatasetError: a file is missing, can't be read, or has other columns than the configuration
-            gives.
+            gives; or there are more or fewer examples.
     """
     schema = prompt_schema(config)
+    found = 0
     for path in all_shards(folder, "prompts"):
         file = open_parquet(path, folder, prompt_bounds(config), schema.names)
         check_schema(file.schema_arrow, schema, f"{folder}: {path.parent.name}/{path.name}")
+        found += file.metadata.num_rows
+    if found != count:
+        raise DatasetError(f"{folder}: prompts has {found} examples, and subjects {count}.")
 
 
 def read_records(folder: Path, config: Config) -> pa.Table:
