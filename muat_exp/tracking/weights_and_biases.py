@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import sys
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
@@ -168,8 +168,21 @@ class WandbTracker(Tracker):
             self.run.finish()
 
 
-def log_sweep(folder: Path, config: Config, keys: list[str], rows: list[dict[str, Any]]) -> None:
+def log_sweep(
+    folder: Path,
+    config: Config,
+    keys: list[str],
+    rows: list[dict[str, Any]],
+    pictures: Sequence[Path],
+) -> None:
     """A W&B run of its own for a gathered sweep, in the group of its jobs: its table and plots.
+
+    Args:
+        folder: the sweep's.
+        config: of its jobs.
+        keys: what was swept.
+        rows: of the table, one per job.
+        pictures: the plots; other pictures in the folder are nobody's business.
 
     Raises:
         TrackingError: something could not be logged.
@@ -183,7 +196,7 @@ def log_sweep(folder: Path, config: Config, keys: list[str], rows: list[dict[str
     with _contained(path / "wandb"):
         try:
             run = _start(config, path, "sweep", f"{path.name} gathered", _run_identity(path))
-            _log_table(run, path, rows)
+            _log_table(run, rows, pictures)
             run.summary["swept"] = keys
             run.finish()
         except Exception as error:  # whatever the client raises: it has no common class
@@ -195,8 +208,8 @@ def _offline(config: Config) -> Config:
     return replace(config, logger=replace(config.logger, mode=OFFLINE))
 
 
-def _log_table(run: wandb.Run, folder: Path, rows: list[dict[str, Any]]) -> None:
-    """Logs a gathered sweep's table, and the plots in its folder as images."""
+def _log_table(run: wandb.Run, rows: list[dict[str, Any]], pictures: Sequence[Path]) -> None:
+    """Logs a gathered sweep's table, and its plots as images."""
     import wandb
 
     keys = [key for row in rows for key in row]
@@ -204,7 +217,7 @@ def _log_table(run: wandb.Run, folder: Path, rows: list[dict[str, Any]]) -> None
     cells = [[row.get(column) for column in columns] for row in rows]
     table = wandb.Table(columns=[*columns], data=cells)
     shown: dict[str, Any] = {"sweep": table}
-    for path in sorted(folder.glob("*.png")):
+    for path in pictures:
         shown[f"plots/{path.stem}"] = wandb.Image(str(path))
     run.log(shown)
 
