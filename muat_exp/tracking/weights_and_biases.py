@@ -27,6 +27,7 @@ from muat_exp.tracking.tracker import Progress, Tracker
 from muat_exp.tracking.wandb_environment import (
     OFFLINE,
     ONLINE,
+    ignored_text,
     ignored_variables,
     require_login,
     resolved,
@@ -65,7 +66,7 @@ class WandbTracker(Tracker):
 
     def _settle_mode(self) -> list[str]:
         """Has the run logged offline where W&B can't be reached; returns what is to be told."""
-        notes = [ignored_variables()]
+        notes = [ignored_text()]
         host = unreachable() if self.config.logger.mode == ONLINE else ""
         if host:
             self.config = _offline(self.config)
@@ -224,8 +225,9 @@ def _log_table(run: wandb.Run, rows: list[dict[str, Any]], pictures: Sequence[Pa
 
 def _not_logged(error: BaseException) -> TrackingError:
     """The sentence for what W&B did not take."""
+    reason = " ".join(str(error).split())  # W&B's own words may have several lines
     return TrackingError(
-        f"Not everything could be logged to W&B: {type(error).__name__}: {error}. The dataset is "
+        f"Not everything could be logged to W&B: {type(error).__name__}: {reason}. The dataset is "
         "whole; run the same command again, or with logger=csv."
     )
 
@@ -239,9 +241,12 @@ def _contained(folder: Path) -> Iterator[None]:
     """
     values = {f"WANDB_{name}_DIR": str(folder / name.lower()) for name in _FOLDERS}
     values |= {"WANDB_ERROR_REPORTING": "false", "WANDB_SILENT": "true"}
-    before = {name: os.environ.get(name) for name in (*values, _SERVICE)}
+    hidden = ignored_variables()
+    before = {name: os.environ.get(name) for name in (*values, *hidden, _SERVICE)}
     leave = sys.exit
     report = sys.excepthook
+    for name in hidden:  # W&B would check them, and end at what it does not take
+        del os.environ[name]
     os.environ.update(values)
     try:
         yield
