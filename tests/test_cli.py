@@ -333,6 +333,10 @@ def test_tracebacks_come_beside_the_sentences_where_they_are_asked_for(tmp_path)
     absent = call(tmp_path, "seeed=1", env=environment)
     assert absent.returncode == 2
     assert absent.stderr.splitlines()[-1].startswith("error: Unknown configuration key 'seeed'")
+    refused = call(tmp_path, "-m", "seed=1,x", env=environment)
+    assert refused.returncode == 2
+    assert "Traceback" in refused.stderr
+    assert refused.stderr.splitlines()[-1].startswith("error: job 1 (seed=x): seed is 'x'")
     missing = call(tmp_path, "task=validate", "dataset=nowhere", env=environment)
     assert missing.returncode == 1
     assert missing.stderr.splitlines()[-1].startswith("error: There is no folder nowhere")
