@@ -123,4 +123,4 @@ def _require_listed(path: Path, listed: list[str]) -> None:
         raise RunFolderError(f"{path} is there already, and muat_exp did not make it; {_ADVICE}")
 
 
-_ADVICE = "move it away, or choose another hydra.run.dir."
+_ADVICE = "move it away, or choose another folder for the results."

@@ -22,7 +22,7 @@ _PACKAGES = (
     "hydra-core",
 )
 _REACHES_BITS = ("muat_exp", "torch", "numba", "llvmlite", "numpy", "scipy")  # of these packages
-_UNKNOWN = "unknown"  # where no version or processor was recorded
+_UNKNOWN = "unknown"  # the version of a package that a maker does not name
 _INSTRUCTIONS = ("avx2", "avx512f", "fma", "neon", "sve")  # shown of a processor's many features
 
 
@@ -59,8 +59,6 @@ class Maker:
 
 
 _Summary = dict[str, Any]  # its parts "versions" and "processors"
-
-UNRECORDED = Maker({}, _UNKNOWN)  # of cohorts whose manifest names none
 
 
 @cache

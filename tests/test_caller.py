@@ -24,6 +24,7 @@ from threadpoolctl import threadpool_info
 import muat_exp
 from muat_exp.config.files import conf_folder
 from muat_exp.config.groups import DatasetConfig, LoggerConfig
+from muat_exp.errors import ConfigurationError
 from muat_exp.generation.pipeline import generate
 from muat_exp.kernels.compiled import settings
 from muat_exp.progress import Silent
@@ -268,3 +269,9 @@ def test_resolvers_of_the_callers_own_keep_their_names():
     finally:
         for name in names:
             OmegaConf.clear_resolver(name)
+
+
+@pytest.mark.parametrize("given", ["seed=1", b"seed=1", None, {"seed": 1}, [1], iter(["seed=1"])])
+def test_overrides_are_a_list_of_texts(given):
+    with pytest.raises(ConfigurationError, match="takes a list of overrides"):
+        muat_exp.load_config(given)

@@ -186,7 +186,7 @@ def test_the_project_that_one_works_in_is_no_run_folder(tmp_path):
     assert done.returncode == 1
     assert done.stderr == (
         f"error: {tmp_path / 'dataset'} is there already, and muat_exp did not make it; "
-        "move it away, or choose another hydra.run.dir.\n"
+        "move it away, or choose another folder for the results.\n"
     )
     assert snapshot(tmp_path) == before
 
@@ -208,6 +208,7 @@ def test_a_sweep_claims_every_plot_that_it_draws(tmp_path):
     put_file(tmp_path / "improvement.png")
     with pytest.raises(RunFolderError, match=r"improvement\.png"):
         claim_plan(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["improvement.png"]
 
 
 def without_dotfiles(folder, copy):

@@ -278,6 +278,7 @@ def test_a_first_call_says_that_it_compiles(tmp_path):
         (["-m", "seed=1,2", "seeed=1"], "Did you mean 'seed'?"),
         (["hydra.run.dir=x", "resume=nowhere"], "holds no run"),
         (["dataset=outputs/demo/dataset"], "names a folder, which needs task="),
+        (["task=validate", "dataset=x,y/dataset"], "\"dataset='x,y/dataset'\""),
         (["-m", "task=validate", "dataset=x"], "A multirun makes datasets"),
         (["-m", "task=validate,score"], "A multirun makes datasets"),
         (["-m", "task=generate,score"], "run task=score by itself"),
@@ -346,6 +347,10 @@ def test_tracebacks_come_beside_the_sentences_where_they_are_asked_for(tmp_path)
     absent = call(tmp_path, "seeed=1", env=environment)
     assert absent.returncode == 2
     assert absent.stderr.splitlines()[-1].startswith("error: Unknown configuration key 'seeed'")
+    refused = call(tmp_path, "-m", "seed=1,x", env=environment)
+    assert refused.returncode == 2
+    assert "Traceback" in refused.stderr
+    assert refused.stderr.splitlines()[-1].startswith("error: job 1 (seed=x): seed is 'x'")
     missing = call(tmp_path, "task=validate", "dataset=nowhere", env=environment)
     assert missing.returncode == 1
     assert missing.stderr.splitlines()[-1].startswith("error: There is no folder nowhere")

@@ -4,6 +4,7 @@ import sys
 import tempfile
 import threading
 import time
+import types
 
 import numba
 import pytest
@@ -62,6 +63,14 @@ def test_another_python_compiles_anew(monkeypatch):
     compile_once(lambda: None, lambda text: None)
     monkeypatch.setattr(sys.implementation, "cache_tag", "another")
     assert not kernels_are_cached()
+
+
+def test_a_python_without_docstrings_compiles_anew(monkeypatch):
+    compile_once(lambda: None, lambda text: None)
+    monkeypatch.setattr(sys, "flags", types.SimpleNamespace(optimize=2))
+    cached = kernels_are_cached()
+    monkeypatch.undo()
+    assert not cached
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from test_validate import change
 import muat_exp
 from muat_exp.app.compose import load_config
 from muat_exp.config.groups import PROMPT_TASKS
+from muat_exp.dataset.checksums import write_checksums
 from muat_exp.dataset.hub import dataset_folder
 from muat_exp.dataset.reading import read_config
 from muat_exp.errors import ConfigurationError, DatasetError, RunFolderError
@@ -214,6 +215,16 @@ def test_a_damaged_source_is_refused(run, make, tmp_path):
     source = shutil.copytree(run.dataset, tmp_path / "source")
     (source / "README.md").write_text("x")
     with pytest.raises(DatasetError, match=r"is damaged: README\.md"):
+        make("task=render", "dataset.style=interwoven", source=source)
+
+
+def test_a_source_without_all_of_its_examples_is_refused(run, make, tmp_path):
+    source = shutil.copytree(run.dataset, tmp_path / "source")
+    (path,) = (source / "subjects").iterdir()
+    pq.write_table(pq.read_table(path).slice(0, 0), path)
+    (source / "SHA256SUMS").unlink()
+    write_checksums(source)
+    with pytest.raises(DatasetError, match=r"holds 0 examples, but its summary\.json says 28"):
         make("task=render", "dataset.style=interwoven", source=source)
 
 

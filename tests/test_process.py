@@ -215,6 +215,7 @@ def test_a_name_that_is_no_text_is_a_sentence():
     [
         (["--resolve"], "give --cfg job besides"),
         (["--package", "architecture"], "give --cfg job besides"),
+        (["--cfg", "hydra", "--resolve"], "give --cfg all --resolve --package hydra"),
         (["--cfg", "job", "-m"], "--multirun and --cfg can't be combined"),
         (["--cfg", "all of it"], "invalid choice: 'all of it'"),
         (["--nonsense"], "unrecognized arguments: --nonsense"),
@@ -235,7 +236,12 @@ def test_options_may_stand_anywhere():
     given = ["seed=1", "--cfg", "job", "experiment=smoke"]
     options = read_options(given)
     assert options.overrides == ["seed=1", "experiment=smoke"]
-    assert arranged(given, options.overrides) == ["seed=1", "experiment=smoke", "--cfg", "job"]
+    assert arranged(given, options) == ["seed=1", "experiment=smoke", "--cfg", "job"]
+
+
+def test_hydras_own_help_goes_without_overrides():
+    given = ["seed=1", "--hydra-help"]
+    assert arranged(given, read_options(given)) == ["--hydra-help"]
 
 
 def test_the_version_is_ours(tmp_path):

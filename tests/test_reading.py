@@ -19,7 +19,7 @@ from mutations import USES, all_mutations, damaged, one_file, prepare, with_colu
 from muat_exp.config.groups import DatasetConfig, PatternsConfig
 from muat_exp.dataset.checksums import differences
 from muat_exp.dataset.parquet import open_parquet
-from muat_exp.dataset.reading import load_subjects, read_config
+from muat_exp.dataset.reading import check_readable, load_subjects, read_config
 from muat_exp.documents import parse_json, parse_yaml
 from muat_exp.errors import DatasetError, DocumentError, MuatError, PredictionsError
 from muat_exp.generation.pipeline import generate
@@ -67,15 +67,28 @@ def test_datasets_of_other_patterns_are_joined(other, run, part):
     assert joined.to_list() == [row for table in tables for row in table.to_pylist()]
 
 
-def test_a_dataset_whose_responses_are_of_its_own_patterns_only_is_read(dataset):
-    before = load_subjects(dataset)
-    enabled = before.config.patterns.enabled
+@pytest.mark.parametrize(
+    ("parts", "sentence"),
+    [
+        (["subjects", "prompts"], "holds 27 examples, but its summary.json says 28"),
+        (["prompts"], "prompts has 27 examples, and subjects 28"),
+    ],
+)
+def test_what_lacks_examples_is_not_published(dataset, parts, sentence):
+    for part in parts:
+        path = one_file(dataset, part)
+        pq.write_table(pq.read_table(path).slice(1), path)
+    with pytest.raises(DatasetError, match=sentence):
+        check_readable(dataset)
+
+
+def test_a_response_lacks_no_pattern(dataset):
     path = one_file(dataset, "subjects")
-    old = pa.struct([(name, pa.float32()) for name in enabled])
-    pq.write_table(with_column("response", lambda c: c.cast(old), pq.read_table(path)), path)
-    assert load_subjects(dataset).table.equals(before.table)
-    source = Source.open(dataset)
-    assert source.fetch(source.locations).equals(before.table.combine_chunks())
+    table = pq.read_table(path)
+    fewer = pa.struct(list(table.schema.field("response").type)[1:])
+    pq.write_table(with_column("response", lambda c: c.cast(fewer), table), path)
+    with pytest.raises(DatasetError, match="the column response is struct"):
+        load_subjects(dataset)
 
 
 @pytest.fixture(scope="module")

@@ -246,12 +246,14 @@ def test_a_run_made_in_one_go_names_one_maker(run):
     assert run.summary["processors"] == [ours.processor]
 
 
-def test_cohorts_of_unknown_origin_are_said_to_be(tmp_path):
+@pytest.mark.parametrize("named", [{}, {"maker": 0}, {"maker": "ours"}])
+def test_a_cohort_whose_maker_is_not_known_is_made_again(tmp_path, named):
     path = tmp_path / "manifest.jsonl"
     manifest = Manifest(path)
-    manifest._append({"cohort": 0, "file": "cohort-000000.arrow", "blake2b": "0"})
-    remark = maker.difference_text(current_maker(), Manifest(path).makers)
-    assert "cohort 0 was made with muat_exp unknown" in remark
+    manifest.plan([30])
+    manifest._append({"cohort": 0, "file": "cohort-000000.arrow", "blake2b": "0", **named})
+    assert Manifest(path).plans == [[30]]
+    assert Manifest(path).digests == {}
 
 
 def test_a_manifest_of_another_program_is_passed_over(tmp_path):

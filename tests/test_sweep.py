@@ -18,6 +18,7 @@ from test_cli import call, call_cold
 
 from muat_exp.app.compose import load_config
 from muat_exp.app.multirun import contradicts
+from muat_exp.app.sweep_job import show_sweep
 from muat_exp.config.files import conf_folder
 from muat_exp.errors import SweepError
 from muat_exp.executors.processors import processors
@@ -570,20 +571,22 @@ def test_plots_show_any_label_and_any_patterns(intact, tmp_path, monkeypatch):
     ]
     changed = replace(sweep, jobs=jobs, keys=["patterns"], rows=rows)
     write_tables(changed)
-    assert write_plots(changed) == []
+    assert write_plots(changed).faults == []
     table = (sweep.folder / "sweep.md").read_text()
     assert "&lt;script&gt;" in table
     assert all(line.count("|") - line.count("\\|") == 10 for line in table.splitlines()[:4])
     assert flat_rows(changed)[0]["swept/patterns"] == odd[0]
 
 
-def test_a_plot_that_can_not_be_written_is_a_sentence(intact, tmp_path):
-    sweep = gather(shutil.copytree(intact[0], tmp_path / "out"))
-    (sweep.folder / "improvement.png").unlink()
-    (sweep.folder / "improvement.png").mkdir()
-    write_tables(sweep)
-    [fault] = write_plots(sweep)
-    assert fault.startswith("no plot of improvement: ")
+def test_a_plot_that_can_not_be_written_is_a_sentence(intact, tmp_path, capsys):
+    folder = shutil.copytree(intact[0], tmp_path / "out")
+    (folder / "improvement.png").unlink()
+    (folder / "improvement.png").mkdir()
+    (folder / "mine.png").write_bytes(b"no picture of ours, and none that W&B could read")
+    assert show_sweep(folder) == 0
+    shown = capsys.readouterr().out
+    assert "\nno plot of improvement: " in shown
+    assert "sweep.md, 3 of 4 plots)" in shown
 
 
 def test_a_run_that_accepts_nobody_says_so(tmp_path):

@@ -28,7 +28,7 @@ from muat_exp.tracking.curves import MeanCurves
 from muat_exp.tracking.metrics_file import MetricsFile
 from muat_exp.tracking.tracker import Progress
 from muat_exp.tracking.wandb_environment import (
-    ignored_variables,
+    ignored_text,
     require_login,
     resolved,
     shortened,
@@ -292,12 +292,12 @@ def test_what_wandb_refuses_of_a_variable_is_told_with_its_name(
 
 
 def test_variables_that_are_not_used_are_named(monkeypatch, no_variables):
-    assert ignored_variables() == ""
+    assert ignored_text() == ""
     monkeypatch.setenv("WANDB_DIR", "/elsewhere")
     monkeypatch.setenv("WANDB_RUN_ID", "mine")
-    assert ignored_variables().startswith("not used: WANDB_DIR, WANDB_RUN_ID; ")
+    assert ignored_text().startswith("not used: WANDB_DIR, WANDB_RUN_ID; ")
     monkeypatch.setenv("WANDB_SWEEP_ID", "an agent's")
-    assert "WANDB_RUN_ID" not in ignored_variables()
+    assert "WANDB_RUN_ID" not in ignored_text()
 
 
 class Notes(Silent):
@@ -420,6 +420,16 @@ def test_every_tracker_is_closed_whatever_another_one_raises(tmp_path, monkeypat
     with pytest.raises(KeyboardInterrupt if ended else failure):
         work()
     assert sorted(map(id, closed)) == sorted(map(id, both))
+
+
+def test_wandb_does_not_meet_the_variables_that_are_not_used(monkeypatch, no_variables, tmp_path):
+    monkeypatch.setenv("WANDB_RUN_ID", "a/b")
+    monkeypatch.setenv("WANDB_CACHE_DIR", "/elsewhere")
+    with _contained(tmp_path):
+        assert "WANDB_RUN_ID" not in os.environ
+        assert os.environ["WANDB_CACHE_DIR"] == str(tmp_path / "cache")
+    assert os.environ["WANDB_RUN_ID"] == "a/b"
+    assert os.environ["WANDB_CACHE_DIR"] == "/elsewhere"
 
 
 def test_what_another_thread_hooks_in_meanwhile_stays(tmp_path, monkeypatch):

@@ -23,7 +23,7 @@ from muat_exp.config.files import conf_folder
 from muat_exp.config.groups import Config
 from muat_exp.config.keys import walk
 from muat_exp.config.reading import read
-from muat_exp.errors import ConfigurationError
+from muat_exp.errors import ConfigurationError, shown
 
 VERSION_BASE = "1.3"  # of Hydra
 _COMPOSING = Lock()  # Hydra's plugins and version are global
@@ -44,9 +44,10 @@ def load_config(overrides: Sequence[str] = ()) -> Config:
     >>> load_config(["signature=pca_15"]).signature.components
     15
     """
+    listed = isinstance(overrides, Sequence) and not isinstance(overrides, str | bytes)
     require(
-        not isinstance(overrides, str),
-        f"load_config takes a list of overrides, such as [{overrides!r}].",
+        listed and all(isinstance(override, str) for override in overrides),
+        f"load_config takes a list of overrides, such as ['seed=1'], not {shown(overrides)}.",
     )
     translated = hydra_overrides(overrides)
     composed = _compose(translated)

@@ -17,6 +17,9 @@ from muat_exp.app.overrides import given_keys
 from muat_exp.config.checks import require
 from muat_exp.config.groups import Config
 
+_SWEPT_TASK = "generate"
+ONE_RUN = "resume continues one run; a sweep is continued by hydra.sweep.dir=<its folder>."
+
 
 def job_config(composed: DictConfig, overrides: Sequence[str]) -> Config:
     """The checked configuration of one job.
@@ -29,16 +32,17 @@ def job_config(composed: DictConfig, overrides: Sequence[str]) -> Config:
         ConfigurationError: it is wrong, or asks for what a sweep can't do.
     """
     request = read_request(composed, given_keys(overrides))
-    task = request.keys.task
+    require_swept(request.keys.task)
+    require(not request.keys.resume, ONE_RUN)
+    return request.config
+
+
+def require_swept(task: str) -> None:
+    """Raises `ConfigurationError` for a task that makes no dataset: there is nothing to gather."""
     require(
-        task == "generate",
+        task == _SWEPT_TASK,
         f"A multirun makes datasets; run task={task} by itself, without -m.",
     )
-    require(
-        not request.keys.resume,
-        "resume continues one run; a sweep is continued by hydra.sweep.dir=<its folder>.",
-    )
-    return request.config
 
 
 class JobComposer:

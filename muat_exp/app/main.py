@@ -148,7 +148,7 @@ def _run(arguments: Sequence[str]) -> int:
     if options.version:
         print(f"muat_exp {version('muat_exp')}")
         return 0
-    sys.argv[1:] = hydra_overrides(arranged(arguments, options.overrides))
+    sys.argv[1:] = hydra_overrides(arranged(arguments, options))
     with _errors_reach_us(), sentences():
         job()
     if STARTED:

@@ -111,9 +111,10 @@ def _composition(text: str) -> str:
     if text.startswith("Could not append"):
         return f"'+{key}' adds a key that is already there; leave out the plus sign: {key}=value."
     if text.startswith("Ambiguous value"):
+        name, _, value = _as_typed(key).partition("=")
         return (
-            f"'{key}' has several values; add -m to run one job for each, or write a list as "
-            f"key=[value1,value2], or one text with commas as \"key='value1,value2'\"."
+            f"'{name}={value}' has several values; add -m to run one job for each, or write a list "
+            f"as {name}=[{value}], or one text with commas as \"{name}='{value}'\"."
         )
     if text.startswith("Error merging override"):
         override = text.strip().removeprefix("Error merging override ")
@@ -127,13 +128,22 @@ def _first_quoted(text: str) -> str:
     return found.group(1) if found else ""
 
 
+def _as_typed(override: str) -> str:
+    """An override with `dataset=<folder>` as users write it.
+
+    >>> _as_typed("dataset_dir=x"), _as_typed("seed=1")
+    ('dataset=x', 'seed=1')
+    """
+    return re.sub(r"^dataset_dir=", "dataset=", override)
+
+
 def _unfit(override: str) -> str:
     """The sentence for a value that stands where a group of keys does."""
     key, _, value = override.partition("=")
     item = dict(walk(Config)).get(key)
     if item is not None and is_dataclass(item.type):
         return no_group(yaml.safe_load(value), item, key)
-    return f"The override '{override}' does not fit what is there; {_SYNTAX}"
+    return f"The override '{_as_typed(override)}' does not fit what is there; {_SYNTAX}"
 
 
 def absent_key(key: str, argument: str = "") -> str:

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -11,8 +12,10 @@ from hydra.core.override_parser.types import Quote, QuotedString
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, read_write
 
-from muat_exp.app.job_configs import JobComposer
+from muat_exp.app.job_configs import ONE_RUN, JobComposer, require_swept
+from muat_exp.app.sweep_job import TRACEBACKS
 from muat_exp.claims import LIST
+from muat_exp.config.checks import require
 from muat_exp.config.groups import Config
 from muat_exp.config.identity import determines_data
 from muat_exp.config.reading import flatten
@@ -24,7 +27,6 @@ from muat_exp.sweep.jobs import Job, swept_keys
 from muat_exp.sweep.launchers import limit_jobs
 from muat_exp.sweep.planning import as_typed, planned_overrides
 
-_SWEPT_TASK = "generate"  # what has jobs to gather
 _LONGEST_NAME = 255  # bytes of a folder's name
 _SEARCHES = "optuna"  # the sweeper that does
 BEGINNINGS = (PLAN, LIST, "multirun.yaml")  # files that are there before the first job begins
@@ -51,8 +53,8 @@ class NoteMultirun(Callback):
             SystemExit: after a sentence, where there can be no such multirun. (Hydra turns what
                 else a callback raises into a warning.)
         """
-        _require_sweepable(config)
         try:
+            _require_sweepable(config)
             _begin(config)
         except MuatError as error:
             _refuse(str(error), code=2 if isinstance(error, ConfigurationError) else 1)
@@ -62,14 +64,11 @@ class NoteMultirun(Callback):
 
 
 def _require_sweepable(config: DictConfig) -> None:
-    """Ends the process where a job would do something else than make a dataset of its own."""
+    """Raises `ConfigurationError` where a job would do something else than make a dataset."""
     tasks = [config.get("task"), *sorted(_named_values(config, "task"))]
     for task in tasks:
-        if task != _SWEPT_TASK:
-            _refuse(f"A multirun makes datasets; run task={task} by itself.", code=2)
-    if any(_named_values(config, "resume")):
-        sentence = "resume continues one run; a sweep is continued by hydra.sweep.dir=<its folder>."
-        _refuse(sentence, code=2)
+        require_swept(task)
+    require(not any(_named_values(config, "resume")), ONE_RUN)
 
 
 def _named_values(config: DictConfig, key: str) -> set[str]:
@@ -83,7 +82,9 @@ def _named_values(config: DictConfig, key: str) -> set[str]:
 
 
 def _refuse(sentence: str, code: int) -> NoReturn:
-    """Ends the process."""
+    """Ends the process for the error that is being handled."""
+    if os.environ.get(TRACEBACKS) == "1":
+        traceback.print_exc()
     print(f"error: {sentence}", file=sys.stderr)
     raise SystemExit(code)
 

@@ -41,12 +41,15 @@ def read_options(arguments: Sequence[str]) -> argparse.Namespace:
     return options
 
 
-def arranged(arguments: Sequence[str], overrides: Sequence[str]) -> list[str]:
-    """The arguments in the order that Hydra can read: its options behind all overrides."""
-    options = list(arguments)
-    for override in overrides:
-        options.remove(override)
-    return [*overrides, *options]
+def arranged(arguments: Sequence[str], options: argparse.Namespace) -> list[str]:
+    """The arguments in the order that Hydra can read: its options behind all overrides.
+
+    Its own help has none: it shows Hydra's part, which an override need not fit.
+    """
+    own = list(arguments)
+    for override in options.overrides:
+        own.remove(override)
+    return own if options.hydra_help else [*options.overrides, *own]
 
 
 def _check_commands(options: argparse.Namespace) -> None:
@@ -56,6 +59,11 @@ def _check_commands(options: argparse.Namespace) -> None:
     for name in ("resolve", "package"):
         fits = bool(options.cfg) or not getattr(options, name)
         require(fits, f"--{name} is about what --cfg shows; give --cfg job besides.")
+    require(
+        not (options.resolve and options.cfg == "hydra"),
+        "--cfg hydra --resolve lacks what Hydra's part refers to; "
+        "give --cfg all --resolve --package hydra.",
+    )
     if options.shell_completion:
         require(
             options.overrides in _COMPLETIONS or "COMP_LINE" in os.environ,

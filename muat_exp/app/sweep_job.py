@@ -3,6 +3,7 @@
 import os
 import sys
 import traceback
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -137,16 +138,16 @@ def show_sweep(folder: Path) -> int:
     sweep = gather(folder)
     write_tables(sweep)
     print_sweep(sweep)
-    faults = write_plots(sweep) if sweep.rows else []
-    for fault in faults:
+    drawn = write_plots(sweep)
+    for fault in drawn.faults:
         print(fault)
-    print_place(sweep, drawn=bool(sweep.rows) and not faults)
-    _track_sweep(sweep)
+    print_place(sweep, plots=len(drawn.pictures))
+    _track_sweep(sweep, drawn.pictures)
     return sweep.exit_code
 
 
-def _track_sweep(sweep: "Sweep") -> None:
-    """Logs a gathered sweep to W&B where its jobs were logged there."""
+def _track_sweep(sweep: "Sweep", pictures: Sequence[Path]) -> None:
+    """Logs a gathered sweep and its plots to W&B where its jobs were logged there."""
     if not sweep.rows:
         return
     from muat_exp.generation.run_folder import load_run_config
@@ -158,4 +159,5 @@ def _track_sweep(sweep: "Sweep") -> None:
     from muat_exp.tracking.weights_and_biases import log_sweep
 
     logger = replace(config.logger, run_name="gathered")
-    log_sweep(sweep.folder, replace(config, logger=logger), sweep.keys, flat_rows(sweep))
+    config = replace(config, logger=logger)
+    log_sweep(sweep.folder, config, sweep.keys, flat_rows(sweep), pictures)

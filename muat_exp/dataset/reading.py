@@ -38,7 +38,7 @@ _MOST_SUMMARY = 2**22  # bytes that are read of a summary
 _COUNTS = ("asked", "accepted", "attempts")
 _GROUPS = ("rejected", "accuracy", "patterns", "splits", "versions")
 _TEXTS = ("config_signature", "origin")
-_SUMMARY = (*_TEXTS, *_COUNTS, *_GROUPS)
+_SUMMARY = (*_TEXTS, *_COUNTS, *_GROUPS, "processors")
 
 
 def read_config(folder: Path) -> Config:
@@ -96,6 +96,13 @@ def read_figures(folder: Path, patterns: Collection[str]) -> dict[str, Any]:
     return summary
 
 
+def check_count(folder: Path, count: int, summary: dict[str, Any]) -> None:
+    """Raises `DatasetError` where a dataset holds more or fewer examples than its summary says."""
+    told = summary["accepted"]
+    if count != told:
+        raise DatasetError(f"{folder} holds {count} examples, but its summary.json says {told}.")
+
+
 def _figures(summary: dict[str, Any], patterns: Collection[str]) -> Iterator[tuple[str, bool, str]]:
     """Each key of a summary, whether it is right, and what it must be; groups before their keys."""
     for key in _TEXTS:
@@ -107,8 +114,9 @@ def _figures(summary: dict[str, Any], patterns: Collection[str]) -> Iterator[tup
     versions = summary["versions"]
     complete = "muat_exp" in versions and all(map(_is_text_or_texts, versions.values()))
     yield "versions", complete, "an object of texts, or of lists of texts, muat_exp among them"
-    processors = summary.get("processors", [])
-    yield "processors", _is_text_or_texts(processors), "a list of texts"
+    processors = summary["processors"]
+    listed = isinstance(processors, list) and _is_text_or_texts(processors)
+    yield "processors", listed, "a list of texts"
     yield from _means("accuracy", summary["accuracy"])
     yield from _counts("", summary, summary["rejected"])
     yield "asked", _is_count(summary["asked"]), "a whole number"
@@ -159,16 +167,19 @@ def check_readable(folder: Path) -> None:
         DatasetError: something can't be read, or is not what the configuration gives.
     """
     config = read_config(folder)
-    read_figures(folder, config.patterns.enabled)
+    summary = read_figures(folder, config.patterns.enabled)
     path = folder / "probe_set.json"
     try:
         parse(read_probes(path, folder)).check(config.patterns)
     except ProbeSetError as error:
         raise DatasetError(f"{path}: {error}") from error
-    for file in record_files(folder, config):
+    files = record_files(folder, config)
+    for file in files:
         for group in range(len(file.group_rows)):
             file.read([group])
-    check_prompts(folder, config)
+    count = sum(int(file.group_rows.sum()) for file in files)
+    check_count(folder, count, summary)
+    check_prompts(folder, config, count)
 
 
 @dataclass(frozen=True)

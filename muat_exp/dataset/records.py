@@ -22,7 +22,6 @@ from muat_exp.dataset.schema import (
     lists,
     stray_responses,
     subject_schema,
-    with_all_responses,
 )
 from muat_exp.errors import DatasetError, first_line, shown
 from muat_exp.prompts.columns import prompt_schema
@@ -145,17 +144,26 @@ def record_files(folder: Path, config: Config) -> list[RecordFile]:
     return files
 
 
-def check_prompts(folder: Path, config: Config) -> None:
+def check_prompts(folder: Path, config: Config, count: int) -> None:
     """Checks the columns and sizes of a dataset's `prompts` files; texts are not read.
+
+    Args:
+        folder: the dataset's.
+        config: its configuration.
+        count: the examples that it has.
 
     Raises:
         DatasetError: a file is missing, can't be read, or has other columns than the configuration
-            gives.
+            gives; or there are more or fewer examples.
     """
     schema = prompt_schema(config)
+    found = 0
     for path in all_shards(folder, "prompts"):
         file = open_parquet(path, folder, prompt_bounds(config), schema.names)
         check_schema(file.schema_arrow, schema, f"{folder}: {path.parent.name}/{path.name}")
+        found += file.metadata.num_rows
+    if found != count:
+        raise DatasetError(f"{folder}: prompts has {found} examples, and subjects {count}.")
 
 
 def read_records(folder: Path, config: Config) -> pa.Table:
@@ -180,8 +188,6 @@ def check_distinct(ids: NDArray[np.int64], folder: Path) -> None:
 
 def check_schema(found: pa.Schema, expected: pa.Schema, place: str) -> None:
     """Checks that each column is there once with its type; others may be there besides.
-
-    `response` may have the enabled patterns only, as in older datasets.
 
     Raises:
         DatasetError: names the file, the column and the type that is needed.
@@ -209,12 +215,7 @@ def _short(kind: pa.DataType) -> str:
 
 
 def _fits(found: pa.DataType, expected: pa.DataType) -> bool:
-    """Whether a column's type is the expected one, but for absent patterns and inner names."""
-    if pa.types.is_struct(expected):
-        fields = {field.name: field.type for field in expected}
-        given = [field.name for field in found] if pa.types.is_struct(found) else []
-        known = all(fields.get(field.name) == field.type for field in found) if given else False
-        return known and len(set(given)) == len(given)
+    """Whether a column's type is the expected one, whatever the values of a list are called."""
     if pa.types.is_list(expected):
         return pa.types.is_list(found) and found.value_type == expected.value_type
     return bool(found == expected)
@@ -365,9 +366,7 @@ class _Check:
 
 
 def _as_schema(records: pa.Table, config: Config) -> pa.Table:
-    """Records with the types of the schema; `response` gets the fields that older ones lack."""
-    if "response" in records.column_names:
-        records = with_all_responses(records)
+    """Records with the types of the schema."""
     schema = subject_schema(config)
     return records.cast(pa.schema([schema.field(name) for name in records.column_names]))
 

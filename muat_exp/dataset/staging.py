@@ -136,7 +136,7 @@ def _require_ours(path: Path, mark: str) -> None:
     """Raises `RunFolderError` where something is at a path that does not bear a mark."""
     if os.path.lexists(path) and not _bears(path, mark):
         raise RunFolderError(
-            f"{path} is not the dataset of this run; move it away, or choose another hydra.run.dir."
+            f"{path} is not the dataset of this run; move it away, or choose another folder."
         )
 
 

@@ -20,7 +20,7 @@ from muat_exp.dataset.checksums import differences
 from muat_exp.dataset.faults import Faults
 from muat_exp.dataset.index import RecordLocations
 from muat_exp.dataset.networks import check_networks, stored_population
-from muat_exp.dataset.reading import read_figures
+from muat_exp.dataset.reading import check_count, read_figures
 from muat_exp.dataset.schema import subject_schema
 from muat_exp.dataset.staging import claim_dataset, replace_folder, staged_folder
 from muat_exp.dataset.writing import Means, Written, complete, write_shards
@@ -232,16 +232,17 @@ def derive(
     Raises:
         ConfigurationError: see `derived_config`; or `training_metrics` are asked for and were not
             kept.
-        DatasetError: `source` holds no readable dataset.
+        DatasetError: `source` holds no readable dataset, or not as many examples as it says.
         RunFolderError: `target` exists, or its place is taken by something else.
     """
     if os.path.lexists(target):
-        raise RunFolderError(f"{target} is there already; choose another hydra.run.dir.")
+        raise RunFolderError(f"{target} is there already; choose another folder for the results.")
     damaged = next(differences(source), "")
     if damaged:
         raise DatasetError(f"{source} is damaged: {damaged}")
     stored = Source.open(source)
     summary = read_figures(source, stored.config.patterns.enabled)
+    check_count(source, len(stored.locations.ids), summary)
     config = derived_config(stored.config, composed, given)
     kept = not config.dataset.needs_history or stored.config.dataset.needs_history
     require(

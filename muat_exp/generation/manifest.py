@@ -16,7 +16,7 @@ import orjson
 
 from muat_exp.errors import RunFolderError
 from muat_exp.files import file_digest
-from muat_exp.maker import UNRECORDED, Maker
+from muat_exp.maker import Maker
 
 
 def _to_line(entry: dict[str, Any]) -> bytes:
@@ -74,18 +74,14 @@ class Manifest:
                 self.plans.append(attempts)
             case {"versions": dict(versions), "processor": str(processor)}:
                 self._known.append(Maker(versions, processor))
-            case {"cohort": int(number), "blake2b": str(digest), **rest}:
+            case {"cohort": int(number), "blake2b": str(digest), "maker": int(place)} if (
+                0 <= place < len(self._known)
+            ):
                 self.digests[number] = digest
-                self.makers[number] = self._maker_at(rest.get("maker"))
+                self.makers[number] = self._known[place]
             case _:
                 return False
         return True
-
-    def _maker_at(self, place: object) -> Maker:
-        """The maker that a finished cohort's line refers to."""
-        if isinstance(place, int) and 0 <= place < len(self._known):
-            return self._known[place]
-        return UNRECORDED
 
     def _append(self, entry: dict[str, Any]) -> None:
         """Adds an entry, on the disk when this returns; the lock is held."""

@@ -132,7 +132,7 @@ def _locked(path: Path) -> Iterator[None]:
         path.mkdir(parents=True, exist_ok=True)
         lock.acquire()
     except Timeout as error:
-        busy = f"Another run is at work in {path}; wait for it or choose another hydra.run.dir."
+        busy = f"Another run is at work in {path}; wait for it, or choose another folder."
         raise RunFolderError(busy) from error
     except OSError as error:
         raise _unwritable(path, error) from error

@@ -168,10 +168,11 @@ def compile_once(run: Callable[[], None], note: Callable[[str], None]) -> None:
 def _compiled_marker() -> Path:
     """The file that says so: for all that Numba looks at before it reads its cache.
 
-    These sources with their times, this version of Python and of Numba, processors of this kind.
+    These sources with their times, this version of Python and of Numba, processors of this kind;
+    and how Python optimises, for without docstrings a function's code is another one.
     """
     stamps = [path.stat().st_mtime_ns for path in sorted(Path(__file__).parent.glob("*.py"))]
-    versions = f"{sys.implementation.cache_tag} {numba.__version__}"
+    versions = f"{sys.implementation.cache_tag} {sys.flags.optimize} {numba.__version__}"
     processor = f"{llvmlite.binding.get_host_cpu_name()} {llvmlite.binding.get_host_cpu_features()}"
     kind = short_sha256(f"{versions} {processor} {stamps}".encode())
     return Path(CACHE_FOLDER) / f"compiled-{_source_digest()}-{kind}"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import orjson
 
-from muat_exp.claims import adopt, claim_output, write_output
+from muat_exp.claims import adopt, claim, write_output
 from muat_exp.errors import SweepError
 from muat_exp.sweep.jobs import DAMAGED, FINISHED, MISSING, RECORD, Job, read_record
 from muat_exp.sweep.labels import printable
@@ -86,21 +86,25 @@ def claim_plan(sweep: Path) -> None:
     """Claims what a sweep writes into its folder; each job claims its own files.
 
     Raises:
-        RunFolderError: a file is there that we did not make.
+        RunFolderError: a file is there that we did not make; nothing was claimed.
     """
-    claim_tables(sweep)
-    claim_output(*(sweep / name for name in (PLAN, *_plots())))
+    _claim(sweep, [*TABLES, PLAN, *_plots()])
 
 
 def claim_tables(sweep: Path) -> None:
     """Claims the tables that gathering a sweep writes into its folder.
 
     Raises:
-        RunFolderError: a file is there that we did not make.
+        RunFolderError: a file is there that we did not make; nothing was claimed.
     """
+    _claim(sweep, TABLES)
+
+
+def _claim(sweep: Path, names: Sequence[str]) -> None:
+    """Claims files in the folder of a sweep."""
     if _holds_sweep(sweep):
         adopt(sweep, [PLAN, *TABLES, *_plots(), *WandbTracker.folders])
-    claim_output(*(sweep / name for name in TABLES))
+    claim(sweep, files=names)
 
 
 def _plots() -> list[str]:

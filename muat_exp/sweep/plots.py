@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -319,20 +319,34 @@ _PLOTS: dict[str, Callable[[_Axis], "Figure"]] = {
 }
 
 
-def write_plots(sweep: Sweep) -> list[str]:
-    """Writes all plots into the sweep's folder; returns a sentence for each that failed."""
-    faults = []
+class Drawn(NamedTuple):
+    """What came of the plots of a sweep.
+
+    Attributes:
+        pictures: the PNG of each plot that was drawn.
+        faults: a sentence for each that failed.
+    """
+
+    pictures: list[Path]
+    faults: list[str]
+
+
+def write_plots(sweep: Sweep) -> Drawn:
+    """Writes all plots into the sweep's folder; none where no job has results."""
+    drawn = Drawn([], [])
+    if not sweep.rows:
+        return drawn
     for name, plot in _PLOTS.items():
         try:
             with _drawing():
                 figure = plot(_axis(sweep))
-                _save(figure, sweep.folder / name)
+                drawn.pictures.append(_save(figure, sweep.folder / name))
         except MuatError as error:  # a file of somebody else is in the way
-            faults.append(f"no plot of {name}: {error}")
+            drawn.faults.append(f"no plot of {name}: {error}")
         except Exception as error:  # what drawing raises has no common class; the tables are there
             reason = f"{type(error).__name__}: {first_line(error)}"
-            faults.append(f"no plot of {name}: {reason}.")
-    return faults
+            drawn.faults.append(f"no plot of {name}: {reason}.")
+    return drawn
 
 
 @contextmanager
@@ -360,8 +374,10 @@ def _without_backend() -> Iterator[None]:
             os.environ[_BACKEND] = named
 
 
-def _save(figure: "Figure", path: Path) -> None:
-    """Writes a figure as PNG and SVG, without what changes from run to run."""
-    claim_output(path.with_suffix(".png"), path.with_suffix(".svg"))
-    figure.savefig(path.with_suffix(".png"), dpi=130, metadata={"Software": None})
+def _save(figure: "Figure", path: Path) -> Path:
+    """Writes a figure as PNG and SVG, without what changes from run to run; returns the PNG."""
+    picture = path.with_suffix(".png")
+    claim_output(picture, path.with_suffix(".svg"))
+    figure.savefig(picture, dpi=130, metadata={"Software": None})
     figure.savefig(path.with_suffix(".svg"), metadata={"Date": None})
+    return picture

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from muat_exp.sweep.folder import TABLES
+from muat_exp.sweep.folder import PLOTS, TABLES
 from muat_exp.sweep.gather import Row, Sweep
 from muat_exp.sweep.jobs import FINISHED, MISSING, RUNNING, Job
 from muat_exp.sweep.labels import Value, names, printable, shown
@@ -107,9 +107,10 @@ def print_sweep(sweep: Sweep) -> None:
         print(sentence)
 
 
-def print_place(sweep: Sweep, drawn: bool) -> None:
-    """Where the files of a gathered sweep are."""
-    made = ", ".join([*TABLES, "plots" if drawn else "no plots"])
+def print_place(sweep: Sweep, plots: int) -> None:
+    """Where the files of a gathered sweep are, of whose plots so many were drawn."""
+    told = {0: "no plots", len(PLOTS): "plots"}
+    made = ", ".join([*TABLES, told.get(plots, f"{plots} of {len(PLOTS)} plots")])
     print(f"sweep: {os.path.relpath(sweep.folder)} ({made})", flush=True)
 
 

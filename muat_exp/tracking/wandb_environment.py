@@ -52,6 +52,9 @@ _IGNORED = (
     "WANDB_RUN_ID",
     "WANDB_RESUME",
     "WANDB_JOB_TYPE",
+    "WANDB_CONSOLE",
+    "WANDB_INIT_TIMEOUT",
+    "WANDB_SAVE_CODE",
 )
 _LOGINS = ("WANDB_API_KEY", "WANDB_IDENTITY_TOKEN_FILE")
 _SERVER = "https://api.wandb.ai"
@@ -109,10 +112,15 @@ def _mode(logger: LoggerConfig) -> str:
     return _MODES[given]
 
 
-def ignored_variables() -> str:
-    """The sentence that names the variables of W&B that are set and not used; empty for none."""
+def ignored_variables() -> list[str]:
+    """The variables of W&B that are set and not used."""
     agent = {"WANDB_RUN_ID"} if "WANDB_SWEEP_ID" in os.environ else set()  # whose run it is
-    given = [name for name in _IGNORED if os.environ.get(name) and name not in agent]
+    return [name for name in _IGNORED if os.environ.get(name) and name not in agent]
+
+
+def ignored_text() -> str:
+    """The sentence that names them; empty for none."""
+    given = ignored_variables()
     if not given:
         return ""
     return f"not used: {', '.join(given)}; W&B's files and run belong to the run's folder"

@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import sys
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
@@ -27,6 +27,7 @@ from muat_exp.tracking.tracker import Progress, Tracker
 from muat_exp.tracking.wandb_environment import (
     OFFLINE,
     ONLINE,
+    ignored_text,
     ignored_variables,
     require_login,
     resolved,
@@ -65,7 +66,7 @@ class WandbTracker(Tracker):
 
     def _settle_mode(self) -> list[str]:
         """Has the run logged offline where W&B can't be reached; returns what is to be told."""
-        notes = [ignored_variables()]
+        notes = [ignored_text()]
         host = unreachable() if self.config.logger.mode == ONLINE else ""
         if host:
             self.config = _offline(self.config)
@@ -168,8 +169,21 @@ class WandbTracker(Tracker):
             self.run.finish()
 
 
-def log_sweep(folder: Path, config: Config, keys: list[str], rows: list[dict[str, Any]]) -> None:
+def log_sweep(
+    folder: Path,
+    config: Config,
+    keys: list[str],
+    rows: list[dict[str, Any]],
+    pictures: Sequence[Path],
+) -> None:
     """A W&B run of its own for a gathered sweep, in the group of its jobs: its table and plots.
+
+    Args:
+        folder: the sweep's.
+        config: of its jobs.
+        keys: what was swept.
+        rows: of the table, one per job.
+        pictures: the plots; other pictures in the folder are nobody's business.
 
     Raises:
         TrackingError: something could not be logged.
@@ -183,7 +197,7 @@ def log_sweep(folder: Path, config: Config, keys: list[str], rows: list[dict[str
     with _contained(path / "wandb"):
         try:
             run = _start(config, path, "sweep", f"{path.name} gathered", _run_identity(path))
-            _log_table(run, path, rows)
+            _log_table(run, rows, pictures)
             run.summary["swept"] = keys
             run.finish()
         except Exception as error:  # whatever the client raises: it has no common class
@@ -195,8 +209,8 @@ def _offline(config: Config) -> Config:
     return replace(config, logger=replace(config.logger, mode=OFFLINE))
 
 
-def _log_table(run: wandb.Run, folder: Path, rows: list[dict[str, Any]]) -> None:
-    """Logs a gathered sweep's table, and the plots in its folder as images."""
+def _log_table(run: wandb.Run, rows: list[dict[str, Any]], pictures: Sequence[Path]) -> None:
+    """Logs a gathered sweep's table, and its plots as images."""
     import wandb
 
     keys = [key for row in rows for key in row]
@@ -204,15 +218,16 @@ def _log_table(run: wandb.Run, folder: Path, rows: list[dict[str, Any]]) -> None
     cells = [[row.get(column) for column in columns] for row in rows]
     table = wandb.Table(columns=[*columns], data=cells)
     shown: dict[str, Any] = {"sweep": table}
-    for path in sorted(folder.glob("*.png")):
+    for path in pictures:
         shown[f"plots/{path.stem}"] = wandb.Image(str(path))
     run.log(shown)
 
 
 def _not_logged(error: BaseException) -> TrackingError:
     """The sentence for what W&B did not take."""
+    reason = " ".join(str(error).split())  # W&B's own words may have several lines
     return TrackingError(
-        f"Not everything could be logged to W&B: {type(error).__name__}: {error}. The dataset is "
+        f"Not everything could be logged to W&B: {type(error).__name__}: {reason}. The dataset is "
         "whole; run the same command again, or with logger=csv."
     )
 
@@ -226,9 +241,12 @@ def _contained(folder: Path) -> Iterator[None]:
     """
     values = {f"WANDB_{name}_DIR": str(folder / name.lower()) for name in _FOLDERS}
     values |= {"WANDB_ERROR_REPORTING": "false", "WANDB_SILENT": "true"}
-    before = {name: os.environ.get(name) for name in (*values, _SERVICE)}
+    hidden = ignored_variables()
+    before = {name: os.environ.get(name) for name in (*values, *hidden, _SERVICE)}
     leave = sys.exit
     report = sys.excepthook
+    for name in hidden:  # W&B would check them, and end at what it does not take
+        del os.environ[name]
     os.environ.update(values)
     try:
         yield
