@@ -245,8 +245,10 @@ def _training_rows(config: Config) -> _Rows:
     recipe = config.training
     improvement = recipe.min_improvement
     rate = config.corruption.rate
+    start = [("Initial weights", "the same for all subjects of a shape")]
     return [
         ("Recipe", recipe.recipe),
+        *(start if recipe.shared_init else []),
         ("Min improvement threshold", f"{improvement} ({improvement:.1%})"),
         ("Min test accuracy", recipe.min_test_accuracy),
         ("Corruption rate", f"{rate} ({rate:.1%}), {config.corruption.kind}"),
