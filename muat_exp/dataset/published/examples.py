@@ -110,7 +110,7 @@ class Example:
     def number(self, name: str) -> float | None:
         """A number of the metadata; None where it is absent or none."""
         value = self.metadata.get(name)
-        return value if is_number(value) else None
+        return float(value) if is_number(value) else None
 
     def has(self, name: str) -> bool:
         """Whether a column is there and has a value here."""

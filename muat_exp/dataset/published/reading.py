@@ -117,7 +117,7 @@ def _values(example: Example, observed: Observed) -> dict[str, Any]:
         "num_layers": architecture.num_layers,
         "neurons_per_layer": architecture.neurons_per_layer,
         "activation": architecture.activation,
-        "learning_rate": rate if is_number(rate) else None,
+        "learning_rate": float(rate) if is_number(rate) else None,
         "response": _shares(example.metadata.get("response")),
     }
     values |= {name: example.number(name) for name in SCORES}

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from muat_exp.config.groups import Config, from_dict
+from muat_exp.config.keys import SEEDS
 from muat_exp.dataset.published.examples import Example, Methods
 from muat_exp.documents import LONGEST_YAML, parse_yaml
 from muat_exp.errors import ConfigurationError, DatasetError, DocumentError
@@ -83,7 +84,7 @@ class Observed:
         self.methods: Methods = ()
         self._architectures: dict[Architecture, None] = {}
         self._same: dict[str, object] = {}
-        self._seeds: set[object] = set()
+        self._seeds: set[int] = set()
 
     def add(self, number: int, example: Example) -> None:
         """Takes in an example.
@@ -92,7 +93,7 @@ class Observed:
             DatasetError: it is of another space than the ones before it.
         """
         self._architectures[example.architecture] = None
-        self._seeds.add(example.model.get("random_seed"))
+        self._seeds.add(_seed_of(example))
         here = {
             "vocab_size": example.vocab_size,
             "sequence_length": example.architecture.features,
@@ -122,10 +123,10 @@ class Observed:
         Raises:
             DatasetError: something is not what this program can have.
         """
-        seed = next(iter(self._seeds)) if len(self._seeds) == 1 else 0
+        common = len(self._seeds) == 1  # the predecessor draws one for each example
         style = "interwoven" if f"## {LAYERS}\n" in prompt else "separate"
         values = {
-            "seed": seed if type(seed) is int and seed >= 0 else 0,
+            "seed": next(iter(self._seeds)) if common else 0,
             "architecture": self._architecture(),
             "patterns": {
                 "enabled": list(enabled),
@@ -139,7 +140,6 @@ class Observed:
                 **dataset,
                 "balance": False,
                 "style": style,
-                "tokenizer": "none",
             },
         }
         try:
@@ -180,6 +180,13 @@ class Observed:
         keys: dict[str, Any] = {"methods": list(columns), "definitions": PUBLISHED}
         keys |= {_SIZES[name]: columns[name] for name in columns if name in _SIZES}
         return keys
+
+
+def _seed_of(example: Example) -> int:
+    """The random seed that an example tells; 0 where it tells none that could be one here."""
+    seed = example.model.get("random_seed")
+    low, high = SEEDS
+    return seed if type(seed) is int and low <= seed <= high else 0
 
 
 def _is_of(architecture: Architecture, shape: str) -> bool:
