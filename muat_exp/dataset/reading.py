@@ -110,8 +110,7 @@ def _figures(summary: dict[str, Any], patterns: Collection[str]) -> Iterator[tup
     versions = summary["versions"]
     complete = "muat_exp" in versions and all(map(_is_text_or_texts, versions.values()))
     yield "versions", complete, "an object of texts, or of lists of texts, muat_exp among them"
-    processors = summary.get("processors", [])
-    yield "processors", _is_text_or_texts(processors), "a list of texts"
+    yield "processors", _is_text_or_texts(summary.get("processors")), "a list of texts"
     yield from _means("accuracy", summary["accuracy"])
     yield from _counts("", summary, summary["rejected"])
     yield "asked", _is_count(summary["asked"]), "a whole number"

@@ -22,7 +22,6 @@ from muat_exp.dataset.schema import (
     lists,
     stray_responses,
     subject_schema,
-    with_all_responses,
 )
 from muat_exp.errors import DatasetError, first_line, shown
 from muat_exp.prompts.columns import prompt_schema
@@ -181,8 +180,6 @@ def check_distinct(ids: NDArray[np.int64], folder: Path) -> None:
 def check_schema(found: pa.Schema, expected: pa.Schema, place: str) -> None:
     """Checks that each column is there once with its type; others may be there besides.
 
-    `response` may have the enabled patterns only, as in older datasets.
-
     Raises:
         DatasetError: names the file, the column and the type that is needed.
     """
@@ -209,12 +206,7 @@ def _short(kind: pa.DataType) -> str:
 
 
 def _fits(found: pa.DataType, expected: pa.DataType) -> bool:
-    """Whether a column's type is the expected one, but for absent patterns and inner names."""
-    if pa.types.is_struct(expected):
-        fields = {field.name: field.type for field in expected}
-        given = [field.name for field in found] if pa.types.is_struct(found) else []
-        known = all(fields.get(field.name) == field.type for field in found) if given else False
-        return known and len(set(given)) == len(given)
+    """Whether a column's type is the expected one, but for the inner names of lists."""
     if pa.types.is_list(expected):
         return pa.types.is_list(found) and found.value_type == expected.value_type
     return bool(found == expected)
@@ -365,9 +357,7 @@ class _Check:
 
 
 def _as_schema(records: pa.Table, config: Config) -> pa.Table:
-    """Records with the types of the schema; `response` gets the fields that older ones lack."""
-    if "response" in records.column_names:
-        records = with_all_responses(records)
+    """Records with the types of the schema."""
     schema = subject_schema(config)
     return records.cast(pa.schema([schema.field(name) for name in records.column_names]))
 

@@ -60,12 +60,6 @@ def response_array(enabled: Sequence[str], shares: NDArray[np.float64]) -> pa.St
     return pa.StructArray.from_arrays([known.get(name, nothing) for name in NAMES], list(NAMES))
 
 
-def with_all_responses(records: pa.Table) -> pa.Table:
-    """Records whose `response` may have some patterns only, as in older datasets, with all."""
-    place = records.schema.get_field_index("response")
-    return records.set_column(place, "response", records["response"].cast(_RESPONSE))
-
-
 def columns_with_gaps(records: pa.Table | pa.RecordBatch, enabled: Collection[str]) -> list[str]:
     """The columns that have a null, or one within; in `response` for an enabled pattern."""
     return [name for name in records.schema.names if _has_gap(records[name], enabled)]

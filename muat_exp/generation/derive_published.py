@@ -24,7 +24,8 @@ from muat_exp.config.groups import PROMPT_TASKS, Config
 from muat_exp.dataset.card import render_published_card
 from muat_exp.dataset.parquet import Shard, parse_shard_name, shard_name
 from muat_exp.dataset.published.files import ID, METADATA
-from muat_exp.dataset.published.probes import PROBES, published_probe_file, published_probes
+from muat_exp.dataset.published.probe_file import PROBES
+from muat_exp.dataset.published.probes import published_probe_file, published_probes
 from muat_exp.dataset.published.reading import PublishedDataset
 from muat_exp.dataset.published.settings import SETTINGS, read_settings
 from muat_exp.dataset.schema import lists

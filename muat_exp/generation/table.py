@@ -27,7 +27,6 @@ from muat_exp.dataset.schema import (
     selected_lists,
     subject_schema,
     weight_lists,
-    with_all_responses,
 )
 
 
@@ -134,7 +133,7 @@ def gather(locations: RecordLocations, paths: dict[int, Path]) -> pa.Table:
     parts = []
     for file in np.unique(files):
         own = pa.array(rows[files == file])
-        part = with_all_responses(read_cohort(paths[int(file)]).take(own))
+        part = read_cohort(paths[int(file)]).take(own)
         parts.append(part.replace_schema_metadata())
     as_asked = pa.array(np.argsort(order))
     return pa.concat_tables(parts).take(as_asked).drop_columns("outcome")

@@ -1,15 +1,15 @@
-"""The probes of a repository in the published layout: `signature_dataset.json`."""
+"""The probes of a repository in the published layout, and its file of new ones."""
 
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import orjson
 from numpy.typing import NDArray
 
 from muat_exp.config.groups import Config
+from muat_exp.dataset.published.probe_file import PROBES, probe_entries
 from muat_exp.documents import parse_json_object
 from muat_exp.errors import DatasetError, DocumentError, ProbeSetError, shown
 from muat_exp.sequences.alphabet import ALPHABET
@@ -17,7 +17,6 @@ from muat_exp.sequences.space import decode, encode
 from muat_exp.signatures.probe_file import read_file, read_sequences
 from muat_exp.signatures.probe_set import ProbeSet
 
-PROBES = "signature_dataset.json"
 _READ_AS_FIRST = 7  # the predecessor runs the tokens from here on, H, I, J, ..., as A
 
 
@@ -39,32 +38,9 @@ def published_probes(folder: Path, config: Config) -> ProbeSet:
         raise DatasetError(f"{path}: {error}") from error
 
 
-def probe_count(folder: Path) -> int:
-    """Probes of a repository; 0 where it has no file of them.
-
-    Raises:
-        DatasetError: the file can't be read.
-    """
-    path = folder / PROBES
-    if not path.exists():
-        return 0
-    try:
-        return len(_entries(read_file(path, folder)))
-    except (ProbeSetError, DocumentError) as error:
-        raise DatasetError(f"{path}: {error}") from error
-
-
-def _entries(content: bytes) -> list[dict[str, Any]]:
-    """What the file says of each probe."""
-    examples = parse_json_object(content).get("examples")
-    if not isinstance(examples, list) or not all(isinstance(entry, dict) for entry in examples):
-        raise ProbeSetError("examples must be a list of objects, each with its sequence.")
-    return examples
-
-
 def _probe_set(content: bytes, config: Config) -> ProbeSet:
     """A probe set from the content of its file."""
-    examples = _entries(content)
+    examples = probe_entries(content)
     sequences = {"sequences": [_joined(entry.get("sequence")) for entry in examples]}
     space = config.patterns
     letters = read_sequences(sequences, space.vocab_size, space.sequence_length)

@@ -12,7 +12,7 @@ from muat_exp.config.groups import JSON_COLUMNS, Config
 from muat_exp.dataset.column_names import SCORES
 from muat_exp.dataset.published.examples import Example, flat_signature, is_number, methods_of
 from muat_exp.dataset.published.files import PublishedTables, task_fields
-from muat_exp.dataset.published.probes import probe_count
+from muat_exp.dataset.published.probe_file import probe_count
 from muat_exp.dataset.published.settings import Observed, enabled_patterns, read_settings
 from muat_exp.dataset.records import check_records
 from muat_exp.dataset.schema import list_array, response_array
@@ -71,9 +71,9 @@ def read_published(folder: Path) -> PublishedDataset:
         prompt = prompt or row[task_fields(tables.tasks[0])[0]] or ""
         try:
             columns.add({"example_id": number} | _values(example, observed))
+            observed.add(example)
         except DatasetError as error:
             raise DatasetError(f"{folder}, example {number}: {error}") from error
-        observed.add(number, example)
     whole = columns.whole()
     enabled = enabled_patterns(read_settings(folder), prompt) or _occurring(whole)
     written = {

@@ -13,7 +13,7 @@ from muat_exp.config.groups import Config, from_dict
 from muat_exp.config.keys import SEEDS
 from muat_exp.dataset.published.examples import Example, Methods
 from muat_exp.documents import LONGEST_YAML, parse_yaml
-from muat_exp.errors import ConfigurationError, DatasetError, DocumentError
+from muat_exp.errors import ConfigurationError, DatasetError, DocumentError, shown
 from muat_exp.opening import read_file, reason
 from muat_exp.prompts.sections import LAYERS, TASK
 from muat_exp.sequences.patterns import NAMES, PUBLISHED, RULES
@@ -86,7 +86,7 @@ class Observed:
         self._same: dict[str, object] = {}
         self._seeds: set[int] = set()
 
-    def add(self, number: int, example: Example) -> None:
+    def add(self, example: Example) -> None:
         """Takes in an example.
 
         Raises:
@@ -105,8 +105,7 @@ class Observed:
             first = self._same.setdefault(name, value)
             if value != first:
                 raise DatasetError(
-                    f"{self.folder}, example {number}: its {name} is {value}; "
-                    f"that of the first example is {first}."
+                    f"its {name} is {shown(value)}; that of the first example is {shown(first)}."
                 )
 
     def config(
