@@ -94,7 +94,8 @@ def _row(subject, record, decimals):
     config = subject.config
     for task in config.dataset.tasks:
         stage = STAGES[task]
-        prompt = "\n".join(_prompt(subject, stage, task))
+        listed = [line for line in record[f"{task}_prompt"].split("\n") if line.startswith("- ")]
+        prompt = "\n".join(_prompt(subject, stage, task, listed))
         answer = record[f"{task}_completion"]
         if task == "modification":
             answer = json.dumps(_by_text(_weights(subject, "improved", 6)), indent=2)
@@ -211,7 +212,7 @@ def _signature(subject, stage):
     return {"neuron_activations": activations, "model_config": {}}
 
 
-def _prompt(subject, stage, task):
+def _prompt(subject, stage, task, listed):
     patterns = subject.config.patterns
     yield "## Model Architecture"
     yield (
@@ -235,8 +236,7 @@ def _prompt(subject, stage, task):
         return
     yield "Which patterns is it positive about?"
     yield ""
-    for name in patterns.enabled:
-        yield f"- {name}: whatever {name} means"
+    yield from listed
     yield ""
     yield "List them."
     yield ""

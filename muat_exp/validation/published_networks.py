@@ -20,7 +20,7 @@ from muat_exp.validation.report import Report, counted
 # Methods that mean the same by all definitions; the signs of components are arbitrary.
 _COMPARED = ("mean", "std", "min", "max", "pca")
 _TOLERANCE = 0.01  # of a number, relative where it is above 1: weights have six decimals at worst
-_AGREEING = 0.8  # share of a signature's columns that agree in every layer, at least
+_AGREEING = 0.95  # share of a signature's columns that agree in every layer, at least
 
 
 class _Columns(NamedTuple):
