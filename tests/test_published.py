@@ -429,6 +429,29 @@ def test_parts_that_count_from_zero_are_numbered_on(sizes):
     assert numbers_of(np.array(ids), Path()).tolist() == list(range(len(ids)))
 
 
+def test_a_repository_of_modifications_alone_is_read_and_rendered(both, tmp_path, workers):
+    alone = tmp_path / "alone"
+    (alone / "data").mkdir(parents=True)
+    for path in files(both):
+        table = pq.read_table(path)
+        others = [name for name in table.column_names if name.startswith(("classif", "improved_"))]
+        pq.write_table(table.drop_columns(others), alone / "data" / path.name)
+    before, after = muat_exp.load_subjects(both), muat_exp.load_subjects(alone)
+    for degraded in (False, True):
+        difference = before.population(degraded).parameters - after.population(degraded).parameters
+        assert np.abs(difference).max() < 6e-7
+    assert set(after.config.patterns.enabled) == set(before.config.patterns.enabled)
+    with pytest.raises(DatasetError, match="its dataset has no signature"):
+        _ = after[0].signature
+    assert validate(alone, workers).faults == []
+    made = make(alone, tmp_path, workers, "task=render", "dataset.style=separate")
+    text = pq.read_table(made / "data")["modification_prompt"][7].as_py()
+    assert np.abs(muat_exp.parse_prompt(text).parameters - before[7].degraded_weights).max() < 6e-7
+    with pytest.raises(DatasetError, match=r"has no signature_dataset\.json"):
+        make(alone, tmp_path / "c", workers, "task=render", "dataset.tasks=[classification]")
+    assert not (tmp_path / "c").exists()
+
+
 def test_layouts_are_told_apart_by_what_they_hold(own, repository, run, tmp_path):
     assert is_published(repository)
     assert not is_published(own)

@@ -42,6 +42,7 @@ from muat_exp.progress import Reporter
 from muat_exp.prompts.rendering import Renderer
 from muat_exp.prompts.tokens import TokenStatistics
 from muat_exp.signatures.methods import method_columns
+from muat_exp.signatures.probe_set import ProbeSet
 from muat_exp.subjects.architecture import recorded_architecture, recorded_networks
 from muat_exp.subjects.population import Population
 
@@ -105,9 +106,10 @@ def derive_published(
         )
     config = derived_config(stored.config, composed, given)
     _require_available(stored, config)
+    maker = _Maker(stored, config, given)
     claim_dataset(target, config)
     ensure_compiled(reporter.note)
-    maker = _Maker(stored, config, given)
+    maker.prepare()
     staged = staged_folder(target, config)
     written = _write_tables(staged, maker, workers, reporter)
     origin = _ORIGIN.format(task=composed.task)
@@ -148,16 +150,24 @@ class _Maker:
         self._changed = config.signature != stored.config.signature
         self._same_tasks = config.dataset.tasks == stored.config.dataset.tasks
         self.context: RunContext | None = None
-        if any(self._is_measured(name) for name in self._signatures()):
-            own = any(f"signature.{name}" in given for name in PROBE_KEYS)
-            folder = stored.tables.folder
-            probes = None if own else published_probes(folder, config)
-            self.context = RunContext.build(config, probes)
+        self._measures = any(self._is_measured(name) for name in self._signatures())
+        self._probes: ProbeSet | None = None  # None for those that the configuration gives
+        named = any(f"signature.{name}" in given for name in PROBE_KEYS)
+        if self._measures and not named:
+            self._probes = published_probes(stored.tables.folder, config)
+
+    def prepare(self) -> None:
+        """Makes what signatures are taken with, where any are taken; runs kernels."""
+        if self._measures:
+            self.context = RunContext.build(self.config, self._probes)
 
     def _signatures(self) -> dict[str, str]:
         """The columns of signatures that are shown, and of the weights that give them."""
-        shown = {"signature": "weights"}
-        if self.config.dataset.needs_degraded_signature:
+        dataset = self.config.dataset
+        shown = {}
+        if "classification" in dataset.tasks or "improved_signature" in dataset.columns:
+            shown["signature"] = "weights"
+        if dataset.needs_degraded_signature:
             shown["degraded_signature"] = "degraded_weights"
         return shown
 

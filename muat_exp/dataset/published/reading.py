@@ -75,7 +75,7 @@ def read_published(folder: Path) -> PublishedDataset:
         except DatasetError as error:
             raise DatasetError(f"{folder}, example {number}: {error}") from error
     whole = columns.whole()
-    enabled = enabled_patterns(read_settings(folder), prompt) or _occurring(whole)
+    enabled = _enabled_patterns(tables, prompt) or _occurring(whole)
     written = {
         "num_examples": columns.rows,
         "tasks": list(tables.tasks),
@@ -95,7 +95,16 @@ def told_patterns(folder: Path) -> tuple[str, ...]:
     tables = PublishedTables(folder)
     prompt_field, _ = task_fields(tables.tasks[0])
     first = next(row for path in tables.paths for row in tables.rows(path, [prompt_field]))
-    return enabled_patterns(read_settings(folder), first[prompt_field] or "")
+    return _enabled_patterns(tables, first[prompt_field] or "")
+
+
+def _enabled_patterns(tables: PublishedTables, prompt: str) -> tuple[str, ...]:
+    """The enabled patterns that a repository tells; nothing where it tells none.
+
+    A prompt of the other tasks names those of its own network alone.
+    """
+    listing = prompt if "classification" in tables.tasks else ""
+    return enabled_patterns(read_settings(tables.folder), listing)
 
 
 def _numbered_rows(tables: PublishedTables) -> Iterator[tuple[int, dict[str, Any]]]:
