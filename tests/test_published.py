@@ -369,6 +369,57 @@ def test_damaged_files_are_a_sentence(copy, damage, sentence):
         muat_exp.load_subjects(copy)
 
 
+def retyped(name, kind):
+    """Tables with one column of another type."""
+
+    def made(table):
+        place = table.column_names.index(name)
+        return table.set_column(place, name, pa.array([None] * len(table), kind))
+
+    return made
+
+
+@pytest.mark.parametrize(
+    ("made", "sentence"),
+    [
+        (
+            retyped("metadata", pa.struct([("a", pa.int32())])),
+            "metadata is struct<a: int32>; it must",
+        ),
+        (
+            retyped("classification_prompt", pa.int64()),
+            "classification_prompt is int64; it must be t",
+        ),
+        (retyped("improved_signature", pa.list_(pa.string())), "improved_signature is list<"),
+        (retyped("example_id", pa.string()), "example_id is string; it must be whole numbers"),
+        (retyped("example_id", pa.int64()), "an example_id is None"),
+        (retyped("classification_prompt", pa.string()), "there are no weights|has no prompt"),
+        (lambda table: table.append_column("metadata", table["metadata"]), "metadata is there 2"),
+        (lambda table: table.slice(0, 0), "holds no examples"),
+    ],
+)
+def test_tables_of_another_form_are_a_sentence(copy, made, sentence):
+    first, second = files(copy)
+    second.unlink()
+    pq.write_table(made(pq.read_table(first)), first.with_name("train.parquet"))
+    first.unlink()
+    if "weights" in sentence:
+        table = pq.read_table(copy / "data/train.parquet").drop_columns("improved_model_weights")
+        pq.write_table(table, copy / "data/train.parquet")
+    with pytest.raises(DatasetError, match=sentence):
+        muat_exp.load_subjects(copy)
+
+
+def test_columns_that_only_some_files_have_are_passed_over(copy):
+    before = muat_exp.load_subjects(copy)
+    path = files(copy)[0]
+    table = pq.read_table(path).drop_columns(["improved_model_weights", "training_metrics"])
+    pq.write_table(table.append_column("more", pa.array([1] * len(table))), path)
+    after = muat_exp.load_subjects(copy)
+    assert after.config.dataset.columns == ("improved_signature",)
+    assert np.abs(before.population().parameters - after.population().parameters).max() < 6e-7
+
+
 def test_a_link_out_of_a_repository_is_not_followed(copy, tmp_path):
     outside = tmp_path / "outside.parquet"
     path = files(copy)[1]

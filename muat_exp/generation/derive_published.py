@@ -46,7 +46,15 @@ from muat_exp.signatures.probe_set import ProbeSet
 from muat_exp.subjects.architecture import recorded_architecture, recorded_networks
 from muat_exp.subjects.population import Population
 
-_FIXED = ("architecture", "dataset.splits", "dataset.examples_per_shard")  # keys
+# Keys of what would take other weights, other files, or accuracies of the weights.
+_FIXED = (
+    "architecture",
+    "evaluation",
+    "dataset.label",
+    "dataset.behaviour",
+    "dataset.splits",
+    "dataset.examples_per_shard",
+)
 _NEEDS_DEGRADED = {"modification", "degraded_signature", "degraded_model_weights"}
 _METRICS = "training_metrics"
 _ORIGIN = (
