@@ -298,6 +298,11 @@ class TrainingConfig(Keys):
     init: str = key(
         "kaiming", "initial weights; kaiming, or default for PyTorch's own", choices=_INITS
     )
+    shared_init: bool = key(
+        False,
+        "all subjects of the same layer widths and activation start from the same weights, which "
+        "follow from the seed; false: each from weights of its own",
+    )
     standardize: bool = key(
         True,
         "train on standardised token indices, folded back into the first layer before anything is "

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from string import Template
-from typing import Any
+from typing import Any, Protocol
 
 import yaml
 
@@ -14,6 +14,7 @@ from muat_exp.dataset.column_names import SCORES
 from muat_exp.dataset.schema import subject_schema
 from muat_exp.dataset.writing import Written
 from muat_exp.maker import as_list
+from muat_exp.prompts.tokens import TokenStatistics
 from muat_exp.sequences.patterns import PUBLISHED
 from muat_exp.signatures.methods import method_columns
 from muat_exp.tables import markdown_table, number
@@ -30,6 +31,18 @@ _SIZES = {"n<1K": 10**3, "1K<n<10K": 10**4, "10K<n<100K": 10**5, "100K<n<1M": 10
 _LARGEST_SIZE = "1M<n<10M"
 
 _Rows = list[tuple[str, object]]
+
+
+class TokenCounts(Protocol):
+    """The tokens of a dataset's texts, by kind of prompt, and the name of their tokenizer."""
+
+    @property
+    def tokens(self) -> Mapping[str, TokenStatistics]:
+        """Empty where there is no tokenizer."""
+
+    @property
+    def tokenizer(self) -> str:
+        """Empty where there is none."""
 
 
 def render_card(
@@ -60,6 +73,41 @@ def render_card(
         config_signature=summary["config_signature"],
     )
     return _front_matter(summary["accepted"], written) + _without_gaps(text)
+
+
+def render_published_card(
+    config: Config, count: int, tokens: TokenCounts, splits: Sequence[str], origin: str
+) -> str:
+    """The card of a repository in the published layout that was made from another one.
+
+    Args:
+        config: what the repository tells of how it was made.
+        count: examples.
+        tokens: of the texts.
+        splits: those that there are.
+        origin: a sentence about where the examples come from.
+    """
+    content = {
+        "language": "en",
+        "pretty_name": _TITLE,
+        "task_categories": ["text-generation"],
+        "size_categories": [_size_category(count)],
+        "configs": [{"config_name": "default", "data_files": _data_files("data", splits)}],
+    }
+    signature = [row for row in _signature_rows(config) if row[0] != "Signature dataset"]
+    tables = {
+        "Signature extraction": signature,
+        "Model architecture": _architecture_rows(config),
+        "Training datasets": _pattern_rows(config)[:2],  # what is told of them
+    }
+    parts = [
+        f"---\n{yaml.safe_dump(content, sort_keys=False)}---\n# {_TITLE}",
+        origin,
+        *(markdown_table((title, ""), rows).rstrip() for title, rows in tables.items()),
+        f"## Token counts\n\n{_token_table(tokens).rstrip()}",
+        f"## Dataset fields\n\n{_prompt_fields(config, _read_fields()).rstrip()}",
+    ]
+    return "\n\n".join(parts) + "\n"
 
 
 @cache
@@ -245,8 +293,10 @@ def _training_rows(config: Config) -> _Rows:
     recipe = config.training
     improvement = recipe.min_improvement
     rate = config.corruption.rate
+    start = [("Initial weights", "the same for all subjects of a shape")]
     return [
         ("Recipe", recipe.recipe),
+        *(start if recipe.shared_init else []),
         ("Min improvement threshold", f"{improvement} ({improvement:.1%})"),
         ("Min test accuracy", recipe.min_test_accuracy),
         ("Corruption rate", f"{rate} ({rate:.1%}), {config.corruption.kind}"),
@@ -259,7 +309,7 @@ def _span(values: Range) -> str:
     return f"{values.min} to {values.max}"
 
 
-def _token_table(written: Written) -> str:
+def _token_table(written: TokenCounts) -> str:
     """Token counts by task type, or how to get them."""
     if not written.tokens:
         return f"{NOT_COUNTED} (`pip install 'muat_exp[tokenizer]'`)."

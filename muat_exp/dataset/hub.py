@@ -29,7 +29,12 @@ if TYPE_CHECKING:
 
 _SHARDS = ["prompts/*.parquet", "subjects/*.parquet"]
 _REQUIRED = ("README.md", "config.yaml", *_SHARDS)
-_PUBLISHED_FORMAT = ["*.parquet", "*.json", "*.md"]  # what is fetched of a dataset made elsewhere
+_PUBLISHED_FORMAT = [
+    "*.parquet",
+    "*.json",
+    "*.md",
+    "config.yaml",
+]  # what is fetched of a dataset made elsewhere
 _MAX_FAULTS = 5  # that are listed
 _INSTALL = "pip install 'muat_exp[hub]'"
 _AGAIN = "; the same command continues"

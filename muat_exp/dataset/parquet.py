@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -94,7 +94,6 @@ def all_shards(folder: Path, part: str) -> list[Path]:
     files = shards(folder, part)
     if not files:
         raise DatasetError(f"{folder} holds no dataset: it has no {part}/*.parquet.")
-    found: dict[tuple[str, int], set[int]] = {}
     for path in files:
         shard = parse_shard_name(path.name)
         if shard is None or shard.split not in SPLITS:
@@ -102,11 +101,21 @@ def all_shards(folder: Path, part: str) -> list[Path]:
                 f"{folder}: {part}/{path.name} is no name of a shard; it must be {_SHARD_FORM} "
                 f"with a split of {', '.join(SPLITS)}."
             )
-        found.setdefault((shard.split, shard.total), set()).add(shard.number)
-    for (split, total), numbers in found.items():
+    require_all_shards(folder, files)
+    return files
+
+
+def require_all_shards(folder: Path, files: Iterable[Path]) -> None:
+    """Raises `DatasetError` where a shard is missing beside those among some files."""
+    found: dict[tuple[str, str, int], set[int]] = {}
+    for path in files:
+        shard = parse_shard_name(path.name)
+        if shard is not None:
+            part = path.parent.name
+            found.setdefault((part, shard.split, shard.total), set()).add(shard.number)
+    for (part, split, total), numbers in found.items():
         if len(numbers) != total or max(numbers) >= total:
             raise DatasetError(f"{folder}: {part} has {len(numbers)} of {total} shards of {split}.")
-    return files
 
 
 def open_parquet(

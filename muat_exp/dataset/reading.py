@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from muat_exp.config.groups import Config, from_dict
 from muat_exp.dataset.column_names import SCORES
 from muat_exp.dataset.hub import dataset_folder
+from muat_exp.dataset.published.files import is_published
+from muat_exp.dataset.published.reading import read_published
 from muat_exp.dataset.records import check_prompts, read_records, record_files
 from muat_exp.dataset.schema import lists
 from muat_exp.documents import LONGEST_YAML, parse_json_object, parse_yaml
@@ -38,6 +40,7 @@ _MOST_SUMMARY = 2**22  # bytes that are read of a summary
 _COUNTS = ("asked", "accepted", "attempts")
 _GROUPS = ("rejected", "accuracy", "patterns", "splits", "versions")
 _TEXTS = ("config_signature", "origin")
+_ARRAYS = ("weights", "degraded_weights", "signature")  # of `Subject`, no part of its record
 _SUMMARY = (*_TEXTS, *_COUNTS, *_GROUPS, "processors")
 
 
@@ -192,10 +195,9 @@ class Subject:
         selected_patterns: all patterns that it learned to call positive.
         architecture: its shape, and the inputs that it takes.
         record: all scalar columns of the `subjects` configuration.
-        weights, degraded_weights: float32 `(parameters,)`, each Linear's weight (out, in) and bias
-            in turn.
-        signature: float32 `(neurons, columns)`, neurons layer by layer, the logit last.
+        arrays: the columns of lists that the dataset has, flat.
         config: the configuration that the dataset was made with.
+        redrawable: whether its number and the configuration give its data again.
     """
 
     example_id: int
@@ -203,10 +205,38 @@ class Subject:
     selected_patterns: tuple[str, ...]
     architecture: Architecture
     record: dict[str, Any] = field(repr=False)
-    weights: NDArray[np.float32] = field(repr=False)
-    degraded_weights: NDArray[np.float32] = field(repr=False)
-    signature: NDArray[np.float32] = field(repr=False)
+    arrays: Mapping[str, NDArray[np.float32]] = field(repr=False)
     config: Config = field(repr=False)
+    redrawable: bool = field(default=True, repr=False)
+
+    @property
+    def weights(self) -> NDArray[np.float32]:
+        """Float32 `(parameters,)`, each Linear's weight (out, in) and bias in turn."""
+        return self._array("weights")
+
+    @property
+    def degraded_weights(self) -> NDArray[np.float32]:
+        """The same of the degraded network.
+
+        Raises:
+            DatasetError: the dataset does not have them, as some of the published layout.
+        """
+        return self._array("degraded_weights")
+
+    @property
+    def signature(self) -> NDArray[np.float32]:
+        """Float32 `(neurons, columns)`, neurons layer by layer, the logit last.
+
+        Raises:
+            DatasetError: the dataset does not have it, as some of the published layout.
+        """
+        return self._array("signature").reshape(self.architecture.neurons, -1)
+
+    def _array(self, name: str) -> NDArray[np.float32]:
+        """One of the arrays."""
+        if name not in self.arrays:
+            raise DatasetError(f"example {self.example_id}: its dataset has no {name}.")
+        return self.arrays[name]
 
     @property
     def features(self) -> int:
@@ -245,7 +275,15 @@ class Subject:
         """Validation tokens `(rows, L)` and labels `(rows,)`.
 
         They are drawn again, from configuration, seed and number.
+
+        Raises:
+            DatasetError: the dataset is of the published layout, whose data nothing tells.
         """
+        if not self.redrawable:
+            raise DatasetError(
+                f"example {self.example_id}: its sequences can't be drawn again, as its dataset is "
+                "in the published layout."
+            )
         from muat_exp.sequences.space import space_arrays
         from muat_exp.subjects.data import draw_data
         from muat_exp.subjects.specs import draw_specs
@@ -262,28 +300,47 @@ class Subjects(Sequence[Subject]):
 
     Attributes:
         table: the `subjects` configuration, an Arrow table.
-        config: the configuration that the dataset was made with.
+            Of a repository in the published layout, those of its columns that it can fill.
+        config: the configuration that the dataset was made with, as far as it tells.
         probes: the probe set.
+        is_published: whether the dataset is a repository in the published layout.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.config = read_config(folder)
-        self.table = read_records(folder, self.config)
+        self.is_published = is_published(folder)
+        if self.is_published:
+            self.config, self.table, _ = read_published(folder)
+        else:
+            self.config = read_config(folder)
+            self.table = read_records(folder, self.config)
 
     @cached_property
     def probes(self) -> ProbeSet:
-        """The probe set."""
+        """The probe set.
+
+        Raises:
+            DatasetError: the dataset has none, or it is wrong.
+        """
+        from muat_exp.dataset.published.probes import published_probes
         from muat_exp.signatures.probe_set import dataset_probes
 
+        if self.is_published:
+            return published_probes(self.folder, self.config)
         return dataset_probes(self.folder, self.config)
 
     def population(self, degraded: bool = False) -> Population:
         """All networks in flat arrays, in the order of the subjects.
 
         What weight-space models and the kernels read.
+
+        Raises:
+            DatasetError: the dataset does not have these weights.
         """
-        values, _ = lists(self.table, "degraded_weights" if degraded else "weights")
+        name = "degraded_weights" if degraded else "weights"
+        if name not in self.table.column_names:
+            raise DatasetError(f"{self.folder} has no {name}.")
+        values, _ = lists(self.table, name)
         shapes = Population(recorded_networks(self.table, self.config))
         return shapes.with_parameters(values)
 
@@ -307,11 +364,9 @@ class Subjects(Sequence[Subject]):
         if not -len(self) <= index < len(self):
             raise IndexError(f"subject {index} of {len(self)}")
         row = self.table.slice(index % len(self), 1)
-        arrays = {
-            name: row[name].chunk(0)[0].values.to_numpy()
-            for name in ("weights", "degraded_weights", "signature")
-        }
-        [record] = row.drop_columns(list(arrays)).to_pylist()
+        names = [name for name in _ARRAYS if name in self.table.column_names]
+        arrays = {name: row[name].chunk(0)[0].values.to_numpy() for name in names}
+        [record] = row.drop_columns(names).to_pylist()
         architecture = recorded_architecture(record, self.config)
         return Subject(
             example_id=record["example_id"],
@@ -319,15 +374,14 @@ class Subjects(Sequence[Subject]):
             selected_patterns=tuple(record["selected_patterns"]),
             architecture=architecture,
             record=record,
-            weights=arrays["weights"],
-            degraded_weights=arrays["degraded_weights"],
-            signature=arrays["signature"].reshape(architecture.neurons, -1),
+            arrays=arrays,
             config=self.config,
+            redrawable=not self.is_published,
         )
 
 
 def load_subjects(folder: Path | str) -> Subjects:
-    """The subjects of a dataset.
+    """The subjects of a dataset, or of a repository in the published layout.
 
     Args:
         folder: its folder; a text may also be its `<owner>/<name>` on the Hugging Face Hub.

@@ -215,7 +215,7 @@ def _short(kind: pa.DataType) -> str:
 
 
 def _fits(found: pa.DataType, expected: pa.DataType) -> bool:
-    """Whether a column's type is the expected one, whatever the values of a list are called."""
+    """Whether a column's type is the expected one, but for the inner names of lists."""
     if pa.types.is_list(expected):
         return pa.types.is_list(found) and found.value_type == expected.value_type
     return bool(found == expected)

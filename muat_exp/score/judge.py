@@ -6,6 +6,7 @@ from pathlib import Path
 import orjson
 
 from muat_exp.config.groups import Config
+from muat_exp.dataset.published.files import is_published
 from muat_exp.dataset.reading import Subjects, load_subjects
 from muat_exp.errors import DatasetError, ProbeSetError
 from muat_exp.evaluation.benchmark_set import LabelGroups, draw_benchmark, read_benchmark
@@ -75,10 +76,13 @@ def _judge_weights(
     folder: Path, truth: Truth, answers: Survey, benchmark_set: str, threads: int
 ) -> ModificationScore:
     """Scores modification answers, which takes the subjects themselves."""
-    if not (folder / "subjects").is_dir():
-        needed = "modification answers are judged by the subjects' own weights"
+    needed = "modification answers are judged by the subjects' own weights"
+    if not (folder / "subjects").is_dir() and not is_published(folder):
         raise DatasetError(f"{folder} has no subjects; {needed}.")
     subjects = load_subjects(folder)
+    for name in ("weights", "degraded_weights"):
+        if name not in subjects.table.column_names:
+            raise DatasetError(f"{folder} has no {name}; {needed}, both degraded and improved.")
     rows = _subject_rows(subjects, truth)
     splits = [truth.splits[truth.rows[example]] for example in rows]
     groups = _load_groups(subjects.config, benchmark_set)

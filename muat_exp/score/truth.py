@@ -8,6 +8,8 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from muat_exp.dataset.parquet import Bounds, open_parquet, parse_shard_name, shards
+from muat_exp.dataset.published.files import counts_from_zero, is_published
+from muat_exp.dataset.published.reading import read_published, told_patterns
 from muat_exp.dataset.reading import read_config
 from muat_exp.errors import DatasetError, first_line, shown
 from muat_exp.score.column_types import check_types, is_identity, is_text_or_names
@@ -71,11 +73,12 @@ def _bare(text: str) -> str:
 
 
 def load_truth(folder: Path) -> Truth:
-    """The true completions of a dataset, of this program or with its published fields only.
+    """The true completions of a dataset, of this program or in the published layout.
 
     They stand in Parquet files of the folder `prompts`, or where there is none anywhere in the
     dataset's folder, in the columns `example_id` and `classification_completion`. Of a dataset
-    without them its subjects' selected patterns are taken.
+    without them its subjects' selected patterns are taken, or those of its metadata. Where ids
+    begin at 0 in each of several parts, examples are numbered in the order of the files.
 
     Raises:
         DatasetError: there is no dataset, it does not hold them, or two examples have the same
@@ -83,7 +86,8 @@ def load_truth(folder: Path) -> Truth:
     """
     if not folder.is_dir():
         raise DatasetError(f"dataset={folder}: there is no such folder.")
-    examples = _prompted_examples(folder) or _selected_patterns(folder)
+    examples = _prompted_examples(folder) or _selected_patterns(folder) or _told_patterns(folder)
+    examples = _numbered(examples)
     if not examples:
         wanted = f"no Parquet file has the columns {_ID} and {_COMPLETION}"
         raise DatasetError(f"{folder} holds no examples: {wanted}.")
@@ -118,6 +122,26 @@ def _selected_patterns(folder: Path) -> list[_Example]:
     """The examples of a dataset without classification prompts."""
     files = shards(folder, "subjects")
     return list(_read_column(folder, files, "selected_patterns"))
+
+
+def _told_patterns(folder: Path) -> list[_Example]:
+    """The examples of a repository in the published layout without classification prompts."""
+    if not is_published(folder):
+        return []
+    table = read_published(folder).table
+    columns = (table[name].to_pylist() for name in (_ID, "selected_patterns"))
+    return [
+        _Example(str(number), "train", ", ".join(names))
+        for number, names in zip(*columns, strict=True)
+    ]
+
+
+def _numbered(examples: list[_Example]) -> list[_Example]:
+    """Examples of several parts, each of which counts from 0, with numbers of their own."""
+    ids = [int(one.example_id) if one.example_id.isdecimal() else None for one in examples]
+    if len(set(ids)) == len(ids) or not counts_from_zero(ids):
+        return examples
+    return [one._replace(example_id=str(number)) for number, one in enumerate(examples)]
 
 
 def _read_column(folder: Path, files: Sequence[Path], column: str) -> Iterator[_Example]:
@@ -158,14 +182,14 @@ def _as_text(path: Path, value: object) -> str:
 
 
 def _known_patterns(folder: Path, completions: Sequence[str]) -> tuple[str, ...]:
-    """The enabled patterns; without a configuration of this program those of the completions."""
+    """The patterns that an answer may name.
+
+    The enabled ones, as far as the dataset tells, and those of the completions.
+    """
     named: set[str] = set()
     for completion in completions:
         named.update(split_names(completion))
-    try:
-        enabled = read_config(folder).patterns.enabled
-    except DatasetError:
-        enabled = ()
+    enabled = _enabled_patterns(folder)
     others = sorted(named.difference(enabled))
     if len(others) > _MOST_PATTERNS:
         raise DatasetError(
@@ -173,3 +197,13 @@ def _known_patterns(folder: Path, completions: Sequence[str]) -> tuple[str, ...]
             f"{shown(others[0])}; patterns have at most {_MOST_PATTERNS}."
         )
     return (*enabled, *others)
+
+
+def _enabled_patterns(folder: Path) -> tuple[str, ...]:
+    """The enabled patterns; nothing where the dataset tells none."""
+    if is_published(folder):
+        return told_patterns(folder)
+    try:
+        return read_config(folder).patterns.enabled
+    except DatasetError:
+        return ()

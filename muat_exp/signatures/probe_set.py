@@ -34,6 +34,17 @@ class ProbeSet:
     alphabetical: NDArray[np.int64]
     given: bytes = b""
 
+    @classmethod
+    def of(
+        cls,
+        tokens: NDArray[np.uint8],
+        origins: NDArray[np.int64],
+        enabled: Sequence[str],
+        given: bytes = b"",
+    ) -> "ProbeSet":
+        """Probes `(probes, L)` that stand for these of the enabled patterns, `(probes,)`."""
+        return cls(tokens, origins, len(enabled), _alphabetical(origins, enabled), given)
+
     def to_json(self, config: Config) -> bytes:
         """The probe set as the dataset stores it: a given file as it is."""
         if self.given:
@@ -60,8 +71,7 @@ def _read_probes(content: bytes, config: Config) -> ProbeSet:
         raise ProbeSetError("it is not the probe set that signature.probe_set_sha256 stands for.")
     enabled = config.patterns.enabled
     origins = np.array([enabled.index(name) for name in file.patterns], np.int64)
-    ranks = _alphabetical(origins, enabled)
-    probes = ProbeSet(encode(file.sequences), origins, len(enabled), ranks, content)
+    probes = ProbeSet.of(encode(file.sequences), origins, enabled, content)
     _check_members(probes, config)
     return probes
 
@@ -139,11 +149,10 @@ def draw_probes(config: Config, space: SpaceArrays) -> ProbeSet:
     nobody = np.zeros(1, np.int64)
     keys = random.generator_keys(config.signature.probe_seed, nobody, random.PROBES)
     wanted = config.signature.probes
-    patterns = len(config.patterns.enabled)
-    most = -(-wanted // patterns)  # per pattern, rounded up
+    enabled = config.patterns.enabled
+    most = -(-wanted // len(enabled))  # per pattern, rounded up
     tokens, origins = draw_evenly(space, keys[0], most, config.patterns.sequence_length)
     # `origins` ascend. Of too many, the last members of the last patterns are left out.
     rank = np.arange(len(origins)) - np.searchsorted(origins, origins)  # of a row in its pattern
     kept = np.sort(np.lexsort((origins, rank))[:wanted])
-    ranks = _alphabetical(origins[kept], config.patterns.enabled)
-    return ProbeSet(tokens[kept], origins[kept], patterns, ranks)
+    return ProbeSet.of(tokens[kept], origins[kept], enabled)

@@ -1,7 +1,7 @@
-"""Datasets made elsewhere: checked as far as their published fields go."""
+"""Repositories in the published layout: checked as far as what they hold allows."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,9 +10,19 @@ import orjson
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from muat_exp.config.groups import JSON_COLUMNS
+from muat_exp.config.groups import JSON_COLUMNS, PROMPT_TASKS
 from muat_exp.dataset.checksums import CHECKSUMS
-from muat_exp.dataset.parquet import open_parquet
+from muat_exp.dataset.published.files import (
+    BATCH,
+    ID,
+    METADATA,
+    counts_from_zero,
+    open_table,
+    published_files,
+    task_fields,
+    tasks_in,
+)
+from muat_exp.dataset.reading import load_subjects
 from muat_exp.errors import DatasetError, PromptError
 from muat_exp.executors.threads import ThreadExecutor
 from muat_exp.prompts.parsing import parse_weights
@@ -22,11 +32,16 @@ from muat_exp.validation.checksums import check_checksums
 from muat_exp.validation.equal_weights import DistinctWeights, weights_digest
 from muat_exp.validation.finite import json_problem, wild_columns
 from muat_exp.validation.places import check_places
+from muat_exp.validation.published_networks import check_networks
 from muat_exp.validation.report import Report, counted
 
-_FIELDS = ("example_id", "metadata", "classification_prompt", "classification_completion")
+_FIELDS = (ID, METADATA)
+_TEXTS = tuple(
+    f"{task}_{part}" for task in PROMPT_TASKS for part in ("prompt", "completion", "text")
+)
 _ACCURACIES = ("degraded_accuracy", "improved_accuracy")
-_BATCH = 100  # examples checked at a time by one worker
+_COLUMN = "improved_model_weights"
+_ROUNDING = 1e-6  # of weights in a text, which have six decimals
 _TOLERANCE = 1e-4  # of an improvement beside its accuracies, all of them rounded
 
 
@@ -41,63 +56,52 @@ class _Rows(NamedTuple):
 
 
 class _CheckedRow(NamedTuple):
-    """What is kept of an example: its id, the digest of its weights or nothing, and its faults."""
+    """What is kept of an example: the digest of its weights, or nothing, and its faults."""
 
-    example_id: object
     digest: bytes
     faults: list[str]
 
 
-def _parquet_files(folder: Path) -> list[Path]:
+def _files(folder: Path) -> list[Path]:
     """The Parquet files of a folder that have the published fields, in the order of their names.
 
     Raises:
         DatasetError: there are none.
     """
-    paths = sorted(folder.rglob("*.parquet"))
-    visible = [path for path in paths if path.is_file() and not _is_hidden(path, folder)]
-    found = [path for path in visible if _has_fields(path)]
+    found = published_files(folder)
     if not found:
         wanted = f"no config.yaml, and no Parquet file with the fields {', '.join(_FIELDS)}"
         raise DatasetError(f"{folder} holds no dataset: {wanted}.")
     return found
 
 
-def _is_hidden(path: Path, folder: Path) -> bool:
-    """Whether a file, or a folder that it is in, has a name that begins with a dot."""
-    parts = path.relative_to(folder).parts
-    return any(part.startswith(".") for part in parts)
-
-
-def _has_fields(path: Path) -> bool:
-    """Whether a file has all published fields."""
-    columns = open_parquet(path).schema_arrow.names
-    return set(_FIELDS) <= set(columns)
-
-
-def _batches(folder: Path) -> Iterator[_Rows]:
-    """Rows of the published fields, up to `_BATCH` at a time."""
-    known = (*_FIELDS, "classification_text", *JSON_COLUMNS)
-    for path in _parquet_files(folder):
+def _batches(folder: Path, columns: Collection[str] = ()) -> Iterator[_Rows]:
+    """Rows of the published fields, or of some of them, up to `BATCH` at a time."""
+    known = columns or (*_FIELDS, *_TEXTS, *JSON_COLUMNS)
+    for path in _files(folder):
         try:
-            for batch in open_parquet(path).iter_batches(_BATCH):
+            file = open_table(path, folder, columns or None)
+            for batch in file.iter_batches(BATCH, columns=columns or None):
                 there = batch.schema.names
                 fields = batch.select([name for name in known if name in there])
                 yield _Rows(fields.to_pylist(), wild_columns(batch))
+        except DatasetError:
+            raise
         except (OSError, pa.ArrowException, ValueError) as error:
             raise DatasetError(f"{folder}: {path.name} can't be read: {error}") from error
 
 
 def check_published_format(folder: Path, workers: ThreadExecutor, report: Report) -> None:
-    """Checks a dataset by its published fields alone.
+    """Checks a repository in the published layout, as far as what it holds allows.
 
-    Ids and weights are unique, metadata agree with themselves and with the completion, and weights
-    are readable, finite and fit each other.
+    Ids and weights are unique, metadata agree with themselves and with the completion, weights are
+    readable, finite and fit each other, and the same in texts and JSON columns; the networks can be
+    run, and give their signatures on the probes.
 
     Args:
-        folder: the dataset's.
-        workers: read the texts.
-        report: takes what is wrong, and what was checked.
+        folder: the repository.
+        workers: read the texts, and run the networks.
+        report: takes what is wrong, what was checked, and what was not.
 
     Raises:
         DatasetError: no file has the published fields, or one can't be read.
@@ -108,36 +112,56 @@ def check_published_format(folder: Path, workers: ThreadExecutor, report: Report
     if there:
         compared = check_checksums(folder, report.found, complete=False)
     _check_examples(folder, workers, report)
-    examples = counted(report.examples, "example")
-    report.headline = (
-        f"{examples} not made by this program, as far as the published fields go; "
-        "no network was run"
-    )
-    report.checked.append(f"{examples}: ids, metadata, completions, and weights in texts")
     if there:
         report.checked.append(f"{counted(compared, 'file')} against SHA256SUMS")
     else:
         report.unchecked.append("files: there is no SHA256SUMS")
-    report.unchecked.append(
-        "networks: the dataset was not made by this program, so nothing can be run or trained again"
+    run = _check_networks(folder, workers, report)
+    report.headline = (
+        f"{counted(report.examples, 'example')} in the published layout, {run} run again, "
+        "none trained again"
     )
+    report.unchecked.append("accuracies and labels: the sequences that they are of are not told")
+    report.unchecked.append("training: the networks were not made by this program's seeds")
+
+
+def _check_networks(folder: Path, workers: ThreadExecutor, report: Report) -> str:
+    """Runs the networks; says in words how many."""
+    try:
+        subjects = load_subjects(folder)
+    except DatasetError as error:
+        report.unchecked.append(f"networks: {error}")
+        return "no network"
+    ran = check_networks(subjects, workers, report)
+    return counted(ran, "network") if ran else "no network"
 
 
 def _check_examples(folder: Path, workers: ThreadExecutor, report: Report) -> None:
     """Checks every example of every file with the published fields."""
     faults = report.found
-    ids: set[object] = set()
+    ids = [row[ID] for batch in _batches(folder, [ID]) for row in batch.rows]
+    in_parts = len(set(ids)) < len(ids) and counts_from_zero(ids)
+    names = iter(range(len(ids)) if in_parts else ids)
+    seen: set[object] = set()
     distinct = DistinctWeights()
     for rows in workers.stream(_check_rows, _batches(folder)):
         report.examples += len(rows)
-        for example, digest, sentences in rows:
-            for sentence in sentences:
+        for checked in rows:
+            example = next(names)
+            for sentence in checked.faults:
                 faults.add("examples", f"example {example}: {sentence}")
-            if example in ids:
+            if example in seen:
                 faults.add("ids", f"example {example}: its example_id occurs more than once.")
-            ids.add(example)
-            if digest:
-                distinct.add(example, digest, faults)
+            seen.add(example)
+            if checked.digest:
+                distinct.add(example, checked.digest, faults)
+    told = "ids, metadata, completions, and weights in texts and columns"
+    report.checked.append(f"{counted(report.examples, 'example')}: {told}")
+    if in_parts:
+        report.checked.append(
+            f"ids: they begin at 0 in each of {ids.count(0)} parts; examples are numbered from 0 "
+            f"to {len(ids) - 1} in the order of the files"
+        )
 
 
 def _check_rows(batch: _Rows) -> list[_CheckedRow]:
@@ -152,28 +176,53 @@ def _check_rows(batch: _Rows) -> list[_CheckedRow]:
 
 def _check_row(row: dict[str, Any]) -> _CheckedRow:
     """Checks the published fields of one example."""
-    example = row["example_id"]
+    example = row[ID]
     if not isinstance(example, int | str) or isinstance(example, bool):
-        return _CheckedRow(None, b"", ["its example_id is neither a number nor a text."])
-    texts = _FIELDS[1:]
+        return _CheckedRow(b"", ["its example_id is neither a number nor a text."])
+    tasks = tasks_in(row)
+    texts = [METADATA, *(field for task in tasks for field in task_fields(task))]
     all_texts = all(isinstance(row[name], str) for name in texts)
     if not all_texts:
-        return _CheckedRow(example, b"", [f"one of {', '.join(texts)} is no text."])
-    weights, faults = _read_weights(row["classification_prompt"])
-    faults += _check_text(row)
+        return _CheckedRow(b"", [f"one of {', '.join(texts)} is no text."])
+    weights, faults = _read_weights(row, tasks)
+    for task in tasks:
+        faults += _check_text(row, task)
     faults += _check_metadata(row, weights)
-    faults += _check_json(row)
-    return _CheckedRow(example, _digest(weights), faults)
+    faults += _check_json(row) or _check_stored(row, weights)
+    return _CheckedRow(_digest(weights), faults)
 
 
-def _read_weights(prompt: str) -> tuple[_Weights, list[str]]:
-    """The weights in a prompt, or none and why."""
+def _read_weights(row: dict[str, Any], tasks: Sequence[str]) -> tuple[_Weights, list[str]]:
+    """The improved network's weights in a text, or none and why."""
+    name = "classification_prompt" if "classification" in tasks else "modification_completion"
+    place = "its prompt" if name == "classification_prompt" else name
     try:
-        weights = parse_weights(prompt)
+        return parse_weights(row[name]), []
     except PromptError as error:
-        return {}, [f"the weights can't be read from its prompt: {error}"]
-    wild = [name for name, array in weights.items() if not np.isfinite(array).all()]
-    return weights, [f"{name} in its prompt holds a number that is not finite." for name in wild]
+        return {}, [f"the weights can't be read from {place}: {error}"]
+
+
+def _check_stored(row: dict[str, Any], weights: _Weights) -> list[str]:
+    """The JSON column of the improved network's weights has those of the texts."""
+    stored = row.get(_COLUMN)
+    if stored is None or not weights:
+        return []
+    try:
+        exact = parse_weights(stored)
+    except PromptError as error:
+        return [f"{_COLUMN}: {error}"]
+    return [] if _same(weights, exact) else [f"{_COLUMN} has other weights than its texts."]
+
+
+def _same(weights: _Weights, exact: _Weights) -> bool:
+    """Whether weights are the same but for rounding."""
+    if weights.keys() != exact.keys():
+        return False
+    pairs = [(weights[name], exact[name]) for name in weights]
+    return all(
+        first.shape == second.shape and np.allclose(first, second, rtol=1e-6, atol=_ROUNDING)
+        for first, second in pairs
+    )
 
 
 def _digest(weights: _Weights) -> bytes:
@@ -184,13 +233,13 @@ def _digest(weights: _Weights) -> bytes:
     return weights_digest(b"".join(arrays))
 
 
-def _check_text(row: dict[str, Any]) -> list[str]:
+def _check_text(row: dict[str, Any], task: str) -> list[str]:
     """The text of prompt and completion is both of them, where it is there."""
-    text = row.get("classification_text")
-    expected = row["classification_prompt"] + row["classification_completion"]
-    if text in (None, expected):
+    text = row.get(f"{task}_text")
+    prompt, completion = task_fields(task)
+    if text in (None, row[prompt] + row[completion]):
         return []
-    return ["classification_text is not its prompt followed by its completion."]
+    return [f"{task}_text is not its prompt followed by its completion."]
 
 
 def _check_json(row: dict[str, Any]) -> list[str]:
@@ -209,7 +258,7 @@ def _check_metadata(row: dict[str, Any], weights: _Weights) -> list[str]:
         return ["metadata is no JSON object."]
     return [
         *_check_accuracies(metadata),
-        *_check_patterns(metadata, row["classification_completion"]),
+        *_check_patterns(metadata, row.get("classification_completion")),
         *_check_architecture(metadata.get("model_config"), weights),
     ]
 
@@ -237,13 +286,15 @@ def _as_share(value: object) -> float | None:
     return float(value)
 
 
-def _check_patterns(metadata: dict[str, Any], completion: str) -> list[str]:
-    """The completion names the target pattern, and the selected ones where they are told."""
+def _check_patterns(metadata: dict[str, Any], completion: str | None) -> list[str]:
+    """The completion, if there is one, names the target pattern, and the selected ones if told."""
     target = metadata.get("target_pattern")
     selected = metadata.get("selected_patterns")
-    named = {name for name in NAMES if name in completion}
     if target not in NAMES:
         return [f"target_pattern is {target!r:.40}, which is no known pattern."]
+    if completion is None:
+        return []
+    named = {name for name in NAMES if name in completion}
     if target not in named:
         return [f"its completion does not name its target pattern, {target}."]
     if isinstance(selected, list) and named != set(map(str, selected)):

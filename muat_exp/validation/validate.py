@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
+from muat_exp.dataset.provenance import is_own
 from muat_exp.errors import ConfigurationError, DatasetError
 from muat_exp.executors.threads import ThreadExecutor
 from muat_exp.progress import Reporter, Silent
 from muat_exp.validation.own_format import Depth, check_own_format
-from muat_exp.validation.provenance import is_own
 from muat_exp.validation.published_format import check_published_format
 from muat_exp.validation.report import Report
 

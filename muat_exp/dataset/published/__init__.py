@@ -1,0 +1,1 @@
+"""Repositories in the layout of the published family, read as this program's own datasets are."""
