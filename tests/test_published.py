@@ -332,6 +332,11 @@ def test_what_a_subject_lacks_is_a_sentence(repository, copy, workers, tmp_path)
         ("metadata", metadata(model_config=[]), r"model_config is \[\]; it must be an object"),
         ("metadata", metadata(improved_accuracy=1.5), "improved_accuracy is 1.5"),
         ("metadata", metadata(precision="float8"), "its precision is 'float8'"),
+        (
+            "metadata",
+            lambda text: text.replace('"activation_type": "', '"activation_type": "x'),
+            "activation_type is 'x",
+        ),
         ("improved_model_weights", "{}", "improved_model_weights: line 1"),
         ("improved_model_weights", '{"weights": {"network.0.weight": [[NaN]]}}', "is not JSON"),
         ("improved_signature", "{}", "improved_signature: neuron_activations must be an object of"),
@@ -444,7 +449,7 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=60)
+@settings(max_examples=80)
 @given(
     key=st.sampled_from(["metadata", "improved_signature", "improved_model_weights"]),
     data=st.data(),

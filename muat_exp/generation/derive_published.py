@@ -42,6 +42,7 @@ from muat_exp.progress import Reporter
 from muat_exp.prompts.rendering import Renderer
 from muat_exp.prompts.tokens import TokenStatistics
 from muat_exp.signatures.methods import method_columns
+from muat_exp.signatures.probe_file import read_file
 from muat_exp.signatures.probe_set import ProbeSet
 from muat_exp.subjects.architecture import recorded_architecture, recorded_networks
 from muat_exp.subjects.population import Population
@@ -345,7 +346,7 @@ def _complete(staged: Path, maker: _Maker, card: str) -> None:
         content = published_probe_file(maker.context.probes, maker.config)
         (staged / PROBES).write_bytes(content)
     elif probes.exists():
-        (staged / PROBES).write_bytes(probes.read_bytes())
+        (staged / PROBES).write_bytes(read_file(probes, source))
     settings = read_settings(source)
     if settings:
         content = yaml.safe_dump(_settings(settings, maker.config), sort_keys=False).encode()

@@ -13,6 +13,7 @@ from muat_exp.dataset.published.files import METADATA
 from muat_exp.documents import parse_json_object
 from muat_exp.errors import DatasetError, DocumentError, PromptError, shown
 from muat_exp.prompts.parsing import ParsedPrompt, parse_prompt, parse_weights
+from muat_exp.subjects.activations import ACTIVATIONS
 from muat_exp.subjects.architecture import Architecture, Layer
 
 Profiles = dict[int, dict[str, NDArray[np.float32]]]  # a signature by layer and method
@@ -82,7 +83,10 @@ class Example:
     def architecture(self) -> Architecture:
         """The shape of its weights, with the activation of the metadata or of the prompt."""
         named = self.model.get("activation_type")
-        activation = named if isinstance(named, str) else self.prompt.activation
+        activation = self.prompt.activation if named is None else named
+        if activation not in ACTIVATIONS:
+            allowed = f"it must be one of {', '.join(ACTIVATIONS)}"
+            raise DatasetError(f"{METADATA}: activation_type is {shown(activation)}; {allowed}.")
         arrays = list(self.named_weights("improved").values())  # each layer's weight, then its bias
         widths = tuple(len(bias) for bias in arrays[1::2])
         if len(widths) < 2:
@@ -158,7 +162,7 @@ class Example:
         if not name:
             return None
         if name.endswith("_prompt"):
-            return self._parsed(name).signature
+            return self._parsed(name).signature or None
         try:
             return _read_signature(parse_json_object(self._text(name).encode()), self.architecture)
         except (DocumentError, DatasetError) as error:
