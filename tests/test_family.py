@@ -144,7 +144,7 @@ def test_all_tasks_agree_on_any_small_dataset(workers, tmp_path_factory, config:
         for task in PROMPT_TASKS:
             score = judge(dataset, true_answers(dataset, task, folder / "answers.jsonl"), "", 2)
             assert score.headline > 0.999
-    other = STYLES[1 - STYLES.index(config.dataset.style)]
+    other = STYLES[STYLES.index(config.dataset.style) - 1]
     composed = replace(load_config([f"dataset.style={other}"]), task="render")
     again = derive(
         dataset, composed, ["dataset.style"], folder / "again" / "dataset", workers, Silent()

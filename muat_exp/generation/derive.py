@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from muat_exp.config.checks import require
-from muat_exp.config.groups import Config, SignatureConfig
+from muat_exp.config.groups import Config, PromptsConfig, SignatureConfig
 from muat_exp.config.identity import config_signature
 from muat_exp.dataset.card import render_card
 from muat_exp.dataset.checksums import differences
@@ -43,10 +43,11 @@ from muat_exp.subjects.specs import Specs, draw_specs
 
 # Keys that each task may change; what is not named on the command line stays as it was.
 _CHANGEABLE = {
-    "signature": ("signature", "dataset.tokenizer"),
+    "signature": ("signature", "dataset.tokenizer", "dataset.max_tokens"),
     "render": (
-        "dataset.tasks", "dataset.style", "dataset.columns", "dataset.splits", "dataset.tokenizer",
-        "dataset.examples_per_shard", "architecture.precision", "architecture.quantization",
+        "dataset.tasks", "dataset.style", "prompts", "dataset.columns", "dataset.splits",
+        "dataset.tokenizer", "dataset.max_tokens", "dataset.examples_per_shard",
+        "architecture.precision", "architecture.quantization",
     ),
 }  # fmt: skip
 _FREE = (
@@ -111,10 +112,24 @@ def derived_config(stored: Config, composed: Config, given: Collection[str]) -> 
     return replace(
         stored,
         dataset=dataset,
+        prompts=_derived_prompts(stored, composed, dataset.style, given),
         architecture=architecture,
         signature=signature,
         memory_gib=composed.memory_gib,
     )
+
+
+def _derived_prompts(
+    stored: Config, composed: Config, style: str, given: Collection[str]
+) -> PromptsConfig:
+    """The form of the prompts: a named option, or as it was where the style stays.
+
+    Another style has its own form; then the keys that were named.
+    """
+    if "prompts" in given:
+        return composed.prompts
+    kept = stored.prompts if style == stored.dataset.style else PromptsConfig()
+    return replace(kept, **_named_values(composed.prompts, "prompts", given))
 
 
 def _named_values(group: object, name: str, given: Collection[str]) -> dict[str, Any]:

@@ -43,6 +43,7 @@ class Renderer:
             patterns.vocab_size,
             config.dataset.style,
             config.architecture.dropout,
+            config.prompts.built(),
         )
         self.counter = load_counter(config.dataset.tokenizer)
 

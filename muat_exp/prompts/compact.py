@@ -1,0 +1,216 @@
+"""The style `compact`: a network as a line of numbers per neuron.
+
+The section of the weights says by which of `codings.CODINGS` its numbers are spelled; then comes a
+block `### <i>` for each Linear layer, i = 0, 2, 4, ..., and in it a line for each neuron: its
+weights, then its bias. The section of the signature, where there is one, names the methods with
+their columns; its blocks have a line for each neuron with the numbers of all methods. By digits a
+block begins with a line of the layer's largest magnitude, in the signature of each method's.
+Weights alone, as they answer a modification prompt, are the line of the coding and the blocks.
+"""
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from muat_exp.errors import DatasetError
+from muat_exp.kernels.compact import Blocks, Spelling, write_compact
+from muat_exp.kernels.text import Sections
+from muat_exp.prompts.codings import (
+    CENTRE,
+    DECIMALS,
+    DIGITS,
+    INTEGER,
+    LARGEST,
+    SPAN,
+    Coding,
+    coding_code,
+)
+from muat_exp.prompts.sections import COMPACT, METHODS, SIGNATURE
+from muat_exp.prompts.sections import LARGEST as LARGEST_LINE
+from muat_exp.subjects.architecture import Architecture, split_neurons
+
+_NEURONS = "A line per neuron of each layer: its weights, then its bias"
+_NOTHING = np.empty(0, np.uint8)
+_NO_SIGNATURE = np.empty((0, 0), np.float32)
+_NO_BLOCKS = Blocks(_NOTHING, np.zeros(1, np.int64), np.empty((0, 0)))
+
+
+def as_bytes(text: str) -> NDArray[np.uint8]:
+    """UTF-8 bytes of a text."""
+    return np.frombuffer(text.encode(), np.uint8)
+
+
+class CompactWriter:
+    """Writes the networks of one dataset.
+
+    Args:
+        coding: how numbers are spelled.
+        methods: the signature's methods and their columns, in order.
+    """
+
+    def __init__(self, coding: Coding, methods: Sequence[tuple[str, int]]) -> None:
+        self.coding = coding
+        self._methods = methods
+        widths = np.array([columns for _, columns in methods])
+        self._firsts = np.cumsum(widths) - widths  # of each method's columns
+        self._method_of_column = np.repeat(np.arange(len(widths)), widths)
+        self._spelling = Spelling(
+            coding_code(coding.name),
+            coding.decimals,
+            coding.unit,
+            10 ** (DECIMALS[1] - coding.decimals),
+        )
+        self.heading = as_bytes(f"\n## {COMPACT}\n{coding.line}\n{self._meaning}.\n\n")
+        named = ", ".join(f"{name} {columns}" for name, columns in methods)
+        self._between = as_bytes(f"\n## {SIGNATURE}\n{METHODS}: {named}\n\n")
+
+    @property
+    def _meaning(self) -> str:
+        """What the numbers are, for a reader of the prompt."""
+        if self.coding.name == DIGITS:
+            share = f"(n - {CENTRE}) / {SPAN}"
+            return f"{_NEURONS}; n of three digits is {share} times the layer's largest magnitude"
+        if self.coding.name == INTEGER:
+            return f"{_NEURONS}; all numbers times {self.coding.unit}"
+        return _NEURONS
+
+    def prompt(
+        self,
+        header: NDArray[np.uint8],
+        architecture: Architecture,
+        parameters: NDArray[np.float32],
+        signature: NDArray[np.float32],
+        task: NDArray[np.uint8],
+    ) -> str:
+        """A whole prompt: header, weights, signature where it is shown, task.
+
+        Raises:
+            DatasetError: a number is too large to be written.
+        """
+        self._check(parameters)
+        profiles = _NO_BLOCKS
+        shown = _NO_SIGNATURE
+        between = _NOTHING
+        if self.coding.signature:
+            self._check(signature)
+            profiles = self._signature_blocks(architecture, signature)
+            shown = signature
+            between = self._between
+        sections = Sections(header, between, task)
+        return self._write(architecture, parameters, shown, profiles, sections)
+
+    def weights(self, architecture: Architecture, parameters: NDArray[np.float32]) -> str:
+        """A network's weights alone, as they answer a modification prompt.
+
+        Raises:
+            DatasetError: a weight is too large to be written.
+        """
+        self._check(parameters)
+        sections = Sections(as_bytes(f"{self.coding.line}\n\n"), _NOTHING, _NOTHING)
+        text = self._write(architecture, parameters, _NO_SIGNATURE, _NO_BLOCKS, sections)
+        return text.removesuffix("\n")
+
+    def _write(
+        self,
+        architecture: Architecture,
+        parameters: NDArray[np.float32],
+        signature: NDArray[np.float32],
+        profiles: Blocks,
+        sections: Sections,
+    ) -> str:
+        """What the kernel writes, as text."""
+        text = write_compact(
+            parameters,
+            architecture.table,
+            self._weight_blocks(architecture, parameters),
+            signature,
+            profiles,
+            sections,
+            self._spelling,
+        )
+        return text.tobytes().decode()  # type: ignore[no-any-return]
+
+    def _check(self, values: NDArray[np.float32]) -> None:
+        """Raises `DatasetError` where the coding can't write a number."""
+        if self.coding.name == DIGITS:
+            return
+        largest = float(np.abs(values).max())
+        if not largest < LARGEST:
+            raise DatasetError(
+                f"A network has a number of the magnitude {largest:g}: "
+                f"prompts.coding={self.coding.name} writes such as are below {LARGEST:g}; "
+                f"{DIGITS} writes any."
+            )
+
+    def _weight_blocks(self, architecture: Architecture, parameters: NDArray[np.float32]) -> Blocks:
+        """How the blocks of the weights begin."""
+        if self.coding.name != DIGITS:
+            return _plain_blocks(len(architecture.layers), 1, self.coding.unit)
+        return _scaled_blocks(largest_weights(architecture, parameters)[:, None])
+
+    def _signature_blocks(
+        self, architecture: Architecture, signature: NDArray[np.float32]
+    ) -> Blocks:
+        """How the blocks of the signature `(neurons, columns)` begin."""
+        if self.coding.name != DIGITS:
+            return _plain_blocks(len(architecture.layers), signature.shape[1], self.coding.unit)
+        layers = [
+            np.abs(rows).max(axis=0) for rows in split_neurons(signature, architecture.layers)
+        ]
+        largest = np.maximum.reduceat(np.stack(layers), self._firsts, axis=1)  # (layers, methods)
+        blocks = _scaled_blocks(largest)
+        return blocks._replace(factors=blocks.factors[:, self._method_of_column])
+
+
+def largest_weights(
+    architecture: Architecture, parameters: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """The largest magnitude of each layer's weights and biases, float32 `(layers,)`."""
+    offsets = [layer.offset for layer in architecture.layers]
+    return np.maximum.reduceat(np.abs(parameters), offsets)
+
+
+def rounded_weights(
+    coding: Coding, architecture: Architecture, parameters: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """The parameters that a reader of a compact prompt has, float32 `(parameters,)`."""
+    values = parameters.astype(np.float64)
+    if coding.name != DIGITS:
+        return (np.rint(values * coding.unit) / coding.unit).astype(np.float32)
+    sizes = np.diff([*(layer.offset for layer in architecture.layers), len(parameters)])
+    largest = largest_weights(architecture, parameters)
+    shares = np.rint(values * np.repeat(_factors(largest), sizes)) / SPAN
+    return (shares * np.repeat(largest.astype(np.float64), sizes)).astype(np.float32)
+
+
+@lru_cache(maxsize=64)
+def _plain_blocks(layers: int, columns: int, unit: int) -> Blocks:
+    """Blocks that begin with the layers' numbers alone, and all have one factor."""
+    headings = [f"### {2 * index}\n" for index in range(layers)]
+    return _blocks(headings, np.full((layers, columns), float(unit)))
+
+
+def _scaled_blocks(largest: NDArray[np.float32]) -> Blocks:
+    """Blocks that begin with the largest magnitudes of a layer, `(layers, columns)`.
+
+    They are spelled so that a reader has the same numbers in float32.
+    """
+    headings = []
+    for index, row in enumerate(largest):
+        values = ", ".join(str(value) for value in row)
+        headings.append(f"### {2 * index}\n{LARGEST_LINE}: {values}\n")
+    return _blocks(headings, _factors(largest))
+
+
+def _factors(largest: NDArray[np.float32]) -> NDArray[np.float64]:
+    """What numbers up to a magnitude are multiplied by, to be up to `SPAN`; 0 where all are 0."""
+    sizes = largest.astype(np.float64)
+    return np.divide(SPAN, sizes, out=np.zeros_like(sizes), where=sizes > 0)
+
+
+def _blocks(headings: Sequence[str], factors: NDArray[np.float64]) -> Blocks:
+    """Headings one after another, and what the kernels multiply by."""
+    starts = np.cumsum([0, *map(len, headings)])
+    return Blocks(as_bytes("".join(headings)), starts, factors)
