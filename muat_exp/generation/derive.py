@@ -30,9 +30,11 @@ from muat_exp.executors.serial import SerialExecutor
 from muat_exp.executors.threads import ThreadExecutor
 from muat_exp.generation.pipeline import ensure_compiled
 from muat_exp.generation.source import Source
+from muat_exp.generation.summary import fitting
 from muat_exp.generation.table import measured_columns
 from muat_exp.maker import current_maker, describe_makers
 from muat_exp.progress import Reporter
+from muat_exp.prompts.fitting import require_fitting
 from muat_exp.prompts.tokens import LLAMA3, NONE
 from muat_exp.signatures.probe_set import given_probes
 from muat_exp.subjects.data import draw_data
@@ -258,6 +260,7 @@ def derive(
     stored = Source.open(source)
     summary = read_figures(source, stored.config.patterns.enabled)
     config = derived_config(stored.config, composed, given)
+    require_fitting(config)
     kept = not config.dataset.needs_history or stored.config.dataset.needs_history
     require(
         kept,
@@ -300,4 +303,6 @@ def _derived_summary(
         "patterns": patterns,
     }
     makers = describe_makers([current_maker()], summary)
-    return {**summary, **changed, **makers, "splits": written.splits, "origin": origin}
+    changed |= fitting(config, written.fitting)
+    kept = {key: value for key, value in summary.items() if key != "fitting"}
+    return {**kept, **changed, **makers, "splits": written.splits, "origin": origin}
