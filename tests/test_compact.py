@@ -134,7 +134,7 @@ def test_an_answer_comes_back_from_any_text(coding, network):
 def plain_lines(coding, rows):
     """Lines of numbers by Python's own formatting; not by digits."""
     if coding.name == "decimal":
-        return [" ".join(f"{value:.{coding.decimals}f}" for value in row) for row in rows]
+        return [" ".join(f"{value:z.{coding.decimals}f}" for value in row) for row in rows]
     return [" ".join(str(round(value * coding.unit)) for value in row) for row in rows]
 
 
@@ -158,7 +158,7 @@ def test_lines_are_spelled_as_python_spells_them(name, decimals):
 def test_digits_are_three_per_number_and_end_in_the_largest():
     parameters = np.linspace(-1, 0.5, SHAPE.parameters, dtype=np.float32)
     lines = renderer(Coding("digits")).weights(SHAPE, parameters).split("\n")
-    assert lines[:5] == ["Coding: digits", "", "### 0", "largest: 1.0", lines[4]]
+    assert lines[:5] == ["Coding: digits", "", "### 0", "largest: 1", lines[4]]
     numbers = re.findall("...", lines[4])
     assert len(lines[4]) == 3 * (SHAPE.features + 1)
     assert numbers[:2] == ["001", f"{500 + round(499 * float(parameters[1])):03d}"]
@@ -217,7 +217,7 @@ def test_mutated_prompts_are_read_or_refused(coding, data):
 def test_numbers_that_are_too_large_are_refused_but_by_digits(coding, value):
     parameters = np.full(SHAPE.parameters, value, np.float32)
     with pytest.raises(DatasetError, match=f"prompts.coding={coding} writes such as are below"):
-        renderer(Coding(coding, 6)).weights(SHAPE, parameters)
+        renderer(Coding(coding, 1)).weights(SHAPE, parameters)
     if np.isfinite(value):
         text = renderer(Coding("digits")).weights(SHAPE, parameters)
         assert np.array_equal(flat(muat_exp.parse_weights(text)), parameters)
@@ -246,15 +246,15 @@ def test_a_form_that_no_parser_could_undo_is_refused(dataset, prompts, message):
 
 def test_a_coding_without_a_kernel_is_an_error():
     nothing = np.empty(0, np.uint8)
-    blocks = Blocks(nothing, np.zeros(4, np.int64), np.ones((3, 1)))
+    none = np.zeros(1, np.int64)
     spelling = Spelling(len(CODINGS), 3, 1000, 1000)
     with pytest.raises(ValueError, match="no kernel for this coding"):
         write_compact(
             np.zeros(SHAPE.parameters, np.float32),
             SHAPE.table,
-            blocks,
+            Blocks(np.frombuffer(b"\n\n\n", np.uint8), 1, np.ones((3, 1), np.float32), none),
             np.empty((0, 0), np.float32),
-            Blocks(nothing, np.zeros(1, np.int64), np.empty((0, 0))),
+            Blocks(nothing, 1, np.empty((0, 0), np.float32), none),
             Sections(nothing, nothing, nothing),
             spelling,
         )

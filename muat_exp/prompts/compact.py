@@ -15,7 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muat_exp.errors import DatasetError
-from muat_exp.kernels.compact import Blocks, Spelling, write_compact
+from muat_exp.kernels.compact import (
+    Blocks,
+    Spelling,
+    largest_profiles,
+    largest_weights,
+    write_compact,
+)
 from muat_exp.kernels.text import Sections
 from muat_exp.prompts.codings import (
     CENTRE,
@@ -29,12 +35,13 @@ from muat_exp.prompts.codings import (
 )
 from muat_exp.prompts.sections import COMPACT, METHODS, SIGNATURE
 from muat_exp.prompts.sections import LARGEST as LARGEST_LINE
-from muat_exp.subjects.architecture import Architecture, split_neurons
+from muat_exp.subjects.architecture import MODULES_PER_LAYER, Architecture
 
 _NEURONS = "A line per neuron of each layer: its weights, then its bias"
 _NOTHING = np.empty(0, np.uint8)
 _NO_SIGNATURE = np.empty((0, 0), np.float32)
-_NO_BLOCKS = Blocks(_NOTHING, np.zeros(1, np.int64), np.empty((0, 0)))
+_ONE_METHOD = np.zeros(1, np.int64)
+_NO_BLOCKS = Blocks(_NOTHING, 1, np.empty((0, 0), np.float32), np.empty(0, np.int64))
 
 
 def as_bytes(text: str) -> NDArray[np.uint8]:
@@ -52,10 +59,8 @@ class CompactWriter:
 
     def __init__(self, coding: Coding, methods: Sequence[tuple[str, int]]) -> None:
         self.coding = coding
-        self._methods = methods
-        widths = np.array([columns for _, columns in methods])
-        self._firsts = np.cumsum(widths) - widths  # of each method's columns
-        self._method_of_column = np.repeat(np.arange(len(widths)), widths)
+        widths = [columns for _, columns in methods]
+        self._methods = np.repeat(np.arange(len(widths)), widths)  # of each column
         self._spelling = Spelling(
             coding_code(coding.name),
             coding.decimals,
@@ -89,12 +94,10 @@ class CompactWriter:
         Raises:
             DatasetError: a number is too large to be written.
         """
-        self._check(parameters)
         profiles = _NO_BLOCKS
         shown = _NO_SIGNATURE
         between = _NOTHING
         if self.coding.signature:
-            self._check(signature)
             profiles = self._signature_blocks(architecture, signature)
             shown = signature
             between = self._between
@@ -107,7 +110,6 @@ class CompactWriter:
         Raises:
             DatasetError: a weight is too large to be written.
         """
-        self._check(parameters)
         sections = Sections(as_bytes(f"{self.coding.line}\n\n"), _NOTHING, _NOTHING)
         text = self._write(architecture, parameters, _NO_SIGNATURE, _NO_BLOCKS, sections)
         return text.removesuffix("\n")
@@ -130,46 +132,34 @@ class CompactWriter:
             sections,
             self._spelling,
         )
+        if not len(text):
+            raise self._too_large(parameters, signature)
         return text.tobytes().decode()  # type: ignore[no-any-return]
 
-    def _check(self, values: NDArray[np.float32]) -> None:
-        """Raises `DatasetError` where the coding can't write a number."""
-        if self.coding.name == DIGITS:
-            return
-        largest = float(np.abs(values).max())
-        if not largest < LARGEST:
-            raise DatasetError(
-                f"A network has a number of the magnitude {largest:g}: "
-                f"prompts.coding={self.coding.name} writes such as are below {LARGEST:g}; "
-                f"{DIGITS} writes any."
-            )
+    def _too_large(self, *arrays: NDArray[np.float32]) -> DatasetError:
+        """What is raised where the coding can't write a number."""
+        largest = max(float(np.abs(values).max()) for values in arrays if values.size)
+        return DatasetError(
+            f"A network has a number of the magnitude {largest:g}: "
+            f"prompts.coding={self.coding.name} writes such as are below {LARGEST:g}; "
+            f"{DIGITS} writes any."
+        )
 
     def _weight_blocks(self, architecture: Architecture, parameters: NDArray[np.float32]) -> Blocks:
         """How the blocks of the weights begin."""
         if self.coding.name != DIGITS:
-            return _plain_blocks(len(architecture.layers), 1, self.coding.unit)
-        return _scaled_blocks(largest_weights(architecture, parameters)[:, None])
+            return _plain_blocks(architecture.num_layers + 1, 1)
+        largest = largest_weights(parameters, architecture.table)
+        return _scaled_blocks(largest, _ONE_METHOD)
 
     def _signature_blocks(
         self, architecture: Architecture, signature: NDArray[np.float32]
     ) -> Blocks:
         """How the blocks of the signature `(neurons, columns)` begin."""
         if self.coding.name != DIGITS:
-            return _plain_blocks(len(architecture.layers), signature.shape[1], self.coding.unit)
-        layers = [
-            np.abs(rows).max(axis=0) for rows in split_neurons(signature, architecture.layers)
-        ]
-        largest = np.maximum.reduceat(np.stack(layers), self._firsts, axis=1)  # (layers, methods)
-        blocks = _scaled_blocks(largest)
-        return blocks._replace(factors=blocks.factors[:, self._method_of_column])
-
-
-def largest_weights(
-    architecture: Architecture, parameters: NDArray[np.float32]
-) -> NDArray[np.float32]:
-    """The largest magnitude of each layer's weights and biases, float32 `(layers,)`."""
-    offsets = [layer.offset for layer in architecture.layers]
-    return np.maximum.reduceat(np.abs(parameters), offsets)
+            return _plain_blocks(architecture.num_layers + 1, len(self._methods))
+        largest = largest_profiles(signature, architecture.table, self._methods)
+        return _scaled_blocks(largest, self._methods)
 
 
 def rounded_weights(
@@ -180,37 +170,31 @@ def rounded_weights(
     if coding.name != DIGITS:
         return (np.rint(values * coding.unit) / coding.unit).astype(np.float32)
     sizes = np.diff([*(layer.offset for layer in architecture.layers), len(parameters)])
-    largest = largest_weights(architecture, parameters)
-    shares = np.rint(values * np.repeat(_factors(largest), sizes)) / SPAN
-    return (shares * np.repeat(largest.astype(np.float64), sizes)).astype(np.float32)
+    largest = largest_weights(parameters, architecture.table)[:, 0].astype(np.float64)
+    factors = np.divide(SPAN, largest, out=np.zeros_like(largest), where=largest > 0)
+    shares = np.rint(values * np.repeat(factors, sizes)) / SPAN
+    return (shares * np.repeat(largest, sizes)).astype(np.float32)
 
 
 @lru_cache(maxsize=64)
-def _plain_blocks(layers: int, columns: int, unit: int) -> Blocks:
-    """Blocks that begin with the layers' numbers alone, and all have one factor."""
-    headings = [f"### {2 * index}\n" for index in range(layers)]
-    return _blocks(headings, np.full((layers, columns), float(unit)))
+def _plain_blocks(layers: int, columns: int) -> Blocks:
+    """Blocks that begin with the layers' numbers alone."""
+    headings = [f"### {MODULES_PER_LAYER * index}\n" for index in range(layers)]
+    nothing = np.zeros((layers, 1), np.float32)
+    return Blocks(as_bytes("".join(headings)), 1, nothing, np.zeros(columns, np.int64))
 
 
-def _scaled_blocks(largest: NDArray[np.float32]) -> Blocks:
-    """Blocks that begin with the largest magnitudes of a layer, `(layers, columns)`.
+def _scaled_blocks(largest: NDArray[np.float32], methods: NDArray[np.int64]) -> Blocks:
+    """Blocks that begin with the largest magnitudes of a layer, `(layers, methods)`.
 
-    They are spelled so that a reader has the same numbers in float32.
+    They are spelled with nine digits, so that a reader has the same numbers in float32.
     """
-    headings = []
-    for index, row in enumerate(largest):
-        values = ", ".join(str(value) for value in row)
-        headings.append(f"### {2 * index}\n{LARGEST_LINE}: {values}\n")
-    return _blocks(headings, _factors(largest))
+    text = _magnitude_lines(*largest.shape) % tuple(largest.ravel().tolist())
+    return Blocks(as_bytes(text), 2, largest, methods)
 
 
-def _factors(largest: NDArray[np.float32]) -> NDArray[np.float64]:
-    """What numbers up to a magnitude are multiplied by, to be up to `SPAN`; 0 where all are 0."""
-    sizes = largest.astype(np.float64)
-    return np.divide(SPAN, sizes, out=np.zeros_like(sizes), where=sizes > 0)
-
-
-def _blocks(headings: Sequence[str], factors: NDArray[np.float64]) -> Blocks:
-    """Headings one after another, and what the kernels multiply by."""
-    starts = np.cumsum([0, *map(len, headings)])
-    return Blocks(as_bytes("".join(headings)), starts, factors)
+@lru_cache(maxsize=64)
+def _magnitude_lines(layers: int, methods: int) -> str:
+    """The headings of blocks with the places of their largest magnitudes."""
+    line = f"{LARGEST_LINE}: {', '.join(['%.9g'] * methods)}"
+    return "".join(f"### {MODULES_PER_LAYER * index}\n{line}\n" for index in range(layers))

@@ -87,6 +87,7 @@ class PromptRenderer:
         )
         self.between = as_bytes(_SIGNATURE)
         self.question = self.task(_CLASSIFICATION, patterns, _NAMES)
+        self._headers: dict[Architecture, NDArray[np.uint8]] = {}  # there are few
 
     def task(self, question: str, patterns: Sequence[Pattern], request: str) -> NDArray[np.uint8]:
         """The end of a prompt: what is asked, the patterns that it is about, and how to answer."""
@@ -99,6 +100,13 @@ class PromptRenderer:
 
     def _header(self, architecture: Architecture) -> NDArray[np.uint8]:
         """The section of the architecture, and what begins the section behind it."""
+        header = self._headers.get(architecture)
+        if header is None:
+            header = self._headers[architecture] = self._new_header(architecture)
+        return header
+
+    def _new_header(self, architecture: Architecture) -> NDArray[np.uint8]:
+        """See `_header`, which keeps it."""
         inputs = f"{architecture.features} (integer indices, vocabulary size {self.vocab_size})"
         lines = (
             f"## {ARCHITECTURE}",
