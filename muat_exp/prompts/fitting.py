@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from muat_exp.config.checks import require
 from muat_exp.config.groups import COMPACT, Config
 from muat_exp.errors import ConfigurationError
-from muat_exp.prompts.codings import DIGITS, INTEGER, Coding
+from muat_exp.prompts.codings import DIGITS, INTEGER, USUAL_DECIMALS, Coding
 from muat_exp.prompts.forms import Form, own_form, with_form
 from muat_exp.prompts.rendering import Renderer
 from muat_exp.prompts.tokens import NONE, TokenCounter, load_counter
@@ -19,10 +19,10 @@ from muat_exp.subjects.shapes import hidden_widths
 _DRAWS = 4  # networks that are drawn; their prompts differ by a percent or two
 _CERTAIN = 0.95  # share of the shortest one's tokens that no trained network stays below
 _ADVISED = (
-    Form(COMPACT, Coding(INTEGER, 3)),
-    Form(COMPACT, Coding(INTEGER, 3, signature=False)),
-    Form(COMPACT, Coding(DIGITS, 3)),
-    Form(COMPACT, Coding(DIGITS, 3, signature=False)),
+    Form(COMPACT, Coding(INTEGER, USUAL_DECIMALS)),
+    Form(COMPACT, Coding(INTEGER, USUAL_DECIMALS, signature=False)),
+    Form(COMPACT, Coding(DIGITS, USUAL_DECIMALS)),
+    Form(COMPACT, Coding(DIGITS, USUAL_DECIMALS, signature=False)),
 )
 
 

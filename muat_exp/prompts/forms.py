@@ -18,7 +18,7 @@ from muat_exp.errors import DatasetError
 from muat_exp.executors.base import Executor
 from muat_exp.executors.budget import Budget
 from muat_exp.kernels.truth import ask
-from muat_exp.prompts.codings import DECIMALS, DIGITS, INTEGER, PLAIN, Coding
+from muat_exp.prompts.codings import DECIMALS, DIGITS, INTEGER, PLAIN, USUAL_DECIMALS, Coding
 from muat_exp.prompts.compact import rounded_weights
 from muat_exp.prompts.rendering import Renderer
 from muat_exp.prompts.tokens import NONE, TokenStatistics
@@ -96,7 +96,7 @@ def shown_forms(config: Config) -> list[Form]:
     signature = compact and own.coding.signature
     name = own.coding.name if compact and own.coding.name != DIGITS else INTEGER
     codings = [Coding(name, d, signature) for d in range(DECIMALS[0], DECIMALS[1] + 1)]
-    codings.append(Coding(DIGITS, signature=signature))
+    codings.append(Coding(DIGITS, USUAL_DECIMALS, signature))
     forms = [Form(COMPACT, coding) for coding in codings]
     return forms if own in forms else [own, *forms]
 
