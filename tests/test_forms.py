@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from conftest import small_config
+from test_family import true_answers
 
 import muat_exp
 from muat_exp.app.compose import load_config
@@ -21,6 +22,7 @@ from muat_exp.progress import Silent
 from muat_exp.prompts.codings import DECIMALS, Coding
 from muat_exp.prompts.forms import Form, sampled_places, shown_forms
 from muat_exp.prompts.tokens import load_counter
+from muat_exp.score.judge import judge
 from muat_exp.subjects.architecture import to_module
 from muat_exp.validation.validate import validate
 
@@ -162,6 +164,13 @@ def test_both_kinds_of_compact_prompts_are_sound_and_come_back(compact, workers)
         assert np.abs(before.parameters - subject.degraded_weights).max() <= 0.000501
         assert np.abs(flat - subject.weights).max() <= 0.000501
         assert before.signature == {}
+
+
+def test_the_true_answers_are_judged_as_the_best_there_are(compact, tmp_path):
+    answers = true_answers(compact.dataset, "modification", tmp_path / "answers.jsonl")
+    assert judge(compact.dataset, answers, "", 2).headline == pytest.approx(1)
+    answers = true_answers(compact.dataset, "classification", tmp_path / "names.jsonl")
+    assert judge(compact.dataset, answers, "", 2).headline == 1
 
 
 def test_a_count_that_does_not_fit_the_data_is_a_fault(compact, workers, tmp_path):
