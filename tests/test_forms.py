@@ -145,6 +145,7 @@ def test_the_share_that_fits_is_told_and_all_are_kept(compact):
     assert prompts.num_rows == 28
     card = (compact.dataset / "README.md").read_text()
     assert f"Up to {LIMIT} tokens" in card
+    assert "| Prompt format | compact, integer, 3 decimals, without the signature |" in card
     fitting = compact.summary["fitting"]
     assert fitting["max_tokens"] == LIMIT
     for task in PROMPT_TASKS:

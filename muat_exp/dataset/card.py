@@ -217,10 +217,20 @@ def _signature_rows(config: Config) -> _Rows:
         ("Neuron profile methods", ", ".join(methods)),
         ("Definitions of the methods", signature.definitions),
         ("Site", signature.site.replace("_", "-")),
-        ("Prompt format", config.dataset.style),
+        ("Prompt format", _prompt_format(config)),
         ("Tasks", ", ".join(config.dataset.tasks)),
         ("Signature dataset", f"`probe_set.json`, {signature.probes} fixed sequences"),
     ]
+
+
+def _prompt_format(config: Config) -> str:
+    """The style of the prompts; of compact ones also how they spell numbers."""
+    style = config.dataset.style
+    if style != COMPACT:
+        return style
+    coding = config.prompts.built()
+    spelled = coding.line.partition(": ")[2]
+    return f"{style}, {spelled}{'' if coding.signature else ', without the signature'}"
 
 
 def _architecture_rows(config: Config) -> _Rows:
