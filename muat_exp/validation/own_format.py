@@ -253,12 +253,19 @@ class _Examples:
             self.report.unchecked.append(f"the training of {counted(left, 'subject')}{_how(depth)}")
 
     def forms(self) -> Forms | None:
-        """What the forms of the prompts cost and lose; None where the arithmetic is another."""
-        if not self._arithmetic.same or not self.tally.count:
+        """What the forms of the prompts cost and lose.
+
+        None where the arithmetic is another, or where some examples could not be measured.
+        """
+        tally = self.tally
+        if not self._arithmetic.same or not 0 < tally.measured == tally.count:
             return None
-        source = Source.open(self._folder)
-        total = len(source.locations.ids)
-        records = source.fetch(source.locations.of(sampled_places(self.config, total)))
+        try:
+            source = Source.open(self._folder)
+            total = len(source.locations.ids)
+            records = source.fetch(source.locations.of(sampled_places(self.config, total)))
+        except DatasetError:  # what is wrong was found as the examples were checked
+            return None
         return measure_forms(self.renderer.config, records, total, self._workers)
 
     def check_together(self) -> None:
