@@ -223,3 +223,12 @@ def test_derived_datasets_tell_of_their_own_limit(compact, workers, tmp_path):
     )
     assert "fitting" not in json.loads((made / "summary.json").read_text())
     assert "Up to" not in (made / "README.md").read_text()
+
+
+def test_a_changed_figure_of_a_form_is_a_fault(compact, workers, tmp_path):
+    folder = shutil.copytree(compact.dataset, tmp_path / "copy")
+    card = folder / "README.md"
+    text = card.read_text()
+    line = next(line for line in text.splitlines() if line.startswith("| **compact** |"))
+    card.write_text(text.replace(line, line.replace("%", "1%")))
+    assert any(line in fault for fault in validate(folder, workers).faults)

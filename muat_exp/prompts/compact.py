@@ -38,8 +38,10 @@ from muat_exp.prompts.sections import LARGEST as LARGEST_LINE
 from muat_exp.subjects.architecture import MODULES_PER_LAYER, Architecture
 
 _NEURONS = "A line per neuron of each layer: its weights, then its bias"
-_NOTHING = np.empty(0, np.uint8)
-_NO_SIGNATURE = np.empty((0, 0), np.float32)
+# Arrays that can't be written, as those of records and of texts can't: the kernels are compiled for
+# each kind of argument anew.
+_NOTHING = np.frombuffer(bytes(1), np.uint8)[:0]
+_NO_SIGNATURE = np.frombuffer(bytes(4), np.float32)[:0].reshape(0, 0)
 _ONE_METHOD = np.zeros(1, np.int64)
 _NO_BLOCKS = Blocks(_NOTHING, 1, np.empty((0, 0), np.float32), np.empty(0, np.int64))
 
@@ -67,7 +69,7 @@ class CompactWriter:
             coding.unit,
             10 ** (DECIMALS[1] - coding.decimals),
         )
-        self.heading = as_bytes(f"\n## {COMPACT}\n{coding.line}\n{self._meaning}.\n\n")
+        self.heading = f"\n## {COMPACT}\n{coding.line}\n{self._meaning}.\n\n"
         named = ", ".join(f"{name} {columns}" for name, columns in methods)
         self._between = as_bytes(f"\n## {SIGNATURE}\n{METHODS}: {named}\n\n")
 

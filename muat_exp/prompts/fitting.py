@@ -102,6 +102,8 @@ def _texts(renderer: Renderer, task: str, generator: np.random.Generator) -> tup
     columns = sum(columns for _, columns in renderer.methods)
     signature = generator.uniform(-1, 1, (architecture.neurons, columns)).astype(np.float32)
     weights = _random_weights(config, architecture, generator)
+    for array in (signature, weights):
+        array.flags.writeable = False  # as a record's arrays, for which the kernels are compiled
     arrays = {
         "weights": weights,
         "degraded_weights": weights,

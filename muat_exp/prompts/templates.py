@@ -116,15 +116,14 @@ class PromptRenderer:
             f"{ACTIVATION_FUNCTION}: {architecture.activation}",
             f"{DROPOUT_RATE}: {float(self.dropout)}",
         )
-        architecture_lines = as_bytes("\n".join(lines) + "\n")
-        return np.concatenate([architecture_lines, self._section])
+        return as_bytes("\n".join(lines) + "\n" + self._section)
 
     @property
-    def _section(self) -> NDArray[np.uint8]:
+    def _section(self) -> str:
         """What begins the section behind that of the architecture."""
         if self.compact:
             return self.compact.heading
-        return as_bytes(_LAYERS if self.interwoven else _WEIGHTS)
+        return _LAYERS if self.interwoven else _WEIGHTS
 
     def render(
         self,
