@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 import muat_exp
 from muat_exp.app.compose import load_config
 from muat_exp.config.groups import (
+    COMPACT,
     JSON_COLUMNS,
     PRECISIONS,
     PROMPT_TASKS,
@@ -27,6 +28,7 @@ from muat_exp.config.groups import (
     DatasetConfig,
     LoggerConfig,
     PatternsConfig,
+    PromptsConfig,
     Range,
     SignatureConfig,
     SplitsConfig,
@@ -35,6 +37,8 @@ from muat_exp.config.groups import (
 from muat_exp.generation.derive import derive
 from muat_exp.generation.pipeline import generate
 from muat_exp.progress import Silent
+from muat_exp.prompts.codings import CODINGS, DECIMALS, DIGITS
+from muat_exp.prompts.compact import rounded_weights
 from muat_exp.score.judge import judge
 from muat_exp.sequences.patterns import DEFINITIONS, NAMES
 from muat_exp.signatures.methods import DEFINITIONS as METHOD_DEFINITIONS
@@ -59,6 +63,7 @@ def configurations(draw):
     )
     low, high = sorted(draw(st.tuples(st.integers(1, 3), st.integers(1, 3))))
     names = tuple(draw(SOME_NAMES))
+    style = draw(st.sampled_from(STYLES))
     return small_config(
         seed=draw(st.integers(0, 2**62)),
         logger=LoggerConfig("none"),
@@ -96,17 +101,28 @@ def configurations(draw):
             test_examples=100,
             response_examples=50,
         ),
+        prompts=draw(forms(style)),
         dataset=DatasetConfig(
             num_examples=12,
             balance=draw(st.booleans()),
             on_shortfall="accept",
             max_attempts_per_example=8,
             tasks=PROMPT_TASKS,
-            style=draw(st.sampled_from(STYLES)),
+            style=style,
             columns=draw(some(JSON_COLUMNS)),
             splits=splits,
         ),
     )
+
+
+@st.composite
+def forms(draw, style):
+    """How the prompts of a style may be written."""
+    if style != COMPACT:
+        return PromptsConfig()
+    coding = draw(st.sampled_from(tuple(CODINGS)))
+    decimals = "auto" if coding == DIGITS else draw(st.integers(*DECIMALS))
+    return PromptsConfig(coding, decimals, draw(st.booleans()))
 
 
 def true_answers(dataset, task, path):
@@ -131,7 +147,12 @@ def test_all_tasks_agree_on_any_small_dataset(workers, tmp_path_factory, config:
     prompts = {row["example_id"]: row for row in pq.read_table(dataset / "prompts").to_pylist()}
     for subject in subjects:
         parsed = muat_exp.parse_prompt(prompts[subject.example_id]["classification_prompt"])
-        assert np.allclose(parsed.parameters, subject.weights, rtol=1e-6, atol=6e-7)
+        if config.dataset.style == COMPACT:
+            coding = config.prompts.built()
+            shown = rounded_weights(coding, subject.architecture, subject.weights)
+            assert np.array_equal(parsed.parameters, shown)
+        else:
+            assert np.allclose(parsed.parameters, subject.weights, rtol=1e-6, atol=6e-7)
         assert parsed.architecture == subject.architecture
         shape = config.architecture.shape
         assert subject.widths == hidden_widths(shape, subject.num_layers, subject.neurons_per_layer)
@@ -144,7 +165,7 @@ def test_all_tasks_agree_on_any_small_dataset(workers, tmp_path_factory, config:
         for task in PROMPT_TASKS:
             score = judge(dataset, true_answers(dataset, task, folder / "answers.jsonl"), "", 2)
             assert score.headline > 0.999
-    other = STYLES[1 - STYLES.index(config.dataset.style)]
+    other = STYLES[STYLES.index(config.dataset.style) - 1]
     composed = replace(load_config([f"dataset.style={other}"]), task="render")
     again = derive(
         dataset, composed, ["dataset.style"], folder / "again" / "dataset", workers, Silent()

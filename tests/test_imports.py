@@ -22,6 +22,7 @@ DECLARATIONS = {
     "muat_exp.dataset.column_names": "prompts and trackers show columns by these names",
     "muat_exp.executors.processors": "the configuration's default is a worker per processor",
     "muat_exp.generation.outcomes": "the dashboard shows rejections by these reasons",
+    "muat_exp.prompts.codings": "configuration and kernels know the codings",
     "muat_exp.sequences.alphabet": "configuration and kernels know the tokens",
     "muat_exp.sequences.patterns": "configuration and kernels know the patterns",
     "muat_exp.signatures.methods": "configuration and kernels know the methods",

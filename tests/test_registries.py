@@ -16,7 +16,8 @@ import yaml
 import muat_exp
 from muat_exp.config.files import conf_folder
 from muat_exp.config.groups import Config
-from muat_exp.kernels import compiled, network, profiles, quantization, rules
+from muat_exp.kernels import compact, compiled, network, profiles, quantization, rules
+from muat_exp.prompts.codings import CODINGS, coding_code
 from muat_exp.sequences.alphabet import ALPHABET, LENGTHS, VOCAB_SIZES
 from muat_exp.sequences.patterns import (
     DEFAULT_NAMES,
@@ -65,8 +66,9 @@ def coded(module, function):
         (profiles, method_code, METHODS),
         (network, activation_code, ACTIVATIONS),
         (quantization, scheme_code, SCHEMES),
+        (compact, coding_code, CODINGS),
     ],
-    ids=["patterns", "signature methods", "activations", "quantization schemes"],
+    ids=["patterns", "signature methods", "activations", "quantization schemes", "codings"],
 )
 def test_kernels_take_every_code_from_the_registry(kernels, code, registry):
     constants = coded(f"kernels/{Path(kernels.__file__).name}", code.__name__)

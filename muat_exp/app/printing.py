@@ -24,6 +24,8 @@ def print_summary(summary: Mapping[str, Any], dataset: str) -> None:
         after = summary["accuracy"][improved]
         if before is not None:
             table.add_row(name, f"degraded {before:.3f}, improved {after:.3f}")
+    if "fitting" in summary:
+        table.add_row("fitting", _fitting_text(summary))
     table.add_row("seconds", _seconds_text(summary))
     console = Console(soft_wrap=True)
     console.print(table)
@@ -37,6 +39,14 @@ def _attempts_text(summary: Mapping[str, Any]) -> str:
     if summary["surplus"]:
         text += f", and {summary['surplus']} surplus"
     return text
+
+
+def _fitting_text(summary: Mapping[str, Any]) -> str:
+    """How many examples have as few tokens as was asked for, by task."""
+    counts = dict(summary["fitting"])
+    limit = counts.pop("max_tokens")
+    parts = [f"{task} {count / max(1, summary['accepted']):.1%}" for task, count in counts.items()]
+    return f"{', '.join(parts)} with up to {limit} tokens"
 
 
 def _seconds_text(summary: Mapping[str, Any]) -> str:

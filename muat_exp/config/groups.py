@@ -14,6 +14,7 @@ from muat_exp.config.checks import require
 from muat_exp.config.keys import SEEDS, Ends, Key, Keys, key
 from muat_exp.config.reading import read
 from muat_exp.executors.processors import processors
+from muat_exp.prompts.codings import CODINGS, DECIMAL, DECIMALS, DIGITS, USUAL_DECIMALS, Coding
 from muat_exp.sequences.alphabet import LENGTHS, VOCAB_SIZES
 from muat_exp.sequences.patterns import (
     DEFAULT_NAMES,
@@ -32,7 +33,8 @@ from muat_exp.subjects.shapes import DEPTH_LIMITS, SHAPES, WIDTH_LIMITS
 PRECISIONS = ("float32", "bfloat16", "float16")
 QUANTIZATIONS = ("none", *SCHEMES)
 PROMPT_TASKS = ("classification", "modification")
-STYLES = ("separate", "interwoven")
+COMPACT = "compact"
+STYLES = ("separate", "interwoven", COMPACT)
 JSON_COLUMNS = (
     "improved_signature",
     "improved_model_weights",
@@ -346,6 +348,46 @@ class TrainingConfig(Keys):
 
 
 @dataclass(frozen=True)
+class PromptsConfig(Keys):
+    """How the prompts of dataset.style=compact are written; the other styles have one form each."""
+
+    prefix: ClassVar[str] = "prompts."
+
+    coding: str = key(DECIMAL, "how dataset.style=compact spells numbers", choices=CODINGS)
+    decimals: int | str = key(
+        "auto",
+        "that dataset.style=compact rounds numbers to; a number, or auto for "
+        f"{USUAL_DECIMALS}. The other styles always have {DECIMALS[1]}",
+        limits=DECIMALS,
+    )
+    signature: bool = key(True, "whether the prompts of dataset.style=compact show the signature")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(
+            self.coding != DIGITS or self.decimals in ("auto", USUAL_DECIMALS),
+            f"prompts.decimals is {self.decimals}, but prompts.coding={DIGITS} has three digits "
+            "for each number and no decimals; leave prompts.decimals=auto, or choose "
+            "prompts.coding=decimal or integer.",
+        )
+
+    def built(self) -> Coding:
+        """What the prompts are written by."""
+        decimals = USUAL_DECIMALS if isinstance(self.decimals, str) else self.decimals
+        return Coding(self.coding, decimals, self.signature)
+
+    def foreign_keys(self) -> list[str]:
+        """The keys, as they are typed, that ask for what no style but compact can write."""
+        asked = {
+            "coding": self.coding != DECIMAL,
+            "decimals": self.decimals not in ("auto", DECIMALS[1]),
+            "signature": not self.signature,
+        }
+        values = [(name, getattr(self, name)) for name, wrong in asked.items() if wrong]
+        return [f"prompts.{name}={str(value).lower()}" for name, value in values]
+
+
+@dataclass(frozen=True)
 class SplitsConfig(Keys):
     """Shares of the examples in each split; a split with a share of 0 is not written."""
 
@@ -407,8 +449,16 @@ class DatasetConfig(Keys):
     )
     style: str = key(
         "separate",
-        "of the prompts: separate (all weights, then the signature) or interwoven (layer by layer)",
+        "of the prompts: separate (all weights, then the signature), interwoven (layer by layer) "
+        "or compact (a line per neuron, see prompts)",
         choices=STYLES,
+    )
+    max_tokens: int = key(
+        0,
+        "tokens that a prompt and its completion may have together, 0 for any number; networks "
+        "whose prompts can't fit are refused, examples that do not fit are kept and counted",
+        limits=(0, 100_000_000),
+        determines_data=False,
     )
     columns: tuple[str, ...] = key((), "further JSON columns", choices=JSON_COLUMNS, distinct=True)
     splits: SplitsConfig = key(
@@ -532,6 +582,7 @@ class Config(Keys):
     corruption: CorruptionConfig = key(CorruptionConfig())
     signature: SignatureConfig = key(SignatureConfig())
     training: TrainingConfig = key(TrainingConfig())
+    prompts: PromptsConfig = key(PromptsConfig())
     dataset: DatasetConfig = key(DatasetConfig())
     logger: LoggerConfig = key(LoggerConfig(), determines_data=False)
 
@@ -539,6 +590,7 @@ class Config(Keys):
         super().__post_init__()
         _require_number("workers", self.workers, "threads")
         _require_number("cohort_size", self.cohort_size, "subjects")
+        _require_number("prompts.decimals", self.prompts.decimals, "decimals")
         patterns = len(self.patterns.enabled)
         require(
             not self.dataset.balance or self.dataset.num_examples >= patterns,
@@ -550,6 +602,12 @@ class Config(Keys):
             self.signature.probes >= patterns,
             f"signature.probes is {self.signature.probes}; it must be at least the number of "
             f"enabled patterns, {patterns}.",
+        )
+        foreign = self.prompts.foreign_keys()
+        require(
+            self.dataset.style == COMPACT or not foreign,
+            f"dataset.style={self.dataset.style} has {DECIMALS[1]} decimals and the signature; "
+            f"{' '.join(foreign)} needs dataset.style={COMPACT}.",
         )
 
     @property

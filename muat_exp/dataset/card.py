@@ -9,11 +9,13 @@ from typing import Any, Protocol
 
 import yaml
 
-from muat_exp.config.groups import Config, Range
+from muat_exp.config.groups import COMPACT, Config, Range
 from muat_exp.dataset.column_names import SCORES
 from muat_exp.dataset.schema import subject_schema
 from muat_exp.dataset.writing import Written
 from muat_exp.maker import as_list
+from muat_exp.prompts.codings import DIGITS
+from muat_exp.prompts.forms import FormFigures, Forms
 from muat_exp.prompts.tokens import TokenStatistics
 from muat_exp.sequences.patterns import PUBLISHED
 from muat_exp.signatures.methods import method_columns
@@ -25,6 +27,16 @@ _HEADINGS = ("Degraded", "Improved", "Improvement", "Degraded, test", "Improved,
 _TWINS = (
     "> **Patterns that nobody can tell apart:** by the published definitions increasing_pairs is "
     "the same set as\n> sorted_ascending, and decreasing_pairs the same as sorted_descending."
+)
+_LAYOUT = (
+    "The published family's: sections for the architecture, the weights (`network.<i>.weight` is "
+    "out x in), the signature and the task, or\nin the style `interwoven` the weights and the "
+    "signature layer by layer. Numbers are rounded to six decimals; `subjects` has them in full."
+)
+_COMPACT_LAYOUT = (
+    "Sections for the architecture, the weights (a block for each Linear layer, in it a line for "
+    "each of its neurons: its weights, then its\nbias), the signature where it is shown, and the "
+    "task. `muat_exp.parse_prompt` undoes it; `subjects` has all numbers in full."
 )
 # The Hub's size classes, each with the first size beyond it.
 _SIZES = {"n<1K": 10**3, "1K<n<10K": 10**4, "10K<n<100K": 10**5, "100K<n<1M": 10**6}
@@ -65,7 +77,9 @@ def render_card(
         configuration=_configuration_tables(config),
         splits=_split_section(written),
         tokens=_token_table(written),
+        forms=_form_section(config, written.forms),
         acceptance=_acceptance_tables(config, summary),
+        layout=_COMPACT_LAYOUT if config.dataset.style == COMPACT else _LAYOUT,
         prompt_fields=_prompt_fields(config, fields),
         subject_fields=_subject_fields(config, fields),
         first_split=next(iter(written.splits), "train"),
@@ -251,10 +265,20 @@ def _signature_rows(config: Config) -> _Rows:
         ("Neuron profile methods", ", ".join(methods)),
         ("Definitions of the methods", signature.definitions),
         ("Site", signature.site.replace("_", "-")),
-        ("Prompt format", config.dataset.style),
+        ("Prompt format", _prompt_format(config)),
         ("Tasks", ", ".join(config.dataset.tasks)),
         ("Signature dataset", f"`probe_set.json`, {signature.probes} fixed sequences"),
     ]
+
+
+def _prompt_format(config: Config) -> str:
+    """The style of the prompts; of compact ones also how they spell numbers."""
+    style = config.dataset.style
+    if style != COMPACT:
+        return style
+    coding = config.prompts.built()
+    spelled = coding.line.partition(": ")[2]
+    return f"{style}, {spelled}{'' if coding.signature else ', without the signature'}"
 
 
 def _architecture_rows(config: Config) -> _Rows:
@@ -313,13 +337,49 @@ def _token_table(written: TokenCounts) -> str:
     """Token counts by task type, or how to get them."""
     if not written.tokens:
         return f"{NOT_COUNTED} (`pip install 'muat_exp[tokenizer]'`)."
-    header = ("Task type", "Min tokens", "Max tokens", "Avg tokens")
+    header = ["Task type", "Min tokens", "Max tokens", "Avg tokens"]
     rows = []
     for task, counts in written.tokens.items():
         mean = f"{counts.mean:.1f}"
-        rows.append((task.capitalize(), counts.min, counts.max, mean))
+        row = [task.capitalize(), counts.min, counts.max, mean]
+        if counts.limit:
+            row.append(f"{counts.fitting / max(1, counts.count):.1%}")
+        rows.append(row)
+    limits = {counts.limit for counts in written.tokens.values()}
+    header += [f"Up to {limit} tokens" for limit in limits if limit]
     table = markdown_table(header, rows)
     return f"{written.tokenizer} tokenizer, prompt and completion:\n\n{table}"
+
+
+def _form_section(config: Config, forms: Forms | None) -> str:
+    """What the forms of the prompts cost in tokens, and what their rounding does."""
+    if forms is None or not forms.rows:
+        return ""
+    counted = any(row.tokens.count for row in forms.rows)
+    header = ["Style", "Numbers", "Decimals", "Signature"]
+    header += ["Min tokens", "Avg tokens", "Max tokens"] if counted else []
+    table = markdown_table([*header, "Same answers"], [_form_row(row) for row in forms.rows])
+    drawn = "all" if forms.sequences == forms.space else f"{forms.sequences:,} of all"
+    return (
+        "## Forms of the prompts\n\n"
+        "What `task=render` would make of these networks: tokens of the prompts and completions of "
+        f"the task {config.dataset.tasks[0]}, measured on {forms.examples} examples, and on "
+        f"{forms.asked} of them the share of {drawn} {forms.space:,} sequences that the rounded "
+        "and the stored network answer alike. The form of this dataset is bold.\n\n"
+        f"{table}"
+    )
+
+
+def _form_row(row: FormFigures) -> list[object]:
+    """A form and its figures."""
+    coding = row.form.coding
+    decimals = "-" if coding.name == DIGITS else coding.decimals
+    style = f"**{row.form.style}**" if row.own else row.form.style
+    tokens: list[object] = []
+    if row.tokens.count:
+        tokens = [row.tokens.min, f"{row.tokens.mean:.1f}", row.tokens.max]
+    signature = "yes" if coding.signature else "no"
+    return [style, coding.name, decimals, signature, *tokens, f"{row.agreement:.3%}"]
 
 
 def _acceptance_tables(config: Config, summary: Mapping[str, Any]) -> str:

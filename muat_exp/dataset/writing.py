@@ -25,6 +25,7 @@ from muat_exp.dataset.staging import flush_folder
 from muat_exp.executors.budget import Budget
 from muat_exp.executors.threads import ThreadExecutor
 from muat_exp.memory import give_back_memory
+from muat_exp.prompts.forms import Forms, measure_forms, sampled_places
 from muat_exp.prompts.rendering import Renderer
 from muat_exp.prompts.tokens import TokenStatistics
 
@@ -138,12 +139,19 @@ class Written:
         tokens: counts by task; empty where there is no tokenizer.
         tokenizer: its name.
         digest: of all Parquet files, 16 hexadecimal digits.
+        forms: what the forms of the prompts cost, and lose; None where that was not measured.
     """
 
     splits: dict[str, int]
     tokens: dict[str, TokenStatistics]
     tokenizer: str
     digest: str
+    forms: Forms | None = None
+
+    @property
+    def fitting(self) -> dict[str, int]:
+        """Examples whose texts fit `dataset.max_tokens`, by task; empty where there is no limit."""
+        return {task: found.fitting for task, found in self.tokens.items() if found.limit}
 
 
 def _planned_files(
@@ -179,7 +187,7 @@ def write_shards(
     splits: Counter[str] = Counter()
     counter = renderer.counter
     counted = config.dataset.tasks if counter else ()
-    tokens = {task: TokenStatistics() for task in counted}
+    tokens = {task: TokenStatistics(config.dataset.max_tokens) for task in counted}
 
     def render(group: RecordLocations) -> tuple[pa.Table, pa.Table, dict[str, list[int]]]:
         records = fetch(group)
@@ -197,7 +205,10 @@ def write_shards(
                         tokens[task].add(lengths)
                     del records, prompts  # before the next ones are made
     tokenizer = counter.name if counter else ""
-    return Written(dict(splits), tokens, tokenizer, shards_digest(folder))
+    total = len(locations.ids)
+    sample = locations.of(sampled_places(config, total))
+    forms = measure_forms(config, fetch(sample), total, workers) if total else None
+    return Written(dict(splits), tokens, tokenizer, shards_digest(folder), forms)
 
 
 def complete(folder: Path, probes: bytes, summary: Mapping[str, Any], card: str) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from muat_exp.config.checks import require
-from muat_exp.config.groups import Config, SignatureConfig
+from muat_exp.config.groups import Config, PromptsConfig, SignatureConfig
 from muat_exp.config.identity import config_signature
 from muat_exp.dataset.card import render_card
 from muat_exp.dataset.checksums import differences
@@ -30,9 +30,11 @@ from muat_exp.executors.serial import SerialExecutor
 from muat_exp.executors.threads import ThreadExecutor
 from muat_exp.generation.pipeline import ensure_compiled
 from muat_exp.generation.source import Source
+from muat_exp.generation.summary import fitting
 from muat_exp.generation.table import measured_columns
 from muat_exp.maker import current_maker, describe_makers
 from muat_exp.progress import Reporter
+from muat_exp.prompts.fitting import require_fitting
 from muat_exp.prompts.tokens import LLAMA3, NONE
 from muat_exp.signatures.probe_set import given_probes
 from muat_exp.subjects.data import draw_data
@@ -43,10 +45,11 @@ from muat_exp.subjects.specs import Specs, draw_specs
 
 # Keys that each task may change; what is not named on the command line stays as it was.
 _CHANGEABLE = {
-    "signature": ("signature", "dataset.tokenizer"),
+    "signature": ("signature", "dataset.tokenizer", "dataset.max_tokens"),
     "render": (
-        "dataset.tasks", "dataset.style", "dataset.columns", "dataset.splits", "dataset.tokenizer",
-        "dataset.examples_per_shard", "architecture.precision", "architecture.quantization",
+        "dataset.tasks", "dataset.style", "prompts", "dataset.columns", "dataset.splits",
+        "dataset.tokenizer", "dataset.max_tokens", "dataset.examples_per_shard",
+        "architecture.precision", "architecture.quantization",
     ),
 }  # fmt: skip
 _FREE = (
@@ -111,10 +114,24 @@ def derived_config(stored: Config, composed: Config, given: Collection[str]) -> 
     return replace(
         stored,
         dataset=dataset,
+        prompts=_derived_prompts(stored, composed, dataset.style, given),
         architecture=architecture,
         signature=signature,
         memory_gib=composed.memory_gib,
     )
+
+
+def _derived_prompts(
+    stored: Config, composed: Config, style: str, given: Collection[str]
+) -> PromptsConfig:
+    """The form of the prompts: a named option, or as it was where the style stays.
+
+    Another style has its own form; then the keys that were named.
+    """
+    if "prompts" in given:
+        return composed.prompts
+    kept = stored.prompts if style == stored.dataset.style else PromptsConfig()
+    return replace(kept, **_named_values(composed.prompts, "prompts", given))
 
 
 def _named_values(group: object, name: str, given: Collection[str]) -> dict[str, Any]:
@@ -244,6 +261,7 @@ def derive(
     summary = read_figures(source, stored.config.patterns.enabled)
     check_count(source, len(stored.locations.ids), summary)
     config = derived_config(stored.config, composed, given)
+    require_fitting(config)
     kept = not config.dataset.needs_history or stored.config.dataset.needs_history
     require(
         kept,
@@ -286,4 +304,6 @@ def _derived_summary(
         "patterns": patterns,
     }
     makers = describe_makers([current_maker()], summary)
-    return {**summary, **changed, **makers, "splits": written.splits, "origin": origin}
+    changed |= fitting(config, written.fitting)
+    kept = {key: value for key, value in summary.items() if key != "fitting"}
+    return {**kept, **changed, **makers, "splits": written.splits, "origin": origin}

@@ -44,6 +44,7 @@ from muat_exp.kernels.compiled import compile_once
 from muat_exp.maker import current_maker, difference_text
 from muat_exp.memory import give_back_memory
 from muat_exp.progress import Reporter, Silent, callers_reporter
+from muat_exp.prompts.fitting import require_fitting
 from muat_exp.prompts.tokens import load_counter
 from muat_exp.tracking.choice import build_trackers
 from muat_exp.tracking.curves import MeanCurves, attach_curves, attached_curves
@@ -124,8 +125,8 @@ def generate(
         callbacks: makes Lightning callbacks in the same way; they stand behind our own.
 
     Raises:
-        ConfigurationError: the configured tokenizer or probe set is absent or wrong, or memory_gib
-            has no room for a single subject.
+        ConfigurationError: the configured tokenizer or probe set is absent or wrong, memory_gib has
+            no room for a single subject, or no prompt can fit dataset.max_tokens.
         ShortfallError: a pattern could not fill its quota and `dataset.on_shortfall` is "error".
         NobodyAcceptedError: no attempt was accepted, whatever `dataset.on_shortfall` is.
         RunFolderError: the folder holds another configuration or files of somebody else, is in use,
@@ -133,6 +134,7 @@ def generate(
         TrackingError: the dataset is whole, but not all of it could be logged.
     """
     load_counter(config.dataset.tokenizer)  # a wrong one is refused before any work
+    require_fitting(config)
     budget.Budget(config).require_room()
     watch = Stopwatch()
     with (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from muat_exp.config.groups import Config
@@ -52,8 +52,15 @@ def describe(
         "patterns": {name: _pattern_row(name, ledger, means) for name in names},
         "splits": written.splits,
         "origin": "",
+        **fitting(config, written.fitting),
         **describe_makers(makers),
     }
+
+
+def fitting(config: Config, counts: Mapping[str, Any]) -> dict[str, Any]:
+    """How many examples fit `dataset.max_tokens`, by task; nothing where there is no limit."""
+    limit = config.dataset.max_tokens
+    return {"fitting": {"max_tokens": limit, **counts}} if limit else {}
 
 
 def _pattern_row(name: str, ledger: Ledger, means: Means) -> dict[str, Any]:

@@ -44,6 +44,7 @@ _COMPILED_WITH = {
 
 # Modules outside this folder whose constants and types the kernels are compiled with.
 REGISTRIES = (
+    "prompts/codings.py",
     "sequences/alphabet.py",
     "sequences/patterns.py",
     "signatures/methods.py",

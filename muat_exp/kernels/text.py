@@ -16,13 +16,13 @@ from muat_exp.kernels.network import layer_at
 _MILLION = 1_000_000
 _FIRST_WITHOUT_EXPONENT = 100  # millionths
 _THOUSAND = np.uint32(1000)
-_TRIPLES = np.array([list(f"{number:03d}".encode()) for number in range(1000)], np.uint8)  # digits
-_DOT = np.uint8(ord("."))
-_MINUS = np.uint8(ord("-"))
-_ZERO = np.uint8(ord("0"))
+TRIPLES = np.array([list(f"{number:03d}".encode()) for number in range(1000)], np.uint8)  # digits
+DOT = np.uint8(ord("."))
+MINUS = np.uint8(ord("-"))
+ZERO = np.uint8(ord("0"))
 _COMMA = np.uint8(ord(","))
-_SPACE = np.uint8(ord(" "))
-_NEWLINE = np.uint8(ord("\n"))
+SPACE = np.uint8(ord(" "))
+NEWLINE = np.uint8(ord("\n"))
 _OPEN = np.uint8(ord("["))
 _CLOSE = np.uint8(ord("]"))
 _ENTRY = np.frombuffer(b'  "network.', np.uint8)
@@ -73,7 +73,7 @@ def write_text(buffer, at, text):
 
 
 @compiled()
-def _write_byte(buffer, at, byte):
+def write_byte(buffer, at, byte):
     """One byte."""
     buffer[at] = byte
     return at + 1
@@ -83,7 +83,7 @@ def _write_byte(buffer, at, byte):
 def _write_spaces(buffer, at, count):
     """The indentation of a line."""
     for i in range(count):
-        buffer[at + i] = _SPACE
+        buffer[at + i] = SPACE
     return at + count
 
 
@@ -91,12 +91,12 @@ def _write_spaces(buffer, at, count):
 def _write_separator(buffer, at):
     """What stands between two values of one line."""
     buffer[at] = _COMMA
-    buffer[at + 1] = _SPACE
+    buffer[at + 1] = SPACE
     return at + 2
 
 
 @compiled()
-def _write_digits(buffer, at, value, least):
+def write_digits(buffer, at, value, least):
     """A non-negative integer with at least so many digits."""
     digits = 1
     rest = value // 10
@@ -104,7 +104,7 @@ def _write_digits(buffer, at, value, least):
         digits += 1
         rest //= 10
     for i in range(digits - 1, -1, -1):
-        buffer[at + i] = _ZERO + np.uint8(value % 10)
+        buffer[at + i] = ZERO + np.uint8(value % 10)
         value //= 10
     return at + digits
 
@@ -121,13 +121,13 @@ def _millionths(value):
 
 
 @compiled()
-def _write_sign(buffer, at, value):
+def write_sign(buffer, at, value):
     """A minus for what is negative, -0 included.
 
     It is written in any case, and written over where it does not count: to branch on a sign that
     nothing foretells took longer.
     """
-    buffer[at] = _MINUS
+    buffer[at] = MINUS
     return at + np.int64(np.signbit(value))
 
 
@@ -142,20 +142,20 @@ def _write_decimals(buffer, at, millionths):
     high = decimals // _THOUSAND
     low = decimals - high * _THOUSAND
     if whole < 10:
-        at = _write_byte(buffer, at, _ZERO + np.uint8(whole))
+        at = write_byte(buffer, at, ZERO + np.uint8(whole))
     else:
-        at = _write_digits(buffer, at, whole, 1)
-    at = _write_byte(buffer, at, _DOT)
+        at = write_digits(buffer, at, whole, 1)
+    at = write_byte(buffer, at, DOT)
     for i in range(3):
-        buffer[at + i] = _TRIPLES[high, i]
-        buffer[at + 3 + i] = _TRIPLES[low, i]
+        buffer[at + i] = TRIPLES[high, i]
+        buffer[at + 3 + i] = TRIPLES[low, i]
     return at + 6
 
 
 @compiled()
 def write_number(buffer, at, value):
     """A float32 with six decimals, as Python's `f"{value:.6f}"` spells it."""
-    at = _write_sign(buffer, at, value)
+    at = write_sign(buffer, at, value)
     return _write_decimals(buffer, at, _millionths(value))
 
 
@@ -163,14 +163,14 @@ def write_number(buffer, at, value):
 def _write_power(buffer, at, millionths):
     """1 to 99 millionths as a JSON number with an exponent: 7e-06, 2e-05, 3.5e-05."""
     if millionths < 10:
-        at = _write_digits(buffer, at, millionths, 1)
+        at = write_digits(buffer, at, millionths, 1)
         return write_text(buffer, at, _MILLIONTHS)
     tens = millionths // 10
     rest = millionths - 10 * tens
-    at = _write_digits(buffer, at, tens, 1)
+    at = write_digits(buffer, at, tens, 1)
     if rest > 0:
-        at = _write_byte(buffer, at, _DOT)
-        at = _write_digits(buffer, at, rest, 1)
+        at = write_byte(buffer, at, DOT)
+        at = write_digits(buffer, at, rest, 1)
     return write_text(buffer, at, _HUNDRED_THOUSANDTHS)
 
 
@@ -180,13 +180,13 @@ def write_json_number(buffer, at, value):
 
     No zeros at the end but one behind the point; an exponent below 0.0001.
     """
-    at = _write_sign(buffer, at, value)
+    at = write_sign(buffer, at, value)
     millionths = _millionths(value)
     if 0 < millionths < _FIRST_WITHOUT_EXPONENT:
         return _write_power(buffer, at, millionths)
     end = _write_decimals(buffer, at, millionths)
     first = end - 5  # behind the first decimal, which stays
-    while end > first and buffer[end - 1] == _ZERO:
+    while end > first and buffer[end - 1] == ZERO:
         end -= 1
     return end
 
@@ -199,8 +199,8 @@ def _write_list(buffer, at, values, indent):
         at = _write_spaces(buffer, at, indent)
         at = write_json_number(buffer, at, values[i])
         if i < last:
-            at = _write_byte(buffer, at, _COMMA)
-        at = _write_byte(buffer, at, _NEWLINE)
+            at = write_byte(buffer, at, _COMMA)
+        at = write_byte(buffer, at, NEWLINE)
     return at
 
 
@@ -208,18 +208,18 @@ def _write_list(buffer, at, values, indent):
 def _write_close(buffer, at, indent, more):
     """The end of a list: its bracket, a comma where more follows, the line break."""
     at = _write_spaces(buffer, at, indent)
-    at = _write_byte(buffer, at, _CLOSE)
+    at = write_byte(buffer, at, _CLOSE)
     if more:
-        at = _write_byte(buffer, at, _COMMA)
-    return _write_byte(buffer, at, _NEWLINE)
+        at = write_byte(buffer, at, _COMMA)
+    return write_byte(buffer, at, NEWLINE)
 
 
 @compiled()
 def _write_neuron(buffer, at, weights, more):
     """One neuron's weights as a list inside the list of its layer's weights."""
     at = _write_spaces(buffer, at, 4)
-    at = _write_byte(buffer, at, _OPEN)
-    at = _write_byte(buffer, at, _NEWLINE)
+    at = write_byte(buffer, at, _OPEN)
+    at = write_byte(buffer, at, NEWLINE)
     at = _write_list(buffer, at, weights, 6)
     return _write_close(buffer, at, 4, more)
 
@@ -233,14 +233,14 @@ def _write_entries(buffer, at, parameters, layer, more):
     biases = layer.offset + layer.fan_in * layer.fan_out
     end = biases + layer.fan_out
     at = write_text(buffer, at, _ENTRY)
-    at = _write_digits(buffer, at, layer.module, 1)
+    at = write_digits(buffer, at, layer.module, 1)
     at = write_text(buffer, at, _WEIGHT_ENTRY)
     for start in range(layer.offset, biases, layer.fan_in):
         stop = start + layer.fan_in
         at = _write_neuron(buffer, at, parameters[start:stop], stop < biases)
     at = _write_close(buffer, at, 2, True)
     at = write_text(buffer, at, _ENTRY)
-    at = _write_digits(buffer, at, layer.module, 1)
+    at = write_digits(buffer, at, layer.module, 1)
     at = write_text(buffer, at, _BIAS_ENTRY)
     at = _write_list(buffer, at, parameters[biases:end], 4)
     return _write_close(buffer, at, 2, more)
@@ -275,12 +275,12 @@ def _weight_bytes(parameters, layers):
 @compiled()
 def _write_json_row(buffer, at, values):
     """Numbers of a JSON list in one line."""
-    at = _write_byte(buffer, at, _OPEN)
+    at = write_byte(buffer, at, _OPEN)
     for i in range(values.shape[0]):
         if i > 0:
             at = _write_separator(buffer, at)
         at = write_json_number(buffer, at, values[i])
-    return _write_byte(buffer, at, _CLOSE)
+    return write_byte(buffer, at, _CLOSE)
 
 
 @compiled()
@@ -292,22 +292,22 @@ def _write_lines(buffer, at, parameters, layer):
         if start > layer.offset:
             at = _write_separator(buffer, at)
         at = _write_json_row(buffer, at, parameters[start : start + layer.fan_in])
-    at = _write_byte(buffer, at, _CLOSE)
-    at = _write_byte(buffer, at, _NEWLINE)
+    at = write_byte(buffer, at, _CLOSE)
+    at = write_byte(buffer, at, NEWLINE)
     at = write_text(buffer, at, _BIAS_LINE)
     at = _write_json_row(buffer, at, parameters[biases : biases + layer.fan_out])
-    return _write_byte(buffer, at, _NEWLINE)
+    return write_byte(buffer, at, NEWLINE)
 
 
 @compiled()
 def _write_row(buffer, at, values):
     """A bracketed row of a signature's numbers."""
-    at = _write_byte(buffer, at, _OPEN)
+    at = write_byte(buffer, at, _OPEN)
     for i in range(values.shape[0]):
         if i > 0:
             at = _write_separator(buffer, at)
         at = write_number(buffer, at, values[i])
-    return _write_byte(buffer, at, _CLOSE)
+    return write_byte(buffer, at, _CLOSE)
 
 
 @compiled()
@@ -315,12 +315,12 @@ def _write_profile(buffer, at, profile):
     """One method's numbers (neurons, columns) of a layer: a list of numbers, or of rows."""
     if profile.shape[1] == 1:
         return _write_row(buffer, at, profile[:, 0])
-    at = _write_byte(buffer, at, _OPEN)
+    at = write_byte(buffer, at, _OPEN)
     for neuron in range(profile.shape[0]):
         if neuron > 0:
             at = _write_separator(buffer, at)
         at = _write_row(buffer, at, profile[neuron])
-    return _write_byte(buffer, at, _CLOSE)
+    return write_byte(buffer, at, _CLOSE)
 
 
 @compiled()
@@ -335,7 +335,7 @@ def _write_profiles(buffer, at, signature, labels):
         label = labels.text[labels.starts[method] : labels.starts[method + 1]]
         at = write_text(buffer, at, label)
         at = _write_profile(buffer, at, signature[:, start:stop])
-        at = _write_byte(buffer, at, _NEWLINE)
+        at = write_byte(buffer, at, NEWLINE)
         start = stop
     return at
 
@@ -352,8 +352,8 @@ def _signature_bytes(signature, layers, labels):
 def _write_heading(buffer, at, start, layer):
     """The heading of one layer's block."""
     at = write_text(buffer, at, start)
-    at = _write_digits(buffer, at, layer.module, 1)
-    return _write_byte(buffer, at, _NEWLINE)
+    at = write_digits(buffer, at, layer.module, 1)
+    return write_byte(buffer, at, NEWLINE)
 
 
 @compiled()

@@ -8,6 +8,7 @@ refused with the line of the fault. Arrays are as large as the text that they co
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import NamedTuple, TypeGuard
 
 import numpy as np
@@ -15,9 +16,18 @@ import orjson
 from numpy.typing import NDArray
 
 from muat_exp.errors import PromptError
+from muat_exp.prompts.compact_parsing import (
+    Coded,
+    find_coded,
+    read_methods,
+    read_rows,
+    weights_and_biases,
+    without_rest,
+)
 from muat_exp.prompts.sections import (
     ACTIVATION_FUNCTION,
     ARCHITECTURE,
+    COMPACT,
     DROPOUT_RATE,
     HIDDEN_LAYERS,
     INPUT_SIZE,
@@ -34,6 +44,7 @@ LONGEST_TEXT = 64 * 2**20  # characters that are read of a text at most
 _LONGEST_VALUE = 100_000  # characters of a property of the architecture: widths of all layers
 _SEPARATE = (ARCHITECTURE, WEIGHTS, SIGNATURE)  # sections of a prompt that is read
 _INTERWOVEN = (ARCHITECTURE, LAYERS)
+_COMPACT = (ARCHITECTURE, COMPACT)
 # The lines of the architecture, and the form of what each says.
 _PROPERTIES = {
     INPUT_SIZE: r"(\d{1,4}) \([^)]{0,99}vocab[^)\d]{0,99}(\d{1,4})[^)]{0,99}\)",
@@ -58,7 +69,7 @@ class ParsedPrompt:
         weights: float32 arrays by name, as `nn.Sequential`'s state with a prefix:
             `network.<i>.weight` (out, in), `network.<i>.bias` (out,).
         signature: by Linear layer's index and method: float32 `(neurons,)`, or `(neurons,
-            columns)`.
+            columns)`; empty where the prompt shows none.
     """
 
     architecture: Architecture
@@ -123,6 +134,8 @@ def parse_prompt(text: str) -> ParsedPrompt:
             names the line.
     """
     sections = _split_sections(text)
+    if COMPACT in sections:
+        return _parse_compact(sections)
     interwoven = LAYERS in sections
     _check_sections(sections, _INTERWOVEN if interwoven else _SEPARATE)
     architecture, vocab_size, dropout = _read_architecture(*sections[ARCHITECTURE])
@@ -143,6 +156,62 @@ def parse_prompt(text: str) -> ParsedPrompt:
         layer.module: _read_profiles(profiles[layer.module], layer) for layer in architecture.layers
     }
     return ParsedPrompt(architecture, vocab_size, dropout, weights, signature)
+
+
+def _parse_compact(sections: dict[str, tuple[int, str]]) -> ParsedPrompt:
+    """What a prompt of the style `compact` says; it may lack the signature."""
+    _check_sections(sections, _COMPACT)
+    architecture, vocab_size, dropout = _read_architecture(*sections[ARCHITECTURE])
+    coded = _require_coded(*sections[COMPACT])
+    weights = _read_coded(coded)
+    _check_fit(weights, architecture, coded.line)
+    signature: dict[int, _Profiles] = {}
+    if SIGNATURE in sections:
+        signature = _read_coded_signature(*sections[SIGNATURE], coded, architecture)
+    return ParsedPrompt(architecture, vocab_size, dropout, weights, signature)
+
+
+def _require_coded(line: int, body: str) -> Coded:
+    """The blocks of a section of weights that begins on a line."""
+    coded = find_coded(body, line)
+    if coded is None:
+        raise PromptError(f"line {line}: there is no line 'Coding: ...' that tells of the numbers.")
+    return coded
+
+
+def _read_coded(coded: Coded) -> dict[str, NDArray[np.float32]]:
+    """Weights from blocks of a line per neuron."""
+    entries: dict[str, _Entry] = {}
+    layers = weights_and_biases(_split_blocks(coded.blocks, coded.line), coded)
+    for module, values in layers.items():
+        for name, value in zip(parameter_names(module), values, strict=True):
+            entries[name] = _Entry(coded.line, value)
+    return _check_weights(entries, coded.line)
+
+
+def _read_coded_signature(
+    line: int, body: str, coded: Coded, architecture: Architecture
+) -> dict[int, _Profiles]:
+    """The section of the signature that begins on a line, coded as the weights are."""
+    methods, start, text = read_methods(body, line)
+    blocks = _split_blocks(text, start)
+    _check_layers(blocks, architecture, line)
+    columns = [width for _, width in methods]
+    ends = list(accumulate(columns))
+    signature = {}
+    for layer in architecture.layers:
+        rows = read_rows(coded.coding, blocks[layer.module], columns, layer.module, start)
+        values = _numbers(rows, 2, f"the signature of layer {layer.module}", start)
+        if values.shape != (layer.fan_out, ends[-1]):
+            raise PromptError(
+                f"line {start}: the signature of layer {layer.module} has the shape "
+                f"{values.shape}; the layer and the methods need {(layer.fan_out, ends[-1])}."
+            )
+        signature[layer.module] = {
+            name: values[:, end - 1] if width == 1 else values[:, end - width : end]
+            for (name, width), end in zip(methods, ends, strict=True)
+        }
+    return signature
 
 
 def _check_sections(sections: Collection[str], names: Sequence[str]) -> None:
@@ -204,25 +273,34 @@ def _check_fit(
 
 
 def parse_weights(text: str) -> dict[str, NDArray[np.float32]]:
-    """Reads weights from a prompt of either style, or from a JSON object in any text.
+    """Reads weights from a prompt of any style, or from an answer with them in any text.
 
-    Of a prompt that is followed by an answer with weights, the answer's are read. The object holds
-    the weights themselves, or as a dataset's JSON columns do, `{"config": ..., "weights": ...}`.
+    Of a prompt that is followed by an answer with weights, the answer's are read. It is a JSON
+    object of the weights themselves, or as a dataset's JSON columns have them, `{"config": ...,
+    "weights": ...}`; or it has the form of the style `compact`, from its line `Coding: ...` on.
 
     Returns:
         float32 arrays by name, layer by layer: `network.<i>.weight` (out, in), `network.<i>.bias`
             (out,).
 
     Raises:
-        PromptError: there is no such object, or its layers do not fit each other; names the line.
+        PromptError: there are none, or their layers do not fit each other; names the line.
     """
     sections = _split_sections(text)
     line, answer = sections.get(TASK, (1, ""))
+    coded = find_coded(answer, line)
+    if coded is not None:
+        return _read_coded(without_rest(coded))
     if "{" in answer:  # a prompt with its answer: the answer's weights, not the prompt's
         return _read_object(answer, line)
     if LAYERS in sections:
         line, body = sections[LAYERS]
         return _read_layers(_split_blocks(body, line), line)
+    if COMPACT in sections:
+        return _read_coded(_require_coded(*sections[COMPACT]))
+    coded = find_coded(text, 1)
+    if coded is not None:
+        return _read_coded(without_rest(coded))
     return _read_object(text, 1)
 
 

@@ -1,6 +1,6 @@
 """Tables of records as tables of prompts: texts and JSON columns from the arrays."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -43,6 +43,7 @@ class Renderer:
             patterns.vocab_size,
             config.dataset.style,
             config.architecture.dropout,
+            config.prompts.built(),
         )
         self.counter = load_counter(config.dataset.tokenizer)
 
@@ -51,15 +52,26 @@ class Renderer:
 
         And the tokens of each kind of prompt's texts, where there is a tokenizer.
         """
-        names = [name for name in ARRAYS if name in records.column_names]
-        columns = {name: records[name].combine_chunks() for name in names}
-        scalars = records.drop_columns(names).to_pylist()
-        rows = []
-        for i, record in enumerate(scalars):
-            arrays = {name: column[i].values.to_numpy() for name, column in columns.items()}
-            rows.append(self.row(record, self._shaped(arrays)))
+        rows = [self.row(record, arrays) for record, arrays in self._each(records)]
         tokens = self._count_tokens(rows)  # which takes memory: there is no table yet
         return pa.Table.from_pylist(rows, schema=self.schema), tokens
+
+    def each_text(self, task: str, records: pa.Table) -> Iterator[str]:
+        """The prompt and the completion of each record together, of one kind."""
+        for record, arrays in self._each(records):
+            architecture = recorded_architecture(record, self.config)
+            prompt, completion = self.texts(task, record, architecture, arrays)
+            yield prompt + completion
+
+    def _each(
+        self, records: pa.Table
+    ) -> Iterator[tuple[dict[str, Any], dict[str, NDArray[np.float32]]]]:
+        """Each record's scalar columns and its arrays, by name."""
+        names = [name for name in ARRAYS if name in records.column_names]
+        columns = {name: records[name].combine_chunks() for name in names}
+        for i, record in enumerate(records.drop_columns(names).to_pylist()):
+            arrays = {name: column[i].values.to_numpy() for name, column in columns.items()}
+            yield record, self._shaped(arrays)
 
     def _shaped(self, arrays: dict[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
         """A record's arrays, those of signatures as `(neurons, columns)`."""

@@ -11,3 +11,7 @@ HIDDEN_LAYERS = "Hidden Layers"
 NEURONS_PER_LAYER = "Neurons per Layer"
 ACTIVATION_FUNCTION = "Activation Function"
 DROPOUT_RATE = "Dropout Rate"
+
+COMPACT = "Compact Weights"  # compact, in the place of the weights; it may lack the signature
+METHODS = "Methods"
+LARGEST = "largest"  # by digits: the largest magnitudes of a layer

@@ -8,7 +8,8 @@ between them. The architecture is one line per property; layers of different wid
 spells numbers. Signatures are one `### <i>` block per layer, one line per method: a number per
 neuron, or a list per neuron where a method has several, all with six decimals. Style `interwoven`
 has one section of layers in the place of these two: in each `### layer_<i>` block a line of the
-weight and one of the bias come before the lines of the signature, which are indented.
+weight and one of the bias come before the lines of the signature, which are indented. Style
+`compact` has sections of its own for the weights and the signature, see `prompts.compact`.
 """
 
 from collections.abc import Sequence
@@ -17,6 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muat_exp.kernels.text import Labels, Sections, write_object, write_subject
+from muat_exp.prompts.codings import PLAIN, Coding
+from muat_exp.prompts.compact import CompactWriter, as_bytes
 from muat_exp.prompts.sections import (
     ACTIVATION_FUNCTION,
     ARCHITECTURE,
@@ -44,11 +47,10 @@ _MODIFICATION = (
 _OBJECT = (
     "Answer with one JSON object of `network.<i>.weight` and `network.<i>.bias` of all layers."
 )
-
-
-def _as_bytes(text: str) -> NDArray[np.uint8]:
-    """UTF-8 bytes of a text."""
-    return np.frombuffer(text.encode(), np.uint8)
+_BLOCKS = (
+    "Answer with the line of the coding, an empty line, and the blocks of all layers, as above."
+)
+_ROUNDED = ", numbers rounded to six decimals"
 
 
 class PromptRenderer:
@@ -58,8 +60,9 @@ class PromptRenderer:
         patterns: the enabled patterns, all listed in the task section.
         methods: the signature's methods and their columns, in order.
         vocab_size: number of tokens.
-        style: separate or interwoven.
+        style: separate, interwoven or compact.
         dropout: that the networks were trained with.
+        coding: how the style compact spells numbers.
     """
 
     def __init__(
@@ -69,32 +72,41 @@ class PromptRenderer:
         vocab_size: int,
         style: str = "separate",
         dropout: float = 0.0,
+        coding: Coding = PLAIN,
     ) -> None:
         self.vocab_size = vocab_size
         self.dropout = dropout
+        self.compact = CompactWriter(coding, methods) if style == "compact" else None
         self.interwoven = style == "interwoven"
         indent = "  " if self.interwoven else ""
         labels = [f"{indent}{name}: " for name, _ in methods]
         self.labels = Labels(
-            text=_as_bytes("".join(labels)),
+            text=as_bytes("".join(labels)),
             starts=np.cumsum([0, *map(len, labels)]),
             columns=np.array([columns for _, columns in methods]),
         )
-        self.between = _as_bytes(_SIGNATURE)
+        self.between = as_bytes(_SIGNATURE)
         self.question = self.task(_CLASSIFICATION, patterns, _NAMES)
+        self._headers: dict[Architecture, NDArray[np.uint8]] = {}  # there are few
 
     def task(self, question: str, patterns: Sequence[Pattern], request: str) -> NDArray[np.uint8]:
         """The end of a prompt: what is asked, the patterns that it is about, and how to answer."""
         last = chr(ord("A") + self.vocab_size - 1)
-        notes = (
-            f"Letters A to {last} are 0 to {self.vocab_size - 1}, outputs above 0 positive, "
-            "numbers rounded to six decimals."
-        )
+        rounded = "" if self.compact else _ROUNDED  # a compact prompt tells of its own coding
+        letters = f"Letters A to {last} are 0 to {self.vocab_size - 1}"
+        notes = f"{letters}, outputs above 0 positive{rounded}."
         listed = "\n".join(f"- {pattern.name}: {pattern.description}" for pattern in patterns)
-        return _as_bytes(f"\n## {TASK}\n{notes}\n{question}\n{listed}\n\n{request}\n")
+        return as_bytes(f"\n## {TASK}\n{notes}\n{question}\n{listed}\n\n{request}\n")
 
     def _header(self, architecture: Architecture) -> NDArray[np.uint8]:
         """The section of the architecture, and what begins the section behind it."""
+        header = self._headers.get(architecture)
+        if header is None:
+            header = self._headers[architecture] = self._new_header(architecture)
+        return header
+
+    def _new_header(self, architecture: Architecture) -> NDArray[np.uint8]:
+        """See `_header`, which keeps it."""
         inputs = f"{architecture.features} (integer indices, vocabulary size {self.vocab_size})"
         lines = (
             f"## {ARCHITECTURE}",
@@ -104,8 +116,14 @@ class PromptRenderer:
             f"{ACTIVATION_FUNCTION}: {architecture.activation}",
             f"{DROPOUT_RATE}: {float(self.dropout)}",
         )
-        section = _LAYERS if self.interwoven else _WEIGHTS
-        return _as_bytes("\n".join(lines) + "\n" + section)
+        return as_bytes("\n".join(lines) + "\n" + self._section)
+
+    @property
+    def _section(self) -> str:
+        """What begins the section behind that of the architecture."""
+        if self.compact:
+            return self.compact.heading
+        return _LAYERS if self.interwoven else _WEIGHTS
 
     def render(
         self,
@@ -122,7 +140,10 @@ class PromptRenderer:
             signature: float32 `(neurons, columns)`, neurons layer by layer, the logit last.
             task: the prompt's end, as `task` makes it.
         """
-        sections = Sections(self._header(architecture), self.between, task)
+        header = self._header(architecture)
+        if self.compact:
+            return self.compact.prompt(header, architecture, parameters, signature, task)
+        sections = Sections(header, self.between, task)
         text = write_subject(
             parameters, architecture.table, signature, self.interwoven, sections, self.labels
         )
@@ -145,11 +166,17 @@ class PromptRenderer:
         selected: Sequence[Pattern],
     ) -> str:
         """The prompt that asks for better weights of a degraded network."""
-        task = self.task(_MODIFICATION, selected, _OBJECT)
+        request = _BLOCKS if self.compact else _OBJECT
+        task = self.task(_MODIFICATION, selected, request)
         return self.render(architecture, degraded, signature, task)
 
     def weights(self, architecture: Architecture, parameters: NDArray[np.float32]) -> str:
-        """A network's weights alone, as the JSON object that answers a modification prompt."""
+        """A network's weights alone, as they answer a modification prompt.
+
+        A JSON object, or in the style compact its line of the coding and its blocks.
+        """
+        if self.compact:
+            return self.compact.weights(architecture, parameters)
         text = write_object(parameters, architecture.table).tobytes()
         return text.decode()  # type: ignore[no-any-return]
 

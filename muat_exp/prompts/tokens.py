@@ -18,12 +18,21 @@ NONE = "none"
 
 @dataclass
 class TokenStatistics:
-    """Running counts of one task's texts."""
+    """Running counts of one task's texts.
 
+    Attributes:
+        limit: `dataset.max_tokens`; 0 where there is none.
+        count: texts seen.
+        min, max, total: of their tokens.
+        fitting: those of them that have `limit` tokens at most.
+    """
+
+    limit: int = 0
     count: int = 0
     min: int = 0
     max: int = 0
     total: int = 0
+    fitting: int = 0
 
     def add(self, counts: Sequence[int]) -> None:
         """Adds texts of so many tokens, at least one."""
@@ -31,6 +40,7 @@ class TokenStatistics:
         self.max = max(*counts, self.max)
         self.count += len(counts)
         self.total += sum(counts)
+        self.fitting += sum(count <= self.limit for count in counts)
 
     @property
     def mean(self) -> float:
@@ -38,7 +48,7 @@ class TokenStatistics:
         return self.total / self.count if self.count else 0.0
 
 
-class _TokenCounter(Protocol):
+class TokenCounter(Protocol):
     """Counts the tokens of texts."""
 
     name: str
@@ -58,7 +68,7 @@ class _Llama3Counter:
         self.encoding: Any = quicktok.get_encoding(LLAMA3)
 
     def count(self, text: str) -> int:
-        """See `_TokenCounter`."""
+        """See `TokenCounter`."""
         return int(self.encoding.count(text))
 
 
@@ -77,11 +87,11 @@ class _FileCounter:
         self.tokenizer.no_padding()
 
     def count(self, text: str) -> int:
-        """See `_TokenCounter`."""
+        """See `TokenCounter`."""
         return len(self.tokenizer.encode(text, add_special_tokens=False))
 
 
-def load_counter(tokenizer: str) -> _TokenCounter | None:
+def load_counter(tokenizer: str) -> TokenCounter | None:
     """The counter that `dataset.tokenizer` names.
 
     None for none, and for llama3 where the tokenizer extra is not installed.

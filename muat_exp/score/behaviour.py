@@ -5,17 +5,21 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from muat_exp.config.groups import COMPACT
 from muat_exp.dataset.reading import Subjects
 from muat_exp.errors import DatasetError
 from muat_exp.evaluation.benchmark_set import LabelGroups
 from muat_exp.evaluation.measurement import unbounded
 from muat_exp.executors.threads import ThreadExecutor
 from muat_exp.kernels import training as kernels
+from muat_exp.prompts.codings import DECIMALS
+from muat_exp.prompts.compact import rounded_weights
 from muat_exp.subjects.architecture import recorded_architecture, recorded_networks
 from muat_exp.subjects.population import Population
 
 BATCH = 256  # networks measured at a time
-_DECIMALS = 6  # of a weight in a prompt: all networks are taken as prompts show them
+# Of a weight, at most: all networks are taken as prompts show them. Compact ones may have fewer.
+_DECIMALS = DECIMALS[1]
 _COLUMNS = (
     "example_id",
     "target_pattern",
@@ -98,8 +102,15 @@ class Bench:
     def shapes(self, row: int) -> dict[str, tuple[int, ...]]:
         """Shapes of one subject's weights by name."""
         [record] = self.records.slice(row, 1).to_pylist()
+        return recorded_architecture(record, self.config).shapes
+
+    def _as_shown(self, row: int, weights: NDArray[np.float32]) -> NDArray[np.float32]:
+        """One subject's weights as the dataset's compact prompts show them, others as they are."""
+        if self.config.dataset.style != COMPACT:
+            return weights
+        [record] = self.records.slice(row, 1).to_pylist()
         architecture = recorded_architecture(record, self.config)
-        return architecture.shapes
+        return rounded_weights(self.config.prompts.built(), architecture, weights)
 
     def stored(self, name: str) -> Behaviour:
         """The behaviour of all stored networks: of `weights` or `degraded_weights`."""
@@ -108,7 +119,8 @@ class Bench:
         for start in range(0, count, BATCH):
             stop = min(count, start + BATCH)
             column = self.table.slice(start, BATCH)[name]
-            weights = [row.values.to_numpy(zero_copy_only=False) for row in column]
+            stored = [row.values.to_numpy(zero_copy_only=False) for row in column]
+            weights = [self._as_shown(row, values) for row, values in enumerate(stored, start)]
             parts.append(self.measure(np.arange(start, stop), weights))
         accuracy = np.concatenate([part.accuracy for part in parts])
         others = np.concatenate([part.others for part in parts])

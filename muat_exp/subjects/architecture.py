@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from muat_exp.config.groups import Config
 
 _LOGITS = 1  # outputs of a network
-_MODULES_PER_LAYER = 2  # of an `nn.Sequential`: a Linear and its activation
+MODULES_PER_LAYER = 2  # of an `nn.Sequential`: a Linear and its activation
 
 Weights = Mapping[str, NDArray[np.float32]]
 
@@ -112,7 +112,7 @@ def _lay_out(
             fan_out,
             ends[:-1] - offsets[subject],
             np.where(hidden, activations[subject], IDENTITY),
-            _MODULES_PER_LAYER * index,
+            MODULES_PER_LAYER * index,
         ],
         axis=1,
     )
@@ -268,7 +268,7 @@ def layer_names(count: int) -> list[tuple[str, str]]:
     >>> layer_names(2)[1]
     ('network.2.weight', 'network.2.bias')
     """
-    modules = range(0, _MODULES_PER_LAYER * count, _MODULES_PER_LAYER)
+    modules = range(0, MODULES_PER_LAYER * count, MODULES_PER_LAYER)
     return [parameter_names(module) for module in modules]
 
 

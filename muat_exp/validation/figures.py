@@ -9,6 +9,7 @@ from typing import Any
 from muat_exp.config.groups import Config
 from muat_exp.config.identity import config_signature
 from muat_exp.generation.outcomes import REASONS
+from muat_exp.generation.summary import fitting
 from muat_exp.validation.attempts import Attempts
 from muat_exp.validation.tally import Tally
 
@@ -74,7 +75,14 @@ def _expected(tally: Tally, recount: Recount, summary: Summary) -> dict[str, Any
         "accuracy": tally.means.overall(),
         "patterns": {name: _expected_row(name, tally, recount) for name in names},
         "splits": tally.splits,
+        **fitting(tally.config, _fitting(tally)),
     }
+
+
+def _fitting(tally: Tally) -> dict[str, Any]:
+    """How many examples fit `dataset.max_tokens`, by task, where their tokens were counted."""
+    counts = tally.tokens.items()
+    return {task: found.fitting if found.count == tally.count else _COUNT for task, found in counts}
 
 
 def _expected_row(name: str, tally: Tally, recount: Recount) -> dict[str, Any]:

@@ -16,8 +16,10 @@ from muat_exp.evaluation.measurement import RunContext
 from muat_exp.executors.budget import Budget
 from muat_exp.executors.threads import ThreadExecutor
 from muat_exp.generation.pipeline import ensure_compiled
+from muat_exp.generation.source import Source
 from muat_exp.progress import Reporter
 from muat_exp.prompts.columns import prompt_schema
+from muat_exp.prompts.forms import Forms, measure_forms, sampled_places
 from muat_exp.prompts.rendering import Renderer
 from muat_exp.prompts.tokens import LLAMA3, NONE
 from muat_exp.signatures.probe_set import given_probes
@@ -85,7 +87,9 @@ def check_own_format(
     if report.found.found.keys() & _UNREADABLE:
         report.unchecked.append("summary.json and README.md: they follow from all examples")
         return
-    compared = check_statements(folder, examples.tally, recount, examples.renderer, report.found)
+    compared = check_statements(
+        folder, examples.tally, recount, examples.renderer, report.found, examples.forms()
+    )
     _report_statements(compared, recount, report)
 
 
@@ -247,6 +251,22 @@ class _Examples:
         left = tally.count - verdict.total
         if left:
             self.report.unchecked.append(f"the training of {counted(left, 'subject')}{_how(depth)}")
+
+    def forms(self) -> Forms | None:
+        """What the forms of the prompts cost and lose.
+
+        None where the arithmetic is another, or where some examples could not be measured.
+        """
+        tally = self.tally
+        if not self._arithmetic.same or not 0 < tally.measured == tally.count:
+            return None
+        try:
+            source = Source.open(self._folder)
+            total = len(source.locations.ids)
+            records = source.fetch(source.locations.of(sampled_places(self.config, total)))
+        except DatasetError:  # what is wrong was found as the examples were checked
+            return None
+        return measure_forms(self.renderer.config, records, total, self._workers)
 
     def check_together(self) -> None:
         """Checks what follows from all examples together: their order, splits and attempts."""

@@ -11,12 +11,14 @@ from muat_exp.dataset.faults import Faults
 from muat_exp.dataset.reading import read_summary
 from muat_exp.dataset.writing import Written
 from muat_exp.errors import DatasetError
+from muat_exp.prompts.forms import Forms
 from muat_exp.prompts.rendering import Renderer
 from muat_exp.validation.figures import Recount, wrong_figures
 from muat_exp.validation.places import text_problem
 from muat_exp.validation.tally import Tally
 
 _TOKEN_SECTION = re.compile(r"\n## Token counts\n.*?(?=\n## )", re.DOTALL)
+_FORM_SECTION = re.compile(r"\n## Forms of the prompts\n.*?(?=\n## )", re.DOTALL)
 _MAX_SHOWN = 120  # characters of a line of the card
 
 
@@ -34,8 +36,12 @@ def check_statements(
     recount: Recount,
     renderer: Renderer,
     faults: Faults,
+    forms: Forms | None = None,
 ) -> Compared:
-    """Checks that the summary and the card say of all examples what they are."""
+    """Checks that the summary and the card say of all examples what they are.
+
+    The card's figures of the forms of the prompts are compared where `forms` tells them.
+    """
     summary = readable_summary(folder, faults)
     if summary is None:
         return Compared()
@@ -43,7 +49,7 @@ def check_statements(
         faults.add("summary", sentence)
     if "summary" in faults.found:
         return Compared(summary=True)
-    return _check_card(folder, tally, summary, renderer, faults)
+    return _check_card(folder, tally, summary, renderer, forms, faults)
 
 
 def readable_summary(folder: Path, faults: Faults) -> dict[str, Any] | None:
@@ -73,7 +79,12 @@ def _broken_rules(tally: Tally, summary: dict[str, Any]) -> Iterator[str]:
 
 
 def _check_card(
-    folder: Path, tally: Tally, summary: dict[str, Any], renderer: Renderer, faults: Faults
+    folder: Path,
+    tally: Tally,
+    summary: dict[str, Any],
+    renderer: Renderer,
+    forms: Forms | None,
+    faults: Faults,
 ) -> Compared:
     """Checks that the card is what the figures make of it.
 
@@ -84,24 +95,27 @@ def _check_card(
     if problem:
         faults.add("card", f"README.md {problem}.")
         return Compared(summary=True)
-    written = _as_written(folder, tally, renderer)
+    written = _as_written(folder, tally, renderer, forms)
     expected = render_card(tally.config, summary, written, summary["origin"])
     card = path.read_text("utf-8", "replace")
     counted = _counts_all(written, tally) and NOT_COUNTED not in card
     if not counted:
         card = _TOKEN_SECTION.sub("", card)
         expected = _TOKEN_SECTION.sub("", expected)
+    if not counted or forms is None:
+        card = _FORM_SECTION.sub("", card)
+        expected = _FORM_SECTION.sub("", expected)
     for sentence in _card_differences(card, expected):
         faults.add("card", sentence)
     return Compared(summary=True, card=True, tokens=counted)
 
 
-def _as_written(folder: Path, tally: Tally, renderer: Renderer) -> Written:
+def _as_written(folder: Path, tally: Tally, renderer: Renderer, forms: Forms | None) -> Written:
     """What the writer of the dataset knew of it, found again."""
     counter = renderer.counter
     tokens = tally.tokens if counter else {}
     name = counter.name if counter else ""
-    return Written(tally.splits, tokens, name, shards_digest(folder))
+    return Written(tally.splits, tokens, name, shards_digest(folder), forms)
 
 
 def _counts_all(written: Written, tally: Tally) -> bool:

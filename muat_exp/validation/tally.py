@@ -33,7 +33,8 @@ class Tally:
     def __init__(self, config: Config) -> None:
         self.config = config
         self.means = Means()
-        self.tokens = {task: TokenStatistics() for task in config.dataset.tasks}
+        limit = config.dataset.max_tokens
+        self.tokens = {task: TokenStatistics(limit) for task in config.dataset.tasks}
         self.meets_thresholds = True
         self.measured = 0
         self._examples: list[tuple[int, str, str]] = []  # number, split, target pattern
