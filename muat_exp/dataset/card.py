@@ -10,8 +10,9 @@ from typing import Any
 import yaml
 
 from muat_exp.config.groups import Config, Range
-from muat_exp.dataset.column_names import SCORES
-from muat_exp.dataset.schema import subject_schema
+from muat_exp.dataset.column_names import EXACT_SCORES, SCORES
+from muat_exp.dataset.figures import EXPLAINED_BETTER
+from muat_exp.dataset.schema import score_names, subject_schema
 from muat_exp.dataset.writing import Written
 from muat_exp.maker import as_list
 from muat_exp.sequences.patterns import PUBLISHED
@@ -20,7 +21,16 @@ from muat_exp.tables import markdown_table, number
 
 NOT_COUNTED = "Not counted: no tokenizer was configured, or it is not installed"
 _TITLE = "Subject Models for Interpretability Training"
-_HEADINGS = ("Degraded", "Improved", "Improvement", "Degraded, test", "Improved, test")  # of SCORES
+_HEADINGS = dict(
+    zip(
+        (*SCORES, *EXACT_SCORES),
+        (
+            *("Degraded", "Improved", "Improvement", "Degraded, test", "Improved, test"),
+            *("Improved, exact on the task", "Improved, exact on the space"),
+        ),
+        strict=True,
+    )
+)
 _TWINS = (
     "> **Patterns that nobody can tell apart:** by the published definitions increasing_pairs is "
     "the same set as\n> sorted_ascending, and decreasing_pairs the same as sorted_descending."
@@ -28,6 +38,17 @@ _TWINS = (
 # The Hub's size classes, each with the first size beyond it.
 _SIZES = {"n<1K": 10**3, "1K<n<10K": 10**4, "10K<n<100K": 10**5, "100K<n<1M": 10**6}
 _LARGEST_SIZE = "1M<n<10M"
+
+_LABELS = {  # by whether completions name the behaviour
+    False: "A completion names what a subject was trained on, which need not be all that it does:",
+    True: "A completion names what explains best what a subject does (`best_pattern`), which need "
+    "not be what it was trained on:",
+}
+_EXPLANATIONS = """## What the subjects do
+
+Every network was run on every sequence. A pattern explains a network as well as the balanced
+accuracy between the pattern's predicate and the network's answers. Subjects that another enabled
+pattern explains better than what they learned:"""
 
 _Rows = list[tuple[str, object]]
 
@@ -53,11 +74,13 @@ def render_card(
         splits=_split_section(written),
         tokens=_token_table(written),
         acceptance=_acceptance_tables(config, summary),
+        explanations=_explanation_section(config, summary),
         prompt_fields=_prompt_fields(config, fields),
         subject_fields=_subject_fields(config, fields),
         first_split=next(iter(written.splits), "train"),
         made_with=_made_with(summary),
         config_signature=summary["config_signature"],
+        label=_LABELS[config.dataset.names_behaviour],
     )
     return _front_matter(summary["accepted"], written) + _without_gaps(text)
 
@@ -174,9 +197,10 @@ def _subject_fields(config: Config, fields: Mapping[str, Any]) -> str:
     """Fields of the configuration `subjects`."""
     shown = dict(fields["subjects"])
     columns = subject_schema(config).names
-    for name, meaning in fields["optional_subjects"].items():
-        if name in columns:
-            shown[name] = meaning
+    for names, meaning in fields["optional_subjects"].items():
+        first, _, _ = names.partition(",")
+        if first in columns:
+            shown[names] = meaning
     return markdown_table(("Field", "Meaning"), shown.items())
 
 
@@ -277,14 +301,38 @@ def _acceptance_tables(config: Config, summary: Mapping[str, Any]) -> str:
     reasons = list(summary["rejected"])
     counts = []
     scores = []
+    names = score_names(config)
     for name, row in _acceptance_rows(config, summary):
-        means = [number(row[key]) for key in SCORES]
+        means = [number(row[key]) for key in names]
         counts.append((name, *_counts(row, reasons)))
         scores.append((name, *means))
     heading = ("Pattern", "Attempts", "Accepted", "Acceptance", *reasons)
     count_table = markdown_table(heading, counts)
-    score_table = markdown_table(("Pattern", *_HEADINGS), scores)
+    score_table = markdown_table(("Pattern", *(_HEADINGS[name] for name in names)), scores)
     return f"{count_table}\nMean accuracies of the accepted subjects:\n\n{score_table}"
+
+
+def _explanation_section(config: Config, summary: Mapping[str, Any]) -> str:
+    """How often another pattern explains a subject better than its own, where that is known."""
+    if not config.exact:
+        return ""
+    rows = []
+    total = 0
+    for name in config.patterns.enabled:
+        row = summary["patterns"][name]
+        better: Mapping[str, int] = row[EXPLAINED_BETTER]
+        total += sum(better.values())
+        most_first = sorted(better.items(), key=lambda pair: -pair[1])
+        named = ", ".join(f"{other} {count}" for other, count in most_first) or "-"
+        rows.append((name, *_part(sum(better.values()), row["accepted"]), named))
+    rows.append(("**all**", *_part(total, summary["accepted"]), ""))
+    header = ("Trained on", "Subjects", "Explained better by another", "Share", "By which")
+    return f"{_EXPLANATIONS}\n\n{markdown_table(header, rows)}"
+
+
+def _part(part: int, whole: int) -> tuple[object, ...]:
+    """A whole, a part of it, and the part's share."""
+    return whole, part, f"{part / whole:.1%}" if whole else "-"
 
 
 def _acceptance_rows(

@@ -1,7 +1,7 @@
 """Writes a dataset's Parquet files: records, ordered by example, rendered, sharded, by split."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
@@ -12,11 +12,9 @@ import numpy as np
 import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
 from muat_exp.config.groups import SPLITS, Config
 from muat_exp.dataset.checksums import shards_digest, write_checksums
-from muat_exp.dataset.column_names import SCORES
 from muat_exp.dataset.index import RecordLocations
 from muat_exp.dataset.parquet import Shard, shard_name
 from muat_exp.dataset.schema import subject_schema
@@ -207,52 +205,3 @@ def complete(folder: Path, probes: bytes, summary: Mapping[str, Any], card: str)
     (folder / "README.md").write_bytes(card.encode())
     write_checksums(folder)
     flush_folder(folder)
-
-
-class Means:
-    """Means of some columns by target pattern, over tables seen one after another.
-
-    >>> means = Means(["score"])
-    >>> means.add(pa.table({"target_pattern": ["a", "a"], "score": [1.0, 2.0]}))
-    >>> means.by_pattern("a")
-    {'score': 1.5}
-    """
-
-    def __init__(self, columns: Sequence[str] = SCORES) -> None:
-        self.columns = columns
-        self.sums: dict[str, NDArray[np.float64]] = {}
-        self.counts: dict[str, int] = {}
-
-    @property
-    def count(self) -> int:
-        """Rows seen."""
-        return sum(self.counts.values())
-
-    def add(self, table: pa.Table) -> None:
-        """Adds a table's rows."""
-        names = np.array(table["target_pattern"].to_pylist(), object)
-        columns = [table[column].to_numpy() for column in self.columns]
-        values = np.stack(columns, axis=1)  # (rows, columns)
-        nothing = np.zeros(len(columns))
-        for name in np.unique(names):
-            own = values[names == name]
-            self.sums[name] = self.sums.get(name, nothing) + own.sum(axis=0)
-            self.counts[name] = self.counts.get(name, 0) + len(own)
-
-    def by_pattern(self, name: str) -> dict[str, Any]:
-        """Means of one pattern's examples; None where there are none."""
-        count = self.counts.get(name, 0)
-        return self._means(self.sums.get(name), count)
-
-    def overall(self) -> dict[str, Any]:
-        """Means of all examples; None where there are none."""
-        count = self.count
-        total = sum(self.sums.values(), np.zeros(len(self.columns)))
-        return self._means(total, count)
-
-    def _means(self, sums: NDArray[np.float64] | None, count: int) -> dict[str, Any]:
-        """Sums over so many rows as means by column; None where there are none."""
-        if sums is None or not count:
-            return dict.fromkeys(self.columns)
-        means = (sums / count).tolist()
-        return dict(zip(self.columns, means, strict=True))

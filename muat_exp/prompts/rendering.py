@@ -107,10 +107,12 @@ class Renderer:
         """
         prompts = self.prompts
         selected = [self.patterns[name] for name in record["selected_patterns"]]
+        best = [self.patterns[record["best_pattern"]]]
         weights = arrays["weights"]
         if task == "classification":
             prompt = prompts.classification(architecture, weights, arrays["signature"])
-            return prompt, prompts.names_of(selected)
+            named = best if self.config.dataset.names_behaviour else selected
+            return prompt, prompts.names_of(named)
         if task == "modification":
             degraded = arrays["degraded_weights"]
             signature = arrays["degraded_signature"]

@@ -9,11 +9,12 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from muat_exp.config.groups import Config
-from muat_exp.dataset.column_names import SCORES
+from muat_exp.dataset.column_names import CONFUSION, EXACT_SCORES, SCORES
 from muat_exp.dataset.faults import Faults, unequal
 from muat_exp.dataset.networks import check_networks, stored_population
 from muat_exp.dataset.schema import lists, stray_responses
 from muat_exp.evaluation.measurement import Measured, Pair, RunContext, measure
+from muat_exp.evaluation.truth import Behaviour, ExactAnswers
 from muat_exp.executors.budget import Budget
 from muat_exp.executors.serial import SerialExecutor
 from muat_exp.prompts.rendering import Renderer
@@ -215,9 +216,14 @@ def _check_measures(
     config: Config, measured: Measured, tolerances: Tolerances, subjects: pa.Table, faults: Faults
 ) -> None:
     """Accuracies, behaviour and signatures are what the stored networks give."""
+    tolerance = tolerances["accuracy"]
     for name, scores in zip(SCORES, measured.scores.T, strict=True):
-        _compare_scores(name, scores, tolerances["accuracy"], subjects, faults)
-    responses = measured.responses.astype(np.float32)  # as they are stored
+        _compare_scores(name, scores, tolerance, subjects, faults)
+    _compare_explanations(config, measured.behaviour, tolerance, subjects, faults)
+    behaviour = measured.behaviour
+    if behaviour.exact is not None:
+        _compare_exact(behaviour.own, behaviour.exact, tolerance, subjects, faults)
+    responses = behaviour.responses.astype(np.float32)  # as they are stored
     names = config.patterns.enabled
     _compare_responses(names, responses, tolerances["response"], subjects, faults)
     signatures = {"signature": measured.signatures}
@@ -244,6 +250,42 @@ def _compare_scores(
     for example, here, there in zip(ids[off], stored[off], measured[off], strict=True):
         sentence = f"{name} is {_close_up(here, there)}."
         faults.add("accuracy", f"example {example}: {sentence}")
+
+
+def _compare_explanations(
+    config: Config, behaviour: Behaviour, tolerance: float, subjects: pa.Table, faults: Faults
+) -> None:
+    """The stored pattern is the one that explains a network best, and does so as well as is told.
+
+    Within the tolerance, another one may.
+    """
+    _compare_scores("best_pattern_score", behaviour.best_scores, tolerance, subjects, faults)
+    enabled = config.patterns.enabled
+    told = np.array([enabled.index(name) for name in subjects["best_pattern"].to_pylist()])
+    scores = np.take_along_axis(behaviour.scores, told[:, None], axis=1)[:, 0]
+    wrong = scores < behaviour.best_scores - tolerance
+    if not tolerance:
+        wrong |= told != behaviour.best
+    ids = subjects["example_id"].to_numpy()
+    faults.compare("explanation", ids, wrong, "best_pattern is not what explains its network best.")
+
+
+def _compare_exact(
+    own: NDArray[np.float64],
+    exact: ExactAnswers,
+    tolerance: float,
+    subjects: pa.Table,
+    faults: Faults,
+) -> None:
+    """What an exact truth tells is what the networks answer to all sequences."""
+    for name, scores in zip(EXACT_SCORES, (exact.task_accuracy, own), strict=True):
+        _compare_scores(name, scores, tolerance, subjects, faults)
+    ids = subjects["example_id"].to_numpy()
+    stored = np.column_stack([subjects[name].to_numpy() for name in CONFUSION])
+    moved = np.abs(stored - exact.confusion).max(axis=1)
+    wrong = moved > tolerance * stored.sum(axis=1)
+    names = ", ".join(CONFUSION)
+    faults.compare("confusion", ids, wrong, f"{names} are not what its network gives.")
 
 
 def _close_up(stored: float, measured: float) -> str:

@@ -71,7 +71,7 @@ def _expected(tally: Tally, recount: Recount, summary: Summary) -> dict[str, Any
         "attempts": attempts,
         "acceptance": acceptance,
         "rejected": _rejections(recount, names),
-        "accuracy": tally.means.overall(),
+        "accuracy": tally.figures.overall(),
         "patterns": {name: _expected_row(name, tally, recount) for name in names},
         "splits": tally.splits,
     }
@@ -84,7 +84,7 @@ def _expected_row(name: str, tally: Tally, recount: Recount) -> dict[str, Any]:
         "attempts": _COUNT if counts is None else counts[name],
         "accepted": tally.patterns[name],
         "rejected": _rejections(recount, (name,)),
-        **tally.means.by_pattern(name),
+        **tally.figures.by_pattern(name),
     }
 
 
