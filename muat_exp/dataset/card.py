@@ -10,9 +10,9 @@ from typing import Any
 import yaml
 
 from muat_exp.config.groups import Config, Range
-from muat_exp.dataset.column_names import EXACT_SCORES, SCORES
+from muat_exp.dataset.column_names import BEHAVIOUR, EXACT_SCORES, PROMPTS, SCORES
 from muat_exp.dataset.figures import EXPLAINED_BETTER
-from muat_exp.dataset.schema import score_names, subject_schema
+from muat_exp.dataset.schema import part_schemas, score_names, subject_schema
 from muat_exp.dataset.writing import Written
 from muat_exp.maker import as_list
 from muat_exp.sequences.patterns import PUBLISHED
@@ -77,12 +77,13 @@ def render_card(
         explanations=_explanation_section(config, summary),
         prompt_fields=_prompt_fields(config, fields),
         subject_fields=_subject_fields(config, fields),
+        behaviour_fields=_behaviour_fields(config, fields),
         first_split=next(iter(written.splits), "train"),
         made_with=_made_with(summary),
         config_signature=summary["config_signature"],
         label=_LABELS[config.dataset.names_behaviour],
     )
-    return _front_matter(summary["accepted"], written) + _without_gaps(text)
+    return _front_matter(config, summary["accepted"], written) + _without_gaps(text)
 
 
 @cache
@@ -103,7 +104,7 @@ def _without_gaps(text: str) -> str:
     return re.sub(r"\n{3,}", "\n\n", text)
 
 
-def _front_matter(count: int, written: Written) -> str:
+def _front_matter(config: Config, count: int, written: Written) -> str:
     """What the Hub and `datasets` read: licence, size, and the files of each configuration.
 
     The description tells datasets apart: for `datasets`, folders of one name whose configurations
@@ -117,21 +118,20 @@ def _front_matter(count: int, written: Written) -> str:
         "task_categories": ["text-generation"],
         "tags": ["interpretability", "weight-space-learning", "mechanistic-interpretability"],
         "size_categories": [_size_category(count)],
-        "configs": [
-            {
-                "config_name": "prompts",
-                "default": True,
-                "description": f"data {written.digest}",
-                "data_files": _data_files("prompts", splits),
-            },
-            {
-                "config_name": "subjects",
-                "description": f"data {written.digest}",
-                "data_files": _data_files("subjects", splits),
-            },
-        ],
+        "configs": [_card_config(part, splits, written) for part in part_schemas(config)],
     }
     return f"---\n{yaml.safe_dump(content, sort_keys=False)}---\n"
+
+
+def _card_config(part: str, splits: Sequence[str], written: Written) -> dict[str, Any]:
+    """What `datasets` reads of one configuration."""
+    default = {"default": True} if part == PROMPTS else {}
+    return {
+        "config_name": part,
+        **default,
+        "description": f"data {written.digest}",
+        "data_files": _data_files(part, splits),
+    }
 
 
 def _data_files(part: str, splits: Sequence[str]) -> list[dict[str, str]]:
@@ -202,6 +202,14 @@ def _subject_fields(config: Config, fields: Mapping[str, Any]) -> str:
         if first in columns:
             shown[names] = meaning
     return markdown_table(("Field", "Meaning"), shown.items())
+
+
+def _behaviour_fields(config: Config, fields: Mapping[str, Any]) -> str:
+    """Fields of the configuration `behaviour`, where there is one."""
+    if not config.dataset.behaviour:
+        return ""
+    table = markdown_table(("Field", "Meaning"), fields[BEHAVIOUR].items())
+    return f"Configuration `{BEHAVIOUR}`:\n\n{table}"
 
 
 def _configuration_tables(config: Config) -> str:

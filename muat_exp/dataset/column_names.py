@@ -17,3 +17,7 @@ EXACT_SCORES = ("exact_task_accuracy", "exact_accuracy")
 CONFUSION = ("tp", "fp", "tn", "fn")
 # The column of answers, packed into bytes, in the configuration of the same name.
 BEHAVIOUR = "behaviour"
+# A dataset's configurations, each a folder of files; the last one where it was asked for.
+PROMPTS = "prompts"
+SUBJECTS = "subjects"
+PARTS = (PROMPTS, SUBJECTS, BEHAVIOUR)

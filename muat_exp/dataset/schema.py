@@ -10,7 +10,15 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from muat_exp.config.groups import Config
-from muat_exp.dataset.column_names import BEHAVIOUR, CONFUSION, EXACT_SCORES, SCORES
+from muat_exp.dataset.column_names import (
+    BEHAVIOUR,
+    CONFUSION,
+    EXACT_SCORES,
+    PROMPTS,
+    SCORES,
+    SUBJECTS,
+)
+from muat_exp.prompts.columns import prompt_schema
 from muat_exp.sequences.patterns import NAMES
 from muat_exp.subjects.population import Population
 
@@ -64,6 +72,12 @@ def _exact_columns(config: Config) -> list[tuple[str, pa.DataType]]:
 def behaviour_schema() -> pa.Schema:
     """Columns of the `behaviour` configuration."""
     return pa.schema([("example_id", pa.int64()), (BEHAVIOUR, pa.binary())])
+
+
+def part_schemas(config: Config) -> dict[str, pa.Schema]:
+    """The columns of each configuration that a dataset has."""
+    schemas = {PROMPTS: prompt_schema(config), SUBJECTS: subject_schema(config)}
+    return schemas | ({BEHAVIOUR: behaviour_schema()} if config.dataset.behaviour else {})
 
 
 def record_schema(config: Config) -> pa.Schema:

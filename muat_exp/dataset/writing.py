@@ -15,9 +15,10 @@ import pyarrow.parquet as pq
 
 from muat_exp.config.groups import SPLITS, Config
 from muat_exp.dataset.checksums import shards_digest, write_checksums
+from muat_exp.dataset.column_names import PROMPTS, SUBJECTS
 from muat_exp.dataset.index import RecordLocations
 from muat_exp.dataset.parquet import Shard, shard_name
-from muat_exp.dataset.schema import subject_schema
+from muat_exp.dataset.schema import part_schemas
 from muat_exp.dataset.splits import assign_splits
 from muat_exp.dataset.staging import flush_folder
 from muat_exp.executors.budget import Budget
@@ -30,7 +31,7 @@ _DICTIONARIES = ["target_pattern", "selected_patterns.list.element", "activation
 
 
 class ShardWriter:
-    """Writes two Parquet files of the same examples, `prompts` and `subjects`, from threads."""
+    """Writes Parquet files of the same examples, one of each configuration, from threads."""
 
     def __init__(
         self,
@@ -62,7 +63,7 @@ class ShardWriter:
         """Takes the next examples of each; queues them for writing when they fill a row group."""
         for part, table in tables.items():
             self.taken[part].append(table)
-        rows = sum(table.num_rows for table in self.taken["subjects"])
+        rows = sum(table.num_rows for table in self.taken[SUBJECTS])
         if rows >= self.budget.row_group:
             self.flush()
         if not self.budget.writes_behind:
@@ -120,11 +121,11 @@ class ShardWriter:
 
 
 def _without_texts(schema: pa.Schema) -> list[str]:
-    """The columns that are no texts: nobody asks for the first and the last of all prompts.
+    """The columns that are no texts or bytes: nobody asks for the first and the last of them.
 
     Finding them takes more memory than the prompts themselves, and more time than writing them.
     """
-    return [field.name for field in schema if field.type != pa.string()]
+    return [field.name for field in schema if field.type not in (pa.string(), pa.binary())]
 
 
 @dataclass(frozen=True)
@@ -171,7 +172,7 @@ def write_shards(
     """
     budget = Budget(config)
     renderer = Renderer(config)
-    schemas = {"prompts": renderer.schema, "subjects": subject_schema(config)}
+    schemas = part_schemas(config)
     for part in schemas:
         (folder / part).mkdir()
     splits: Counter[str] = Counter()
@@ -179,21 +180,23 @@ def write_shards(
     counted = config.dataset.tasks if counter else ()
     tokens = {task: TokenStatistics() for task in counted}
 
-    def render(group: RecordLocations) -> tuple[pa.Table, pa.Table, dict[str, list[int]]]:
+    def render(group: RecordLocations) -> tuple[dict[str, pa.Table], dict[str, list[int]]]:
         records = fetch(group)
-        return records, *renderer.table(records)
+        tables = {part: records.select(schemas[part].names) for part in schemas if part != PROMPTS}
+        prompts, counts = renderer.table(tables[SUBJECTS])
+        return {PROMPTS: prompts, **tables}, counts
 
     with ThreadPoolExecutor(len(schemas), thread_name_prefix="muat-writer") as pool:
         for split, name, examples in _planned_files(config, locations):
             splits[split] += len(examples.ids)
             batches = examples.groups(budget.batch)
             with ShardWriter(pool, folder, name, schemas, budget) as writer:
-                for records, prompts, counts in workers.stream(render, batches, budget.batches):
-                    observe(records)
-                    writer.write({"prompts": prompts, "subjects": records})
+                for tables, counts in workers.stream(render, batches, budget.batches):
+                    observe(tables[SUBJECTS])
+                    writer.write(tables)
                     for task, lengths in counts.items():
                         tokens[task].add(lengths)
-                    del records, prompts  # before the next ones are made
+                    del tables  # before the next ones are made
     tokenizer = counter.name if counter else ""
     return Written(dict(splits), tokens, tokenizer, shards_digest(folder))
 

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from muat_exp.config.checks import require
-from muat_exp.config.groups import EXACT, Config, EvaluationConfig, SignatureConfig
+from muat_exp.config.groups import Config, EvaluationConfig, SignatureConfig
 from muat_exp.config.identity import config_signature
 from muat_exp.dataset.card import render_card
 from muat_exp.dataset.checksums import differences
@@ -43,10 +43,11 @@ from muat_exp.subjects.quantization import as_stored
 from muat_exp.subjects.schemes import PUBLISHED_SCHEMES
 from muat_exp.subjects.specs import Specs, draw_specs
 
+MEASURE = "measure"
 # Keys that each task may change; what is not named on the command line stays as it was.
 _CHANGEABLE = {
     "signature": ("signature", "dataset.tokenizer"),
-    "measure": ("evaluation", "dataset.behaviour", "dataset.label", "dataset.tokenizer"),
+    MEASURE: ("evaluation", "dataset.behaviour", "dataset.label", "dataset.tokenizer"),
     "render": (
         "dataset.tasks", "dataset.style", "dataset.label", "dataset.columns", "dataset.splits",
         "dataset.tokenizer", "dataset.examples_per_shard",
@@ -125,11 +126,11 @@ def derived_config(stored: Config, composed: Config, given: Collection[str]) -> 
 def _derived_evaluation(
     stored: EvaluationConfig, composed: Config, given: Collection[str]
 ) -> EvaluationConfig:
-    """The evaluation as it was, in the task `measure` exact; then the keys that were named."""
-    truth = EXACT if composed.task == "measure" else stored.truth
-    chosen = asdict(composed.evaluation) if "evaluation" in given else {}
+    """The evaluation as it was; of the task `measure` as it is composed, and the named keys."""
+    if composed.task != MEASURE:
+        return stored
     named = _named_values(composed.evaluation, "evaluation", given)
-    return replace(stored, **{"truth": truth} | chosen | named)
+    return replace(stored, **{"truth": composed.evaluation.truth} | named)
 
 
 def _named_values(group: object, name: str, given: Collection[str]) -> dict[str, Any]:
@@ -236,7 +237,7 @@ def derive(
 
     Args:
         source: a dataset's folder.
-        composed: the configuration of the command line, its `task` signature or render.
+        composed: the configuration of the command line, its `task` one of `_CHANGEABLE`.
         given: the keys that were named there.
         target: folder of the new dataset; must not exist.
         workers: threads that measure and render.

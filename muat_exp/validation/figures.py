@@ -16,8 +16,8 @@ _TOLERANCE = 1e-9  # of means, which may be summed in another order
 _VERSION = re.compile(r"unknown|\d[\w.+!-]*")
 # What `generation.derive` says of a dataset's origin, one sentence after another.
 _ORIGIN = re.compile(
-    r"(Made by `task=(signature|render)` from the networks of a dataset with the config_signature "
-    r"`[0-9a-f]{16}`; attempts and rejections are those of its run\.( |$))+"
+    r"(Made by `task=(signature|measure|render)` from the networks of a dataset with the "
+    r"config_signature `[0-9a-f]{16}`; attempts and rejections are those of its run\.( |$))+"
 )
 Summary = Mapping[str, Any]
 

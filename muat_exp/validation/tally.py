@@ -11,6 +11,7 @@ from muat_exp.dataset.faults import Faults
 from muat_exp.dataset.figures import ExampleFigures
 from muat_exp.dataset.splits import assign_splits
 from muat_exp.prompts.tokens import TokenStatistics
+from muat_exp.validation.duplicates import FunctionalDuplicates
 from muat_exp.validation.equal_weights import DistinctWeights
 from muat_exp.validation.examples import Checked
 
@@ -28,6 +29,7 @@ class Tally:
         tokens: counts by task, where there is a tokenizer.
         meets_thresholds: whether all examples are such as the run accepts.
         measured: examples whose networks were run again.
+        duplicates: those of them that answer every sequence alike.
     """
 
     def __init__(self, config: Config) -> None:
@@ -38,6 +40,7 @@ class Tally:
         self.measured = 0
         self._examples: list[tuple[int, str, str]] = []  # number, split, target pattern
         self._distinct = DistinctWeights()
+        self.duplicates = FunctionalDuplicates()
 
     @property
     def count(self) -> int:
@@ -67,6 +70,8 @@ class Tally:
             self._examples.append((number, split, target))
         self.figures.add(records)
         self.measured += int(checked.measured.sum())
+        for digest in checked.answers:
+            self.duplicates.add(split, digest)
         self.meets_thresholds &= self._accepts(records)
         for task, counts in checked.tokens.items():
             self.tokens[task].add(counts)
