@@ -15,7 +15,7 @@ from test_validate import change
 import muat_exp
 from muat_exp.app.compose import load_config
 from muat_exp.config.groups import DatasetConfig, EvaluationConfig
-from muat_exp.dataset.reading import check_readable, read_config
+from muat_exp.dataset.reading import check_readable, read_config, read_summary
 from muat_exp.errors import ConfigurationError, DatasetError
 from muat_exp.executors.budget import Budget
 from muat_exp.generation.derive import derive
@@ -63,7 +63,7 @@ def test_measuring_adds_what_a_run_with_an_exact_truth_would_have_written(told, 
 
 
 def summary(folder):
-    return muat_exp.dataset.reading.read_summary(folder)
+    return read_summary(folder)
 
 
 def test_bits_are_the_answers_of_the_stored_networks(told):
