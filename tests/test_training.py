@@ -99,9 +99,9 @@ def test_accepted_subjects_pass_every_gate(workers):
     improvement = (result.improved_accuracy - result.degraded_accuracy)[result.accepted]
     assert (improvement >= config.training.min_improvement - 1e-9).all()
     assert (result.test_accuracy[result.accepted, 1] >= config.training.min_test_accuracy).all()
-    assert (
-        (result.responses[result.accepted] >= 0) & (result.responses[result.accepted] <= 1)
-    ).all()
+    responses = result.behaviour.responses
+    assert len(responses) == len(result.accepted)
+    assert ((responses >= 0) & (responses <= 1)).all()
 
 
 class Recorder(pl.Callback):

@@ -273,11 +273,14 @@ def _describe_one(
 
     None where the test gate rejects it.
     """
+    from muat_exp.evaluation.truth import SampledTruth
+
     sides = _test_sides(context, specs, data)
     scores = [_balanced_accuracy(module, state, sides, inputs) for state in states]
     if scores[1] < context.config.training.min_test_accuracy:
         return None
-    _share_positive(module, inputs(context.responses))  # taken for its time
+    if isinstance(context.truth, SampledTruth):
+        _share_positive(module, inputs(context.truth.members))  # taken for its time
     probes = inputs(context.probes.tokens)
     signature = _signature(module, probes, context.config.signature.components)
     state = module.state_dict()

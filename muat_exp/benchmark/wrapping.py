@@ -44,7 +44,7 @@ WRAPPED = (
     ),
     _of_process("generation.cohort:draw_data", "sequences"),
     _of_process("generation.callbacks:measure_tests", "tests"),
-    _of_process("generation.cohort:measure_responses", "responses"),
+    _of_process("generation.callbacks:measure_behaviour", "responses"),
     _of_process("generation.callbacks:extract_signatures", "signatures"),
     _of_process("generation.pipeline:_make_cohorts", "cohorts"),
     _of_thread("generation.pipeline:gather", "gathering records"),

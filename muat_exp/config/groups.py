@@ -15,7 +15,7 @@ from muat_exp.config.keys import SEEDS, Ends, Key, Keys, key
 from muat_exp.config.reading import read
 from muat_exp.executors.processors import processors
 from muat_exp.prompts.codings import CODINGS, DECIMAL, DECIMALS, DIGITS, USUAL_DECIMALS, Coding
-from muat_exp.sequences.alphabet import LENGTHS, VOCAB_SIZES
+from muat_exp.sequences.alphabet import EXACT_SPACE, LENGTHS, VOCAB_SIZES
 from muat_exp.sequences.patterns import (
     DEFAULT_NAMES,
     DEFINITIONS,
@@ -44,6 +44,8 @@ JSON_COLUMNS = (
 )
 SPLITS = ("train", "validation", "test")
 SITES = ("pre_activations", "activations")
+SAMPLED = "sampled"
+EXACT = "exact"
 _INITS = ("default", "kaiming")
 _UNTIL = ("switch", "plateau")
 _ENGINES = ("compiled", "torch")
@@ -59,6 +61,8 @@ _LONGEST_NAME = 128
 _LONGEST_TAG = 64
 _NOT_IN_PROJECTS = "/\\#?%:"
 _SHORTFALLS = ("error", "accept")
+_TRAINED = "trained"
+_BEHAVIOUR = "behaviour"
 
 
 @dataclass(frozen=True)
@@ -185,6 +189,11 @@ class PatternsConfig(Keys):
             round(negatives * self.validation_share),
         )
         return (positives - validation[0], negatives - validation[1]), validation
+
+    @property
+    def space_size(self) -> int:
+        """Sequences that there are."""
+        return int(self.vocab_size**self.sequence_length)
 
     def build(self) -> tuple[Pattern, ...]:
         """The enabled patterns in their space; `ConfigurationError` where one does not fit."""
@@ -388,6 +397,27 @@ class PromptsConfig(Keys):
 
 
 @dataclass(frozen=True)
+class EvaluationConfig(Keys):
+    """How it is found out what a stored network does."""
+
+    prefix: ClassVar[str] = "evaluation."
+
+    truth: str = key(
+        SAMPLED,
+        "on which sequences it is found out what a stored network does",
+        choices={
+            SAMPLED: "members of each pattern, and a sample of the whole space",
+            EXACT: f"every sequence of a space of up to {EXACT_SPACE:,}",
+        },
+    )
+    space_examples: int = key(
+        1000,
+        "sequences in the sample of the whole space",
+        limits=(100, 100_000),
+    )
+
+
+@dataclass(frozen=True)
 class SplitsConfig(Keys):
     """Shares of the examples in each split; a split with a share of 0 is not written."""
 
@@ -460,6 +490,25 @@ class DatasetConfig(Keys):
         limits=(0, 100_000_000),
         determines_data=False,
     )
+    label: str = key(
+        _TRAINED,
+        "what a completion of the task classification names",
+        choices={
+            _TRAINED: "the patterns that the subject learned",
+            _BEHAVIOUR: "the pattern that explains best what it does",
+        },
+    )
+    min_margin: float = key(
+        -1.0,
+        "balanced accuracy by which a subject's own patterns must explain what it does better than "
+        "every other one; below it is rejected, -1 rejects none",
+        limits=(-1, 1),
+    )
+    behaviour: bool = key(
+        False,
+        "write a third configuration: every subject's answer to every sequence, one bit each; "
+        "needs evaluation.truth=exact",
+    )
     columns: tuple[str, ...] = key((), "further JSON columns", choices=JSON_COLUMNS, distinct=True)
     splits: SplitsConfig = key(
         SplitsConfig(),
@@ -473,6 +522,11 @@ class DatasetConfig(Keys):
         determines_data=False,
         path=True,
     )
+
+    @property
+    def names_behaviour(self) -> bool:
+        """Whether completions name what explains a subject best, not what it learned."""
+        return self.label == _BEHAVIOUR
 
     @property
     def needs_degraded_signature(self) -> bool:
@@ -583,6 +637,7 @@ class Config(Keys):
     signature: SignatureConfig = key(SignatureConfig())
     training: TrainingConfig = key(TrainingConfig())
     prompts: PromptsConfig = key(PromptsConfig())
+    evaluation: EvaluationConfig = key(EvaluationConfig())
     dataset: DatasetConfig = key(DatasetConfig())
     logger: LoggerConfig = key(LoggerConfig(), determines_data=False)
 
@@ -609,6 +664,43 @@ class Config(Keys):
             f"dataset.style={self.dataset.style} has {DECIMALS[1]} decimals and the signature; "
             f"{' '.join(foreign)} needs dataset.style={COMPACT}.",
         )
+        self._check_truth()
+        self._check_margin()
+
+    def _check_truth(self) -> None:
+        """Raises `ConfigurationError` where the space can't be gone through, but has to be."""
+        require(
+            self.exact or not self.dataset.behaviour,
+            "dataset.behaviour is true, but evaluation.truth is "
+            f"{self.evaluation.truth}; the answers to all sequences need evaluation.truth=exact.",
+        )
+        size = self.patterns.space_size
+        require(
+            not self.exact or size <= EXACT_SPACE,
+            f"evaluation.truth=exact runs every network on all {size:,} sequences of the space "
+            f"(patterns.vocab_size={self.patterns.vocab_size}, "
+            f"patterns.sequence_length={self.patterns.sequence_length}); up to {EXACT_SPACE:,} "
+            "are allowed. evaluation.truth=sampled takes samples of them.",
+        )
+
+    def _check_margin(self) -> None:
+        """Raises `ConfigurationError` where no subject of a pattern could reach the margin."""
+        if self.dataset.min_margin <= 0:
+            return
+        first: dict[tuple[int, int], str] = {}
+        for pattern in self.patterns.build():
+            twin = first.setdefault((pattern.rule, pattern.token), pattern.name)
+            require(
+                twin == pattern.name,
+                f"dataset.min_margin is {self.dataset.min_margin:g}, but {twin} and {pattern.name} "
+                f"are one set of sequences by patterns.definitions={self.patterns.definitions}, so "
+                "that neither can explain a subject better; enable one of them.",
+            )
+
+    @property
+    def exact(self) -> bool:
+        """Whether every network is run on every sequence of the space."""
+        return self.evaluation.truth == EXACT
 
     @property
     def threads(self) -> int:

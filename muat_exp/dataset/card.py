@@ -10,8 +10,9 @@ from typing import Any, Protocol
 import yaml
 
 from muat_exp.config.groups import COMPACT, Config, Range
-from muat_exp.dataset.column_names import SCORES
-from muat_exp.dataset.schema import subject_schema
+from muat_exp.dataset.column_names import BEHAVIOUR, EXACT_SCORES, PROMPTS, SCORES
+from muat_exp.dataset.figures import EXPLAINED_BETTER
+from muat_exp.dataset.schema import part_schemas, score_names, subject_schema
 from muat_exp.dataset.writing import Written
 from muat_exp.maker import as_list
 from muat_exp.prompts.codings import DIGITS
@@ -23,7 +24,16 @@ from muat_exp.tables import markdown_table, number
 
 NOT_COUNTED = "Not counted: no tokenizer was configured, or it is not installed"
 _TITLE = "Subject Models for Interpretability Training"
-_HEADINGS = ("Degraded", "Improved", "Improvement", "Degraded, test", "Improved, test")  # of SCORES
+_HEADINGS = dict(
+    zip(
+        (*SCORES, *EXACT_SCORES),
+        (
+            *("Degraded", "Improved", "Improvement", "Degraded, test", "Improved, test"),
+            *("Improved, exact on the task", "Improved, exact on the space"),
+        ),
+        strict=True,
+    )
+)
 _TWINS = (
     "> **Patterns that nobody can tell apart:** by the published definitions increasing_pairs is "
     "the same set as\n> sorted_ascending, and decreasing_pairs the same as sorted_descending."
@@ -41,6 +51,17 @@ _COMPACT_LAYOUT = (
 # The Hub's size classes, each with the first size beyond it.
 _SIZES = {"n<1K": 10**3, "1K<n<10K": 10**4, "10K<n<100K": 10**5, "100K<n<1M": 10**6}
 _LARGEST_SIZE = "1M<n<10M"
+
+_LABELS = {  # by whether completions name the behaviour
+    False: "A completion names what a subject was trained on, which need not be all that it does:",
+    True: "A completion names what explains best what a subject does (`best_pattern`), which need "
+    "not be what it was trained on:",
+}
+_EXPLANATIONS = """## What the subjects do
+
+Every network was run on every sequence. A pattern explains a network as well as the balanced
+accuracy between the pattern's predicate and the network's answers. Subjects that another enabled
+pattern explains better than what they learned:"""
 
 _Rows = list[tuple[str, object]]
 
@@ -80,13 +101,16 @@ def render_card(
         forms=_form_section(config, written.forms),
         acceptance=_acceptance_tables(config, summary),
         layout=_COMPACT_LAYOUT if config.dataset.style == COMPACT else _LAYOUT,
+        explanations=_explanation_section(config, summary),
         prompt_fields=_prompt_fields(config, fields),
         subject_fields=_subject_fields(config, fields),
+        behaviour_fields=_behaviour_fields(config, fields),
         first_split=next(iter(written.splits), "train"),
         made_with=_made_with(summary),
         config_signature=summary["config_signature"],
+        label=_LABELS[config.dataset.names_behaviour],
     )
-    return _front_matter(summary["accepted"], written) + _without_gaps(text)
+    return _front_matter(config, summary["accepted"], written) + _without_gaps(text)
 
 
 def render_published_card(
@@ -142,7 +166,7 @@ def _without_gaps(text: str) -> str:
     return re.sub(r"\n{3,}", "\n\n", text)
 
 
-def _front_matter(count: int, written: Written) -> str:
+def _front_matter(config: Config, count: int, written: Written) -> str:
     """What the Hub and `datasets` read: licence, size, and the files of each configuration.
 
     The description tells datasets apart: for `datasets`, folders of one name whose configurations
@@ -156,21 +180,20 @@ def _front_matter(count: int, written: Written) -> str:
         "task_categories": ["text-generation"],
         "tags": ["interpretability", "weight-space-learning", "mechanistic-interpretability"],
         "size_categories": [_size_category(count)],
-        "configs": [
-            {
-                "config_name": "prompts",
-                "default": True,
-                "description": f"data {written.digest}",
-                "data_files": _data_files("prompts", splits),
-            },
-            {
-                "config_name": "subjects",
-                "description": f"data {written.digest}",
-                "data_files": _data_files("subjects", splits),
-            },
-        ],
+        "configs": [_card_config(part, splits, written) for part in part_schemas(config)],
     }
     return f"---\n{yaml.safe_dump(content, sort_keys=False)}---\n"
+
+
+def _card_config(part: str, splits: Sequence[str], written: Written) -> dict[str, Any]:
+    """What `datasets` reads of one configuration."""
+    default = {"default": True} if part == PROMPTS else {}
+    return {
+        "config_name": part,
+        **default,
+        "description": f"data {written.digest}",
+        "data_files": _data_files(part, splits),
+    }
 
 
 def _data_files(part: str, splits: Sequence[str]) -> list[dict[str, str]]:
@@ -236,10 +259,19 @@ def _subject_fields(config: Config, fields: Mapping[str, Any]) -> str:
     """Fields of the configuration `subjects`."""
     shown = dict(fields["subjects"])
     columns = subject_schema(config).names
-    for name, meaning in fields["optional_subjects"].items():
-        if name in columns:
-            shown[name] = meaning
+    for names, meaning in fields["optional_subjects"].items():
+        first, _, _ = names.partition(",")
+        if first in columns:
+            shown[names] = meaning
     return markdown_table(("Field", "Meaning"), shown.items())
+
+
+def _behaviour_fields(config: Config, fields: Mapping[str, Any]) -> str:
+    """Fields of the configuration `behaviour`, where there is one."""
+    if not config.dataset.behaviour:
+        return ""
+    table = markdown_table(("Field", "Meaning"), fields[BEHAVIOUR].items())
+    return f"Configuration `{BEHAVIOUR}`:\n\n{table}"
 
 
 def _configuration_tables(config: Config) -> str:
@@ -387,14 +419,38 @@ def _acceptance_tables(config: Config, summary: Mapping[str, Any]) -> str:
     reasons = list(summary["rejected"])
     counts = []
     scores = []
+    names = score_names(config)
     for name, row in _acceptance_rows(config, summary):
-        means = [number(row[key]) for key in SCORES]
+        means = [number(row[key]) for key in names]
         counts.append((name, *_counts(row, reasons)))
         scores.append((name, *means))
     heading = ("Pattern", "Attempts", "Accepted", "Acceptance", *reasons)
     count_table = markdown_table(heading, counts)
-    score_table = markdown_table(("Pattern", *_HEADINGS), scores)
+    score_table = markdown_table(("Pattern", *(_HEADINGS[name] for name in names)), scores)
     return f"{count_table}\nMean accuracies of the accepted subjects:\n\n{score_table}"
+
+
+def _explanation_section(config: Config, summary: Mapping[str, Any]) -> str:
+    """How often another pattern explains a subject better than its own, where that is known."""
+    if not config.exact:
+        return ""
+    rows = []
+    total = 0
+    for name in config.patterns.enabled:
+        row = summary["patterns"][name]
+        better: Mapping[str, int] = row[EXPLAINED_BETTER]
+        total += sum(better.values())
+        most_first = sorted(better.items(), key=lambda pair: -pair[1])
+        named = ", ".join(f"{other} {count}" for other, count in most_first) or "-"
+        rows.append((name, *_part(sum(better.values()), row["accepted"]), named))
+    rows.append(("**all**", *_part(total, summary["accepted"]), ""))
+    header = ("Trained on", "Subjects", "Explained better by another", "Share", "By which")
+    return f"{_EXPLANATIONS}\n\n{markdown_table(header, rows)}"
+
+
+def _part(part: int, whole: int) -> tuple[object, ...]:
+    """A whole, a part of it, and the part's share."""
+    return whole, part, f"{part / whole:.1%}" if whole else "-"
 
 
 def _acceptance_rows(

@@ -22,13 +22,14 @@ from muat_exp.dataset.checksums import (
     differences,
     read_checksums,
 )
+from muat_exp.dataset.column_names import PARTS, PROMPTS, SUBJECTS
 from muat_exp.errors import DatasetError, HubError, MuatError, first_line
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
-_SHARDS = ["prompts/*.parquet", "subjects/*.parquet"]
-_REQUIRED = ("README.md", "config.yaml", *_SHARDS)
+_SHARDS = [f"{part}/*.parquet" for part in PARTS]
+_REQUIRED = ("README.md", "config.yaml", f"{PROMPTS}/*.parquet", f"{SUBJECTS}/*.parquet")
 _PUBLISHED_FORMAT = [
     "*.parquet",
     "*.json",

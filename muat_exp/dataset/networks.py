@@ -62,7 +62,10 @@ def _check_specification(config: Config, specs: Specs, subjects: pa.Table, fault
         sentence = f"{name} is not what its number and the seed give."
         faults.compare("specification", specs.indices, wrong, sentence)
         sound &= not wrong.any()
-    return sound
+    known = set(config.patterns.enabled)
+    strange = np.array([name not in known for name in subjects["best_pattern"].to_pylist()], bool)
+    faults.compare("explanation", specs.indices, strange, "best_pattern is no enabled pattern.")
+    return sound and not strange.any()
 
 
 def _check_shapes(config: Config, specs: Specs, subjects: pa.Table, faults: Faults) -> bool:

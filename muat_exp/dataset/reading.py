@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muat_exp.config.groups import Config, from_dict
+from muat_exp.dataset.behaviour import Answers, check_behaviour, read_answers
 from muat_exp.dataset.column_names import SCORES
 from muat_exp.dataset.hub import dataset_folder
 from muat_exp.dataset.published.files import is_published
@@ -183,6 +184,7 @@ def check_readable(folder: Path) -> None:
     count = sum(int(file.group_rows.sum()) for file in files)
     check_count(folder, count, summary)
     check_prompts(folder, config, count)
+    check_behaviour(folder, config)
 
 
 @dataclass(frozen=True)
@@ -343,6 +345,14 @@ class Subjects(Sequence[Subject]):
         values, _ = lists(self.table, name)
         shapes = Population(recorded_networks(self.table, self.config))
         return shapes.with_parameters(values)
+
+    def behaviour(self) -> Answers:
+        """What every improved network answers to every sequence, in the order of the subjects.
+
+        Raises:
+            DatasetError: the dataset does not hold it (`dataset.behaviour`), or it can't be read.
+        """
+        return read_answers(self.folder, self.config, self.table["example_id"].to_numpy())
 
     def __repr__(self) -> str:
         return f"Subjects({len(self)} of {self.folder})"

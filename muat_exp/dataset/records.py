@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from muat_exp.config.groups import Config
-from muat_exp.dataset.column_names import ARRAYS, SCORES
+from muat_exp.dataset.column_names import ARRAYS, CONFUSION, EXACT_SCORES, SCORES
 from muat_exp.dataset.parquet import Bounds, all_shards, open_parquet
 from muat_exp.dataset.schema import (
     columns_with_gaps,
@@ -281,8 +281,9 @@ class _Check:
             "num_layers": (shape.num_layers.min, shape.num_layers.max),
             "neurons_per_layer": (shape.neurons_per_layer.min, shape.neurons_per_layer.max),
             "learning_rate": (0, 1e38),
-            **dict.fromkeys(SCORES, (0, 1)),
+            **dict.fromkeys((*SCORES, *EXACT_SCORES, "best_pattern_score"), (0, 1)),
             "improvement": (-1, 1),
+            **dict.fromkeys(CONFUSION, (0, self.config.patterns.space_size)),
             **dict.fromkeys(_COUNTS, (0, 2**31 - 1)),
         }
         for name, (low, high) in limits.items():
@@ -295,7 +296,12 @@ class _Check:
         """Patterns are enabled, and activations are the configured ones."""
         enabled = self.config.patterns.enabled
         activations = self.config.architecture.activations
-        for name, allowed in (("target_pattern", enabled), ("activation", activations)):
+        allowed_names = {
+            "target_pattern": enabled,
+            "best_pattern": enabled,
+            "activation": activations,
+        }
+        for name, allowed in allowed_names.items():
             if name in self.names:
                 right = _are_in(self.records[name], allowed)
                 self.require(name, right, f"one of {', '.join(allowed)}")

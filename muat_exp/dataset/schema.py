@@ -1,15 +1,29 @@
 """The schema of the `subjects` configuration, and its columns of lists."""
 
+from __future__ import annotations
+
 from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from muat_exp.config.groups import Config
-from muat_exp.dataset.column_names import SCORES
+from muat_exp.dataset.column_names import (
+    BEHAVIOUR,
+    CONFUSION,
+    EXACT_SCORES,
+    PROMPTS,
+    SCORES,
+    SUBJECTS,
+)
+from muat_exp.prompts.columns import prompt_schema
 from muat_exp.sequences.patterns import NAMES
 from muat_exp.subjects.population import Population
+
+if TYPE_CHECKING:
+    from muat_exp.evaluation.truth import Behaviour
 
 _FLOATS = pa.list_(pa.float32())
 # A share for every pattern that there is, so that all datasets have one type and can be joined.
@@ -30,6 +44,9 @@ def subject_schema(config: Config) -> pa.Schema:
             ("learning_rate", pa.float32()),
             *[(name, pa.float64()) for name in SCORES],
             ("response", _RESPONSE),
+            ("best_pattern", pa.string()),
+            ("best_pattern_score", pa.float64()),
+            *_exact_columns(config),
             *[(name, pa.int32()) for name in counts],
             ("weights", _FLOATS),
             ("degraded_weights", _FLOATS),
@@ -37,6 +54,38 @@ def subject_schema(config: Config) -> pa.Schema:
             *_optional_columns(config),
         ]
     )
+
+
+def score_names(config: Config) -> tuple[str, ...]:
+    """The columns of accuracies of a dataset."""
+    return (*SCORES, *EXACT_SCORES) if config.exact else SCORES
+
+
+def _exact_columns(config: Config) -> list[tuple[str, pa.DataType]]:
+    """The columns of what only an exact truth tells."""
+    if not config.exact:
+        return []
+    scores = [(name, pa.float64()) for name in EXACT_SCORES]
+    return [*scores, *((name, pa.int32()) for name in CONFUSION)]
+
+
+def behaviour_schema() -> pa.Schema:
+    """Columns of the `behaviour` configuration."""
+    return pa.schema([("example_id", pa.int64()), (BEHAVIOUR, pa.binary())])
+
+
+def part_schemas(config: Config) -> dict[str, pa.Schema]:
+    """The columns of each configuration that a dataset has."""
+    schemas = {PROMPTS: prompt_schema(config), SUBJECTS: subject_schema(config)}
+    return schemas | ({BEHAVIOUR: behaviour_schema()} if config.dataset.behaviour else {})
+
+
+def record_schema(config: Config) -> pa.Schema:
+    """Columns of `subjects`, and of `behaviour` where it is written."""
+    schema = subject_schema(config)
+    if config.dataset.behaviour:
+        return schema.append(behaviour_schema().field(BEHAVIOUR))
+    return schema
 
 
 def _optional_columns(config: Config) -> list[tuple[str, pa.DataType]]:
@@ -48,6 +97,32 @@ def _optional_columns(config: Config) -> list[tuple[str, pa.DataType]]:
         columns.append(("history", _FLOATS))
         columns.append(("degraded_epochs", pa.int32()))
     return columns
+
+
+def behaviour_columns(config: Config, behaviour: Behaviour) -> dict[str, pa.Array]:
+    """The columns of what subjects do."""
+    enabled = config.patterns.enabled
+    columns = {
+        "response": response_array(enabled, behaviour.responses),
+        "best_pattern": pa.array(np.array(enabled, object)[behaviour.best], pa.string()),
+        "best_pattern_score": pa.array(behaviour.best_scores),
+    }
+    exact = behaviour.exact
+    if exact is not None:
+        scores = (exact.task_accuracy, behaviour.own)
+        columns |= zip(EXACT_SCORES, map(pa.array, scores), strict=True)
+        counts = exact.confusion.T.astype(np.int32)
+        columns |= zip(CONFUSION, map(pa.array, counts), strict=True)
+    if exact is not None and config.dataset.behaviour:
+        columns[BEHAVIOUR] = _bytes_array(exact.bits)
+    return columns
+
+
+def _bytes_array(rows: NDArray[np.uint8]) -> pa.Array:
+    """Rows of bytes `(n, size)` as binary values."""
+    ends = np.arange(len(rows) + 1, dtype=np.int32) * np.int32(rows.shape[1])
+    buffers = [None, pa.py_buffer(ends), pa.py_buffer(np.ascontiguousarray(rows))]
+    return pa.Array.from_buffers(pa.binary(), len(rows), buffers)
 
 
 def response_array(enabled: Sequence[str], shares: NDArray[np.float64]) -> pa.StructArray:

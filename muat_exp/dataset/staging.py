@@ -14,6 +14,7 @@ from muat_exp.claims import claim
 from muat_exp.config.groups import SPLITS, Config
 from muat_exp.config.identity import MARK, to_yaml
 from muat_exp.dataset.checksums import CHECKSUMS, read_checksums, walk
+from muat_exp.dataset.column_names import PARTS
 from muat_exp.documents import LONGEST_YAML
 from muat_exp.errors import RunFolderError
 from muat_exp.files import flush_file
@@ -21,7 +22,7 @@ from muat_exp.opening import read_file
 
 _MARKED = "config.yaml"
 _FILES = (_MARKED, "README.md", "probe_set.json", "summary.json", CHECKSUMS)
-_SHARD = re.compile(rf"(prompts|subjects)/({'|'.join(SPLITS)})-\d{{5}}-of-\d{{5}}\.parquet")
+_SHARD = re.compile(rf"({'|'.join(PARTS)})/({'|'.join(SPLITS)})-\d{{5}}-of-\d{{5}}\.parquet")
 
 
 def dataset_names(final: Path) -> list[str]:
@@ -115,7 +116,7 @@ def _foreign(dataset: Path, below: str = "") -> Iterator[Path]:
         is_folder = path.is_dir() and not path.is_symlink()
         if is_folder and _holds_ours(dataset, path):
             yield from _foreign(dataset, f"{name}/")
-        elif is_folder and name in ("prompts", "subjects"):
+        elif is_folder and name in PARTS:
             continue  # ours, though empty
         elif not _is_ours(name):
             yield path

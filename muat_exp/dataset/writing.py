@@ -1,7 +1,7 @@
 """Writes a dataset's Parquet files: records, ordered by example, rendered, sharded, by split."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
@@ -12,14 +12,13 @@ import numpy as np
 import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
 from muat_exp.config.groups import SPLITS, Config
 from muat_exp.dataset.checksums import shards_digest, write_checksums
-from muat_exp.dataset.column_names import SCORES
+from muat_exp.dataset.column_names import PROMPTS, SUBJECTS
 from muat_exp.dataset.index import RecordLocations
 from muat_exp.dataset.parquet import Shard, shard_name
-from muat_exp.dataset.schema import subject_schema
+from muat_exp.dataset.schema import part_schemas
 from muat_exp.dataset.splits import assign_splits
 from muat_exp.dataset.staging import flush_folder
 from muat_exp.executors.budget import Budget
@@ -33,7 +32,7 @@ _DICTIONARIES = ["target_pattern", "selected_patterns.list.element", "activation
 
 
 class ShardWriter:
-    """Writes two Parquet files of the same examples, `prompts` and `subjects`, from threads."""
+    """Writes Parquet files of the same examples, one of each configuration, from threads."""
 
     def __init__(
         self,
@@ -65,7 +64,7 @@ class ShardWriter:
         """Takes the next examples of each; queues them for writing when they fill a row group."""
         for part, table in tables.items():
             self.taken[part].append(table)
-        rows = sum(table.num_rows for table in self.taken["subjects"])
+        rows = sum(table.num_rows for table in self.taken[SUBJECTS])
         if rows >= self.budget.row_group:
             self.flush()
         if not self.budget.writes_behind:
@@ -123,11 +122,11 @@ class ShardWriter:
 
 
 def _without_texts(schema: pa.Schema) -> list[str]:
-    """The columns that are no texts: nobody asks for the first and the last of all prompts.
+    """The columns that are no texts or bytes: nobody asks for the first and the last of them.
 
     Finding them takes more memory than the prompts themselves, and more time than writing them.
     """
-    return [field.name for field in schema if field.type != pa.string()]
+    return [field.name for field in schema if field.type not in (pa.string(), pa.binary())]
 
 
 @dataclass(frozen=True)
@@ -181,7 +180,7 @@ def write_shards(
     """
     budget = Budget(config)
     renderer = Renderer(config)
-    schemas = {"prompts": renderer.schema, "subjects": subject_schema(config)}
+    schemas = part_schemas(config)
     for part in schemas:
         (folder / part).mkdir()
     splits: Counter[str] = Counter()
@@ -189,21 +188,23 @@ def write_shards(
     counted = config.dataset.tasks if counter else ()
     tokens = {task: TokenStatistics(config.dataset.max_tokens) for task in counted}
 
-    def render(group: RecordLocations) -> tuple[pa.Table, pa.Table, dict[str, list[int]]]:
+    def render(group: RecordLocations) -> tuple[dict[str, pa.Table], dict[str, list[int]]]:
         records = fetch(group)
-        return records, *renderer.table(records)
+        tables = {part: records.select(schemas[part].names) for part in schemas if part != PROMPTS}
+        prompts, counts = renderer.table(tables[SUBJECTS])
+        return {PROMPTS: prompts, **tables}, counts
 
     with ThreadPoolExecutor(len(schemas), thread_name_prefix="muat-writer") as pool:
         for split, name, examples in _planned_files(config, locations):
             splits[split] += len(examples.ids)
             batches = examples.groups(budget.batch)
             with ShardWriter(pool, folder, name, schemas, budget) as writer:
-                for records, prompts, counts in workers.stream(render, batches, budget.batches):
-                    observe(records)
-                    writer.write({"prompts": prompts, "subjects": records})
+                for tables, counts in workers.stream(render, batches, budget.batches):
+                    observe(tables[SUBJECTS])
+                    writer.write(tables)
                     for task, lengths in counts.items():
                         tokens[task].add(lengths)
-                    del records, prompts  # before the next ones are made
+                    del tables  # before the next ones are made
     tokenizer = counter.name if counter else ""
     total = len(locations.ids)
     sample = locations.of(sampled_places(config, total))
@@ -218,52 +219,3 @@ def complete(folder: Path, probes: bytes, summary: Mapping[str, Any], card: str)
     (folder / "README.md").write_bytes(card.encode())
     write_checksums(folder)
     flush_folder(folder)
-
-
-class Means:
-    """Means of some columns by target pattern, over tables seen one after another.
-
-    >>> means = Means(["score"])
-    >>> means.add(pa.table({"target_pattern": ["a", "a"], "score": [1.0, 2.0]}))
-    >>> means.by_pattern("a")
-    {'score': 1.5}
-    """
-
-    def __init__(self, columns: Sequence[str] = SCORES) -> None:
-        self.columns = columns
-        self.sums: dict[str, NDArray[np.float64]] = {}
-        self.counts: dict[str, int] = {}
-
-    @property
-    def count(self) -> int:
-        """Rows seen."""
-        return sum(self.counts.values())
-
-    def add(self, table: pa.Table) -> None:
-        """Adds a table's rows."""
-        names = np.array(table["target_pattern"].to_pylist(), object)
-        columns = [table[column].to_numpy() for column in self.columns]
-        values = np.stack(columns, axis=1)  # (rows, columns)
-        nothing = np.zeros(len(columns))
-        for name in np.unique(names):
-            own = values[names == name]
-            self.sums[name] = self.sums.get(name, nothing) + own.sum(axis=0)
-            self.counts[name] = self.counts.get(name, 0) + len(own)
-
-    def by_pattern(self, name: str) -> dict[str, Any]:
-        """Means of one pattern's examples; None where there are none."""
-        count = self.counts.get(name, 0)
-        return self._means(self.sums.get(name), count)
-
-    def overall(self) -> dict[str, Any]:
-        """Means of all examples; None where there are none."""
-        count = self.count
-        total = sum(self.sums.values(), np.zeros(len(self.columns)))
-        return self._means(total, count)
-
-    def _means(self, sums: NDArray[np.float64] | None, count: int) -> dict[str, Any]:
-        """Sums over so many rows as means by column; None where there are none."""
-        if sums is None or not count:
-            return dict.fromkeys(self.columns)
-        means = (sums / count).tolist()
-        return dict(zip(self.columns, means, strict=True))

@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muat_exp.config.groups import Config
+from muat_exp.evaluation.truth import Behaviour, Truth, truth_of
 from muat_exp.executors.base import Executor
 from muat_exp.kernels import random
 from muat_exp.kernels import training as kernels
-from muat_exp.kernels.data import draw_evenly
 from muat_exp.sequences.space import SpaceArrays, space_arrays
 from muat_exp.signatures.probe_set import ProbeSet, run_probes
 from muat_exp.signatures.profiling import profile
@@ -36,28 +36,19 @@ class RunContext:
         config: the run's configuration.
         space: the enabled patterns' sequence space.
         probes: the probe set.
-        responses: uint8 `(rows, L)`, members of each pattern that every stored network is asked
-            about.
-        response_starts: int64 `(P + 1,)`, each pattern's rows among them.
+        truth: how it is found out what stored networks do.
     """
 
     config: Config
     space: SpaceArrays
     probes: ProbeSet
-    responses: NDArray[np.uint8]
-    response_starts: NDArray[np.int64]
+    truth: Truth
 
     @classmethod
     def build(cls, config: Config, probes: ProbeSet | None = None) -> "RunContext":
         """Draws what the configuration fixes; `probes` are those of a finished dataset."""
-        patterns = config.patterns
-        space = space_arrays(patterns.build())
-        # One stream for the whole run: that of the subject 0.
-        [key] = random.generator_keys(config.seed, np.zeros(1, np.int64), random.RESPONSES)
-        count = config.training.response_examples
-        rows, origins = draw_evenly(space, key, count, patterns.sequence_length)
-        starts = np.searchsorted(origins, np.arange(len(patterns.enabled) + 1))
-        return cls(config, space, probes or run_probes(config, space), rows, starts)
+        space = space_arrays(config.patterns.build())
+        return cls(config, space, probes or run_probes(config, space), truth_of(config, space))
 
 
 class Pair(NamedTuple):
@@ -98,22 +89,15 @@ def measure_tests(
     return accuracies
 
 
-def measure_responses(
-    context: RunContext, population: Population, which: NDArray[np.int64], workers: Executor
-) -> NDArray[np.float64]:
-    """Share of each enabled pattern's members that a subject calls positive, `(S, P)`.
-
-    NaN outside `which`.
-    """
-    shares = np.full((len(population), len(context.config.patterns.enabled)), np.nan)
-
-    def kernel(chunk: NDArray[np.int64]) -> None:
-        kernels.respond(
-            population.networks, context.responses, context.response_starts, chunk, shares
-        )
-
-    workers.map_chunks(which, kernel)
-    return shares
+def measure_behaviour(
+    context: RunContext,
+    population: Population,
+    specs: Specs,
+    which: NDArray[np.int64],
+    workers: Executor,
+) -> Behaviour:
+    """What the subjects of `which` call positive."""
+    return context.truth.behaviour(population, specs, which, workers)
 
 
 def extract_signatures(
@@ -183,8 +167,7 @@ class Measured:
         degraded_accuracy, improved_accuracy: float64 `(S,)`, on clean validation sequences.
         test_accuracy: float64 `(S, 2)`, balanced accuracy on fresh sequences, degraded and
             improved.
-        responses: float64 `(S, P)`, share of each pattern's members that the improved network calls
-            positive.
+        behaviour: what the improved networks call positive.
         signatures, degraded_signatures: flat float32, as `signature.profile` returns them.
         signature_offsets: int64 `(S + 1,)`, of both.
     """
@@ -192,7 +175,7 @@ class Measured:
     degraded_accuracy: NDArray[np.float64]
     improved_accuracy: NDArray[np.float64]
     test_accuracy: NDArray[np.float64]
-    responses: NDArray[np.float64]
+    behaviour: Behaviour
     signatures: NDArray[np.float32]
     degraded_signatures: NDArray[np.float32]
     signature_offsets: NDArray[np.int64]
@@ -229,7 +212,7 @@ def measure(
         degraded_accuracy=clean_accuracy(pair.degraded),
         improved_accuracy=clean_accuracy(pair.improved),
         test_accuracy=measure_tests(context, specs, data, pair, everyone, workers),
-        responses=measure_responses(context, pair.improved, everyone, workers),
+        behaviour=measure_behaviour(context, pair.improved, specs, everyone, workers),
         signatures=signatures,
         degraded_signatures=degraded_signatures,
         signature_offsets=offsets,

@@ -43,6 +43,8 @@ _NUMBER = 4  # bytes of a float32
 _DRAWN = 33  # bytes for each training row while its label is drawn
 _LAYER = 200  # bytes of a layer's place in the tables
 _SUBJECT = 4000  # bytes of a subject's metrics and of its columns without lists
+_SEQUENCE = 28  # bytes of a sequence's group while all sequences are sorted into groups
+_ANSWERS = 3  # times that a subject's answers are there: counted, put together, in a column
 _EPOCH = 48  # bytes of an epoch of a history that is kept
 
 _TEXT_OF_WEIGHT = 18  # characters in a prompt
@@ -139,7 +141,7 @@ class Budget:
     def _require(self, least: float, work: str, advice: str) -> None:
         """Raises `ConfigurationError` where some work does not fit, which takes so many bytes."""
         shape = self.config.architecture
-        needed = math.ceil(least / _PLANNED / _GIB * 100) / 100
+        needed = math.ceil((least + self._space_bytes) / _PLANNED / _GIB * 100) / 100
         require(
             least <= self._memory,
             f"memory_gib is {self.config.memory_gib:g}, but {work} of up to "
@@ -150,7 +152,7 @@ class Budget:
     @property
     def _memory(self) -> float:
         """Bytes that are planned with."""
-        return _PLANNED * self.config.memory_gib * _GIB
+        return _PLANNED * self.config.memory_gib * _GIB - self._space_bytes
 
     @property
     def _signature(self) -> int:
@@ -168,8 +170,9 @@ class Budget:
 
     @property
     def _longest_list(self) -> int:
-        """Numbers in the longest list of a subject's record."""
-        return max(self.largest.parameters, self._signature, 4 * self._epochs)
+        """Numbers in the longest list of a subject's record, or bytes of its answers."""
+        lists = (self.largest.parameters, self._signature, 4 * self._epochs)
+        return max(*lists, self._answer_bytes)
 
     @property
     def _data_bytes(self) -> int:
@@ -198,6 +201,7 @@ class Budget:
             + self._data_bytes
             + self._signature_bytes
             + _EPOCH * self._epochs
+            + _ANSWERS * self._answer_bytes
             + _SUBJECT
         )
 
@@ -223,6 +227,19 @@ class Budget:
         return IN_FLIGHT * size * self._subject_bytes + threads * self._thread_bytes
 
     @property
+    def _answer_bytes(self) -> int:
+        """A subject's answers to all sequences, where they are kept."""
+        kept = self.config.dataset.behaviour
+        return -(-self.config.patterns.space_size // 8) if kept else 0
+
+    @property
+    def _space_bytes(self) -> int:
+        """All sequences and their groups while these are made, where networks are run on them."""
+        patterns = self.config.patterns
+        each = 2 * patterns.sequence_length + _SEQUENCE
+        return each * patterns.space_size if self.config.exact else 0
+
+    @property
     def _texts(self) -> dict[str, int]:
         """Characters of an example's text of each kind of prompt, its completion included."""
         weights = _TEXT_OF_WEIGHT * self.largest.parameters
@@ -238,7 +255,10 @@ class Budget:
 
     @property
     def text_bytes(self) -> int:
-        """An example's texts, whose prompts and completions stand in two columns each."""
+        """An example's texts, whose prompts and completions stand in two columns each.
+
+        And its answers to all sequences, where they are written.
+        """
         columns = {
             "improved_model_weights": _JSON_NUMBER * self.largest.parameters,
             "degraded_model_weights": _JSON_NUMBER * self.largest.parameters,
@@ -247,7 +267,8 @@ class Budget:
             "training_metrics": _JSON_EPOCH * self._epochs,
         }
         texts = 2 * sum(self._texts.values())
-        return texts + sum(columns[name] for name in self.config.dataset.columns)
+        columns_bytes = sum(columns[name] for name in self.config.dataset.columns)
+        return texts + columns_bytes + self._answer_bytes
 
     @property
     def _batch_bytes(self) -> float:

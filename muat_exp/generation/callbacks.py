@@ -4,10 +4,18 @@ import numpy as np
 import pytorch_lightning as pl
 from numpy.typing import NDArray
 
-from muat_exp.evaluation.measurement import Pair, RunContext, extract_signatures, measure_tests
+from muat_exp.evaluation.measurement import (
+    Pair,
+    RunContext,
+    extract_signatures,
+    measure_behaviour,
+    measure_tests,
+)
+from muat_exp.evaluation.truth import Behaviour
 from muat_exp.executors.base import Executor
 from muat_exp.generation.outcomes import (
     ACCEPTED,
+    AMBIGUOUS,
     DIVERGED,
     NEVER_LEARNED,
     NO_IMPROVEMENT,
@@ -28,10 +36,12 @@ class Judge(pl.Callback):
         outcomes: object `(S,)`, "accepted" or one of `outcomes.REASONS`.
         tests: float64 `(S, 2)`, balanced accuracy on fresh sequences, degraded and improved; NaN if
             untested.
+        behaviour: of the accepted ones, in their order.
     """
 
     outcomes: NDArray[np.object_]
     tests: NDArray[np.float64]
+    behaviour: Behaviour
 
     def __init__(
         self,
@@ -48,7 +58,7 @@ class Judge(pl.Callback):
         self.executor = executor
 
     def on_fit_end(self, trainer: pl.Trainer, cohort: LitCohort) -> None:
-        """Compares the stages, and tests who improved."""
+        """Compares the stages, tests who improved, and finds out what they do."""
         recipe = self.context.config.training
         clean = cohort.result
         degraded = self.degraded
@@ -68,8 +78,15 @@ class Judge(pl.Callback):
         )
         learned = self.tests[candidates, 1] >= recipe.min_test_accuracy
         outcomes[candidates] = np.where(learned, ACCEPTED, UNLEARNED)
+        candidates = candidates[learned]
+        behaviour = measure_behaviour(
+            self.context, clean.stored, self.specs, candidates, self.executor
+        )
+        clear = behaviour.margins >= self.context.config.dataset.min_margin
+        outcomes[candidates[~clear]] = AMBIGUOUS
+        self.behaviour = behaviour.of(clear)
         self.outcomes = outcomes
-        cohort.accepted = candidates[learned]
+        cohort.accepted = candidates[clear]
 
 
 class SignatureExtraction(pl.Callback):

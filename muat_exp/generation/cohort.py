@@ -11,7 +11,8 @@ import pytorch_lightning as pl
 from numpy.typing import NDArray
 from pytorch_lightning.loggers import Logger
 
-from muat_exp.evaluation.measurement import RunContext, measure_responses
+from muat_exp.evaluation.measurement import RunContext
+from muat_exp.evaluation.truth import Behaviour
 from muat_exp.executors.base import Executor
 from muat_exp.generation.callbacks import Judge, SignatureExtraction
 from muat_exp.generation.outcomes import ACCEPTED
@@ -33,8 +34,7 @@ class CohortResult:
         degraded_accuracy, improved_accuracy: float64 `(S,)`, validation accuracies.
         test_accuracy: float64 `(S, 2)`, balanced accuracy on fresh sequences, degraded and
             improved; NaN if untested.
-        responses: float64 `(S, P)`, share of each pattern's members called positive; NaN if not
-            accepted.
+        behaviour: what the accepted subjects call positive, in their order.
         switch_epoch, clean_epoch: int64 `(S,)`, the epochs that the weights are from.
         signatures, signature_offsets: of the accepted subjects, as `profiling.profile` returns
             them.
@@ -51,7 +51,7 @@ class CohortResult:
     degraded_accuracy: NDArray[np.float64]
     improved_accuracy: NDArray[np.float64]
     test_accuracy: NDArray[np.float64]
-    responses: NDArray[np.float64]
+    behaviour: Behaviour
     switch_epoch: NDArray[np.int64]
     clean_epoch: NDArray[np.int64]
     signatures: NDArray[np.float32]
@@ -91,7 +91,6 @@ def run_cohort(
     extraction = SignatureExtraction(context, degraded.stored, executor)
     ending = Observers(loggers, [judge, extraction, *callbacks])
     clean = train_clean(config, specs, data, degraded, executor, ending)
-    accepted = np.flatnonzero(judge.outcomes == ACCEPTED)
     return CohortResult(
         specs=specs,
         outcomes=judge.outcomes,
@@ -101,7 +100,7 @@ def run_cohort(
         degraded_accuracy=degraded.accuracy,
         improved_accuracy=clean.accuracy,
         test_accuracy=judge.tests,
-        responses=measure_responses(context, clean.stored, accepted, executor),
+        behaviour=judge.behaviour,
         switch_epoch=degraded.epoch,
         clean_epoch=clean.epoch,
         signatures=extraction.signatures,

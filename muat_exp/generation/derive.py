@@ -13,24 +13,25 @@ import numpy as np
 import pyarrow as pa
 
 from muat_exp.config.checks import require
-from muat_exp.config.groups import Config, PromptsConfig, SignatureConfig
+from muat_exp.config.groups import Config, EvaluationConfig, PromptsConfig, SignatureConfig
 from muat_exp.config.identity import config_signature
 from muat_exp.dataset.card import render_card
 from muat_exp.dataset.checksums import differences
 from muat_exp.dataset.faults import Faults
+from muat_exp.dataset.figures import ExampleFigures
 from muat_exp.dataset.index import RecordLocations
 from muat_exp.dataset.networks import check_networks, stored_population
 from muat_exp.dataset.reading import check_count, read_figures
-from muat_exp.dataset.schema import subject_schema
+from muat_exp.dataset.schema import record_schema, subject_schema
 from muat_exp.dataset.staging import claim_dataset, replace_folder, staged_folder
-from muat_exp.dataset.writing import Means, Written, complete, write_shards
+from muat_exp.dataset.writing import Written, complete, write_shards
 from muat_exp.errors import DatasetError, RunFolderError
 from muat_exp.evaluation.measurement import Pair, RunContext, measure, unbounded
 from muat_exp.executors.serial import SerialExecutor
 from muat_exp.executors.threads import ThreadExecutor
 from muat_exp.generation.pipeline import ensure_compiled
 from muat_exp.generation.source import Source
-from muat_exp.generation.summary import fitting
+from muat_exp.generation.summary import COUNTED, fitting
 from muat_exp.generation.table import measured_columns
 from muat_exp.maker import current_maker, describe_makers
 from muat_exp.progress import Reporter
@@ -43,12 +44,17 @@ from muat_exp.subjects.quantization import as_stored
 from muat_exp.subjects.schemes import PUBLISHED_SCHEMES
 from muat_exp.subjects.specs import Specs, draw_specs
 
+MEASURE = "measure"
 # Keys that each task may change; what is not named on the command line stays as it was.
 _CHANGEABLE = {
     "signature": ("signature", "dataset.tokenizer", "dataset.max_tokens"),
+    MEASURE: (
+        "evaluation", "dataset.behaviour", "dataset.label", "dataset.tokenizer",
+        "dataset.max_tokens",
+    ),
     "render": (
-        "dataset.tasks", "dataset.style", "prompts", "dataset.columns", "dataset.splits",
-        "dataset.tokenizer", "dataset.max_tokens", "dataset.examples_per_shard",
+        "dataset.tasks", "dataset.style", "prompts", "dataset.label", "dataset.columns",
+        "dataset.splits", "dataset.tokenizer", "dataset.max_tokens", "dataset.examples_per_shard",
         "architecture.precision", "architecture.quantization",
     ),
 }  # fmt: skip
@@ -117,6 +123,7 @@ def derived_config(stored: Config, composed: Config, given: Collection[str]) -> 
         prompts=_derived_prompts(stored, composed, dataset.style, given),
         architecture=architecture,
         signature=signature,
+        evaluation=_derived_evaluation(stored.evaluation, composed, given),
         memory_gib=composed.memory_gib,
     )
 
@@ -132,6 +139,16 @@ def _derived_prompts(
         return composed.prompts
     kept = stored.prompts if style == stored.dataset.style else PromptsConfig()
     return replace(kept, **_named_values(composed.prompts, "prompts", given))
+
+
+def _derived_evaluation(
+    stored: EvaluationConfig, composed: Config, given: Collection[str]
+) -> EvaluationConfig:
+    """The evaluation as it was; of the task `measure` as it is composed, and the named keys."""
+    if composed.task != MEASURE:
+        return stored
+    named = _named_values(composed.evaluation, "evaluation", given)
+    return replace(stored, **{"truth": composed.evaluation.truth} | named)
 
 
 def _named_values(group: object, name: str, given: Collection[str]) -> dict[str, Any]:
@@ -174,8 +191,9 @@ class _Remeasured:
         same_weights = before.architecture == after.architecture
         same_signature = before.signature == after.signature
         here = set(subject_schema(before).names)
-        there = set(subject_schema(after).names)
-        self.as_it_was = same_weights and same_signature and there <= here
+        there = set(record_schema(after).names)
+        same_truth = before.evaluation == after.evaluation
+        self.as_it_was = same_weights and same_signature and same_truth and there <= here
 
     def fetch(self, locations: RecordLocations) -> pa.Table:
         """The records of some examples, measured again where that is needed; thread-safe.
@@ -189,7 +207,7 @@ class _Remeasured:
             raise DatasetError(f"{self.source.folder}: {faults.sentences()[0]}")
         if not self.as_it_was:
             records = self.measured(records)
-        schema = subject_schema(self.context.config)
+        schema = record_schema(self.context.config)
         return records.select(schema.names).cast(schema)
 
     def population(self, records: pa.Table, specs: Specs, name: str) -> Population:
@@ -237,7 +255,7 @@ def derive(
 
     Args:
         source: a dataset's folder.
-        composed: the configuration of the command line, its `task` signature or render.
+        composed: the configuration of the command line, its `task` one of `_CHANGEABLE`.
         given: the keys that were named there.
         target: folder of the new dataset; must not exist.
         workers: threads that measure and render.
@@ -271,16 +289,16 @@ def derive(
     claim_dataset(target, config)
     ensure_compiled(reporter.note)
     context = RunContext.build(config, given_probes(source, config))
-    means = Means()
+    figures = ExampleFigures(config)
 
     def observe(records: pa.Table) -> None:
-        means.add(records)
-        reporter.update(means.count, 0, 0.0)
+        figures.add(records)
+        reporter.update(figures.count, 0, 0.0)
 
     fetch = _Remeasured(context, stored).fetch
     staged = staged_folder(target, config)
     written = write_shards(staged, config, stored.locations, fetch, workers, observe)
-    summary = _derived_summary(summary, config, means, written, composed.task)
+    summary = _derived_summary(summary, config, figures, written, composed.task)
     card = render_card(config, summary, written, summary["origin"])
     complete(staged, context.probes.to_json(config), summary, card)
     replace_folder(staged, target)
@@ -288,7 +306,7 @@ def derive(
 
 
 def _derived_summary(
-    summary: Mapping[str, Any], config: Config, means: Means, written: Written, task: str
+    summary: Mapping[str, Any], config: Config, figures: ExampleFigures, written: Written, task: str
 ) -> dict[str, Any]:
     """The counts of the first dataset's run, and the accuracies of the weights that are here."""
     origin = (
@@ -297,10 +315,13 @@ def _derived_summary(
         "attempts and rejections are those of its run."
     )
     origin = f"{origin} {summary['origin']}".strip()
-    patterns = {name: row | means.by_pattern(name) for name, row in summary["patterns"].items()}
+    patterns = {
+        name: {key: row[key] for key in COUNTED} | figures.by_pattern(name)
+        for name, row in summary["patterns"].items()
+    }
     changed = {
         "config_signature": config_signature(config),
-        "accuracy": means.overall(),
+        "accuracy": figures.overall(),
         "patterns": patterns,
     }
     makers = describe_makers([current_maker()], summary)

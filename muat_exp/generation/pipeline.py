@@ -24,10 +24,11 @@ from muat_exp.config.groups import (
     Range,
 )
 from muat_exp.dataset.card import render_card
+from muat_exp.dataset.figures import ExampleFigures
 from muat_exp.dataset.index import RecordLocations
 from muat_exp.dataset.reading import Subjects, load_subjects
 from muat_exp.dataset.staging import claim_dataset, replace_folder, staged_folder
-from muat_exp.dataset.writing import Means, complete, write_shards
+from muat_exp.dataset.writing import complete, write_shards
 from muat_exp.errors import NobodyAcceptedError
 from muat_exp.evaluation.measurement import RunContext
 from muat_exp.executors import budget
@@ -353,16 +354,16 @@ def _write_dataset(work: _Work, ledger: Ledger) -> tuple[dict[str, Any], Path]:
     config = work.context.config
     staged = staged_folder(work.folder.dataset, config)
     give_back_memory()
-    means = Means()
+    figures = ExampleFigures(config)
     paths = {number: work.folder.cohort_path(number) for number in range(ledger.cohorts)}
 
     def fetch(locations: RecordLocations) -> pa.Table:
         return gather(locations, paths)
 
-    written = write_shards(staged, config, ledger.ordered(), fetch, work.executor, means.add)
+    written = write_shards(staged, config, ledger.ordered(), fetch, work.executor, figures.add)
     makers = work.folder.manifest.makers
     made_by = [*(makers[number] for number in range(ledger.cohorts)), current_maker()]
-    summary = describe(config, ledger, means, written, made_by)
+    summary = describe(config, ledger, figures, written, made_by)
     card = render_card(config, summary, written)
     complete(staged, work.context.probes.to_json(config), summary, card)
     return summary | {"surplus": ledger.quotas.surplus}, staged

@@ -14,10 +14,12 @@ from muat_exp.maker import Maker, describe_makers
 from muat_exp.memory import peak_memory_mib
 
 if TYPE_CHECKING:
-    from muat_exp.dataset.writing import Means, Written
+    from muat_exp.dataset.figures import ExampleFigures
+    from muat_exp.dataset.writing import Written
     from muat_exp.generation.ledger import Ledger
 
 _FIGURES = ("asked", "accepted", "attempts", "acceptance", "surplus", "attempts_per_second")
+COUNTED = ("attempts", "accepted", "rejected")  # of the attempts at a pattern
 _GROUPS = {  # of figures, with those that each must have; an accuracy is null where none is known
     "rejected": set(REASONS),
     "accuracy": set(SCORES),
@@ -27,14 +29,18 @@ _GROUPS = {  # of figures, with those that each must have; an accuracy is null w
 
 
 def describe(
-    config: Config, ledger: Ledger, means: Means, written: Written, makers: Sequence[Maker]
+    config: Config,
+    ledger: Ledger,
+    figures: ExampleFigures,
+    written: Written,
+    makers: Sequence[Maker],
 ) -> dict[str, Any]:
     """Counts and accuracies: what is the same however the run was made.
 
     Args:
         config: of the run.
         ledger: all its attempts.
-        means: accuracies of its examples.
+        figures: of its examples.
         written: its files.
         makers: who made its cohorts, and who writes the dataset.
     """
@@ -48,8 +54,8 @@ def describe(
         "attempts": quotas.needed,
         "acceptance": quotas.taken / max(1, quotas.needed),
         "rejected": rejected,
-        "accuracy": means.overall(),
-        "patterns": {name: _pattern_row(name, ledger, means) for name in names},
+        "accuracy": figures.overall(),
+        "patterns": {name: _pattern_row(name, ledger, figures) for name in names},
         "splits": written.splits,
         "origin": "",
         **fitting(config, written.fitting),
@@ -63,7 +69,7 @@ def fitting(config: Config, counts: Mapping[str, Any]) -> dict[str, Any]:
     return {"fitting": {"max_tokens": limit, **counts}} if limit else {}
 
 
-def _pattern_row(name: str, ledger: Ledger, means: Means) -> dict[str, Any]:
+def _pattern_row(name: str, ledger: Ledger, figures: ExampleFigures) -> dict[str, Any]:
     """Counts and accuracies of the attempts at one target pattern."""
     attempts = ledger.attempts[name]
     rejected = {reason: ledger.rejected[name, reason] for reason in REASONS}
@@ -72,7 +78,7 @@ def _pattern_row(name: str, ledger: Ledger, means: Means) -> dict[str, Any]:
         "accepted": attempts - sum(rejected.values()),
         "rejected": rejected,
     }
-    return counts | means.by_pattern(name)
+    return counts | figures.by_pattern(name)
 
 
 def performance(config: Config, watch: Stopwatch, trained: int, accepted: int) -> dict[str, Any]:

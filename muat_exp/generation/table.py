@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 from muat_exp.dataset.column_names import SCORES
 from muat_exp.dataset.index import RecordLocations
 from muat_exp.dataset.schema import (
+    behaviour_columns,
     history_lists,
     list_array,
-    response_array,
+    record_schema,
     selected_lists,
-    subject_schema,
     weight_lists,
 )
 
@@ -38,9 +38,9 @@ def read_cohort(path: Path) -> pa.Table:
 def _attempt_schema(config: Config) -> pa.Schema:
     """Columns of a cohort's file: the outcome of every attempt, and its record.
 
-    Those of rejected attempts hold no arrays.
+    Those of rejected attempts hold no arrays, and null for what was not measured.
     """
-    return pa.schema([("outcome", pa.string()), *subject_schema(config)])
+    return pa.schema([("outcome", pa.string()), *record_schema(config)])
 
 
 def measured_columns(
@@ -52,7 +52,7 @@ def measured_columns(
     scores = zip(SCORES, measured.scores.T, strict=True)
     columns = {
         **{name: pa.array(values) for name, values in scores},
-        "response": response_array(config.patterns.enabled, measured.responses),
+        **behaviour_columns(config, measured.behaviour),
         "weights": list_array(improved.parameters, counts),
         "degraded_weights": list_array(degraded.parameters, counts),
         "signature": list_array(measured.signatures, lengths),
@@ -90,6 +90,8 @@ def attempt_table(config: Config, result: CohortResult) -> pa.Table:
     specs = result.specs
     names = config.patterns.enabled
     accepted = np.isin(np.arange(len(specs)), result.accepted)
+    places = pa.array(np.cumsum(accepted) - 1, mask=~accepted)  # among the accepted ones
+    known = behaviour_columns(config, result.behaviour)
     columns = {
         "outcome": pa.array(result.outcomes, pa.string()),
         "example_id": specs.indices,
@@ -104,7 +106,7 @@ def attempt_table(config: Config, result: CohortResult) -> pa.Table:
         "improvement": result.improved_accuracy - result.degraded_accuracy,
         "degraded_test_accuracy": result.test_accuracy[:, 0],
         "test_accuracy": result.test_accuracy[:, 1],
-        "response": response_array(names, result.responses),
+        **{name: column.take(places) for name, column in known.items()},
         "switch_epoch": result.switch_epoch,
         "clean_epoch": result.clean_epoch,
         "corrupted_labels": result.data.flips,
@@ -113,13 +115,14 @@ def attempt_table(config: Config, result: CohortResult) -> pa.Table:
         "degraded_weights": weight_lists(result.degraded, accepted),
         "signature": list_array(result.signatures, _signature_lengths(result)),
     } | _optional_columns(config, result, accepted)
-    return _as_table(list(columns.values()), _attempt_schema(config))
+    return _as_table(columns, _attempt_schema(config))
 
 
-def _as_table(columns: Sequence[Any], schema: pa.Schema) -> pa.Table:
+def _as_table(columns: Mapping[str, Any], schema: pa.Schema) -> pa.Table:
     """Arrays of Arrow or NumPy as a table, each with the type that the schema gives it."""
     cast = []
-    for column, field in zip(columns, schema, strict=True):
+    for field in schema:
+        column = columns[field.name]
         array = column if isinstance(column, pa.Array) else pa.array(column)
         cast.append(array.cast(field.type))
     return pa.table(cast, schema=schema)

@@ -16,7 +16,7 @@ _FNV_BASIS = np.uint64(0xCBF29CE484222325)
 _FNV_PRIME = np.uint64(0x100000001B3)
 _FOLD = np.uint64(29)
 _ONE = np.uint64(1)
-_HELD_OUT = 0.2  # share of a small pattern's members that only its tests see
+HELD_OUT = 0.2  # share of a small pattern's members that only its tests see
 _FEW = 4  # members for each wanted sequence, up to which a pattern is gone through
 _TRIES = 50  # draws for each wanted sequence before a source is given up as exhausted
 _WHOLE_SPACE = -1  # in the place of a pattern's index
@@ -150,7 +150,7 @@ def _target_first(selected, target):
 @compiled()
 def _most_used(space, pattern, wanted):
     """How many distinct members may train and validate; a small pattern keeps some for tests."""
-    usable = (1.0 - _HELD_OUT) * space.sizes[pattern]
+    usable = (1.0 - HELD_OUT) * space.sizes[pattern]
     return min(wanted, np.int64(usable))
 
 

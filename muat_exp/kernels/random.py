@@ -20,6 +20,7 @@ RESPONSES = 6
 PROBES = 7
 SPLITS = 8
 BENCHMARK = 9
+ANYWHERE = 10
 
 # SplitMix64: the golden ratio's step, the finaliser's factors and shifts.
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)

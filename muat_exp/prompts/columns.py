@@ -13,7 +13,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from muat_exp.config.groups import PROMPT_TASKS, Config
-from muat_exp.dataset.column_names import SCORES
+from muat_exp.dataset.column_names import CONFUSION, EXACT_SCORES, SCORES
 from muat_exp.subjects.architecture import Architecture, split_neurons, split_parameters
 
 _PARTS = ("prompt", "completion", "text")
@@ -84,6 +84,14 @@ def _corruption_stats(record: Mapping[str, Any], config: Config) -> dict[str, An
     }
 
 
+def _exact_figures(record: Mapping[str, Any], config: Config) -> dict[str, Any]:
+    """What only an exact truth tells of a subject."""
+    if not config.exact:
+        return {}
+    scores = {name: round(record[name], 6) for name in EXACT_SCORES}
+    return scores | {"confusion": {name: record[name] for name in CONFUSION}}
+
+
 def metadata(
     record: Mapping[str, Any], architecture: Architecture, config: Config, config_hash: str
 ) -> str:
@@ -95,6 +103,9 @@ def metadata(
             "response": {
                 name: round(record["response"][name], 6) for name in config.patterns.enabled
             },
+            "best_pattern": record["best_pattern"],
+            "best_pattern_score": round(record["best_pattern_score"], 6),
+            **_exact_figures(record, config),
             "model_config": _model_config(architecture, config) | _hyperparameters(record, config),
             "corruption_stats": _corruption_stats(record, config),
             "selected_patterns": record["selected_patterns"],

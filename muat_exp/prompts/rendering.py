@@ -122,7 +122,10 @@ class Renderer:
         weights = arrays["weights"]
         if task == "classification":
             prompt = prompts.classification(architecture, weights, arrays["signature"])
-            return prompt, prompts.names_of(selected)
+            named = selected
+            if self.config.dataset.names_behaviour:
+                named = [self.patterns[record["best_pattern"]]]
+            return prompt, prompts.names_of(named)
         if task == "modification":
             degraded = arrays["degraded_weights"]
             signature = arrays["degraded_signature"]

@@ -4,3 +4,4 @@ ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 VOWELS = "AEIOU"
 VOCAB_SIZES = (5, len(ALPHABET))  # fewest and most tokens of a vocabulary
 LENGTHS = (4, 20)  # fewest and most tokens of a sequence
+EXACT_SPACE = 2_000_000  # most sequences of a space on all of which networks are run

@@ -61,6 +61,22 @@ def decode(tokens: NDArray[np.uint8]) -> list[str]:
     return [bytes(row).decode("ascii") for row in np.asarray(tokens, np.uint8) + _FIRST_LETTER]
 
 
+def all_sequences(vocab_size: int, length: int) -> NDArray[np.uint8]:
+    """Every sequence of a space in lexicographic order, uint8 `(V^L, L)`.
+
+    The place of a sequence is the number that its tokens are the digits of, base V.
+
+    >>> decode(all_sequences(5, 4))[:6]
+    ['AAAA', 'AAAB', 'AAAC', 'AAAD', 'AAAE', 'AABA']
+    """
+    places = np.arange(vocab_size**length)
+    tokens = np.empty((len(places), length), np.uint8)
+    for position in range(length):
+        weight = vocab_size ** (length - 1 - position)
+        tokens[:, position] = places // weight % vocab_size
+    return tokens
+
+
 def matches(pattern: Pattern, tokens: NDArray[np.integer]) -> NDArray[np.bool_]:
     """Whether each sequence of an integer array `(n, L)` satisfies the pattern: bool `(n,)`."""
     rows = np.ascontiguousarray(tokens)

@@ -9,11 +9,12 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from muat_exp.config.groups import Config
-from muat_exp.dataset.column_names import SCORES
+from muat_exp.dataset.column_names import BEHAVIOUR, CONFUSION, EXACT_SCORES, SCORES
 from muat_exp.dataset.faults import Faults, unequal
 from muat_exp.dataset.networks import check_networks, stored_population
 from muat_exp.dataset.schema import lists, stray_responses
 from muat_exp.evaluation.measurement import Measured, Pair, RunContext, measure
+from muat_exp.evaluation.truth import Behaviour, ExactAnswers
 from muat_exp.executors.budget import Budget
 from muat_exp.executors.serial import SerialExecutor
 from muat_exp.prompts.rendering import Renderer
@@ -28,8 +29,8 @@ Tolerances = Mapping[str, float]  # by what is compared
 
 # By how much numbers that are measured again may differ: not at all where the arithmetic is the
 # same, and elsewhere as if the answers to a sequence or two were others.
-EXACT: Tolerances = {"accuracy": 0.0, "response": 0.0, "signature": 0.0}
-ELSEWHERE: Tolerances = {"accuracy": 0.05, "response": 0.05, "signature": 1e-3}
+EXACT: Tolerances = {"accuracy": 0.0, "response": 0.0, "signature": 0.0, "answers": 0.0}
+ELSEWHERE: Tolerances = {"accuracy": 0.05, "response": 0.05, "signature": 1e-3, "answers": 0.001}
 
 
 @dataclass
@@ -41,6 +42,7 @@ class Checked:
         digests: of their weights, to find equal ones.
         tokens: of their texts by task, where there is a tokenizer.
         measured: whose networks could be run, and were measured again: bool `(S,)`.
+        answers: digests of what these answer to all sequences, where the dataset tells that.
         faults: what was found.
     """
 
@@ -48,6 +50,7 @@ class Checked:
     digests: list[bytes]
     tokens: dict[str, list[int]] = field(default_factory=dict)
     measured: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, np.bool_))
+    answers: list[bytes] = field(default_factory=list)
     faults: Faults = field(default_factory=Faults)
 
 
@@ -69,8 +72,9 @@ def check_examples(
     tolerances: Tolerances,
     subjects: pa.Table,
     prompts: pa.Table,
+    behaviour: pa.Table | None = None,
 ) -> Checked:
-    """Checks the same examples of both configurations; thread-safe."""
+    """Checks the same examples of all configurations; thread-safe."""
     checked = Checked(_scalars(subjects), _digests(subjects))
     faults = checked.faults
     checked.measured = np.zeros(subjects.num_rows, np.bool_)
@@ -79,13 +83,22 @@ def check_examples(
         sentence = "prompts and subjects do not hold the same examples."
         faults.add("ids", f"example {ids[0]} and on: {sentence}")
         return checked
+    if behaviour is not None and not np.array_equal(ids, behaviour["example_id"].to_numpy()):
+        sentence = "behaviour and subjects do not hold the same examples."
+        faults.add("ids", f"example {ids[0]} and on: {sentence}")
+        return checked
     checked.measured = _measurable(context.config, subjects, faults)
     if checked.measured.any():
         kept = pa.array(checked.measured)
         subjects = subjects.filter(kept).combine_chunks()
         _check_epochs(context.config, subjects, faults)
         _check_histories(context.config, subjects, faults)
-        _check_again(context, tolerances, subjects, faults)
+        measured = _check_again(context, tolerances, subjects, faults)
+        if behaviour is not None and measured.behaviour.exact:
+            bits = measured.behaviour.exact.bits
+            stored = behaviour.filter(kept)[BEHAVIOUR].to_pylist()
+            _compare_answers(context.config, stored, bits, tolerances["answers"], subjects, faults)
+            checked.answers = [weights_digest(row.tobytes()) for row in bits]
         checked.tokens = _check_prompts(renderer, subjects, prompts.filter(kept), faults)
     return checked
 
@@ -155,8 +168,8 @@ def _check_histories(config: Config, subjects: pa.Table, faults: Faults) -> None
 
 def _check_again(
     context: RunContext, tolerances: Tolerances, subjects: pa.Table, faults: Faults
-) -> None:
-    """What is drawn and measured again is what is stored."""
+) -> Measured:
+    """What is drawn and measured again is what is stored; returns what was measured."""
     specs = draw_specs(context.config, subjects["example_id"].to_numpy())
     data = draw_data(context.config, context.space, specs)
     _check_labels(context.config, specs, data, faults)
@@ -164,6 +177,7 @@ def _check_again(
     _check_corruption(specs, data, subjects, faults)
     measured = _measure_again(context, specs, data, subjects)
     _check_measures(context.config, measured, tolerances, subjects, faults)
+    return measured
 
 
 def _check_labels(config: Config, specs: Specs, data: SubjectData, faults: Faults) -> None:
@@ -215,9 +229,14 @@ def _check_measures(
     config: Config, measured: Measured, tolerances: Tolerances, subjects: pa.Table, faults: Faults
 ) -> None:
     """Accuracies, behaviour and signatures are what the stored networks give."""
+    tolerance = tolerances["accuracy"]
     for name, scores in zip(SCORES, measured.scores.T, strict=True):
-        _compare_scores(name, scores, tolerances["accuracy"], subjects, faults)
-    responses = measured.responses.astype(np.float32)  # as they are stored
+        _compare_scores(name, scores, tolerance, subjects, faults)
+    _compare_explanations(config, measured.behaviour, tolerance, subjects, faults)
+    behaviour = measured.behaviour
+    if behaviour.exact is not None:
+        _compare_exact(behaviour.own, behaviour.exact, tolerance, subjects, faults)
+    responses = behaviour.responses.astype(np.float32)  # as they are stored
     names = config.patterns.enabled
     _compare_responses(names, responses, tolerances["response"], subjects, faults)
     signatures = {"signature": measured.signatures}
@@ -244,6 +263,62 @@ def _compare_scores(
     for example, here, there in zip(ids[off], stored[off], measured[off], strict=True):
         sentence = f"{name} is {_close_up(here, there)}."
         faults.add("accuracy", f"example {example}: {sentence}")
+
+
+def _compare_explanations(
+    config: Config, behaviour: Behaviour, tolerance: float, subjects: pa.Table, faults: Faults
+) -> None:
+    """The stored pattern is the one that explains a network best, and does so as well as is told.
+
+    Within the tolerance, another one may.
+    """
+    _compare_scores("best_pattern_score", behaviour.best_scores, tolerance, subjects, faults)
+    enabled = config.patterns.enabled
+    told = np.array([enabled.index(name) for name in subjects["best_pattern"].to_pylist()])
+    scores = np.take_along_axis(behaviour.scores, told[:, None], axis=1)[:, 0]
+    wrong = scores < behaviour.best_scores - tolerance
+    if not tolerance:
+        wrong |= told != behaviour.best
+    ids = subjects["example_id"].to_numpy()
+    faults.compare("explanation", ids, wrong, "best_pattern is not what explains its network best.")
+
+
+def _compare_exact(
+    own: NDArray[np.float64],
+    exact: ExactAnswers,
+    tolerance: float,
+    subjects: pa.Table,
+    faults: Faults,
+) -> None:
+    """What an exact truth tells is what the networks answer to all sequences."""
+    for name, scores in zip(EXACT_SCORES, (exact.task_accuracy, own), strict=True):
+        _compare_scores(name, scores, tolerance, subjects, faults)
+    ids = subjects["example_id"].to_numpy()
+    stored = np.column_stack([subjects[name].to_numpy() for name in CONFUSION])
+    moved = np.abs(stored - exact.confusion).max(axis=1)
+    wrong = moved > tolerance * stored.sum(axis=1)
+    names = ", ".join(CONFUSION)
+    faults.compare("confusion", ids, wrong, f"{names} are not what its network gives.")
+
+
+def _compare_answers(
+    config: Config,
+    stored: Sequence[bytes],
+    measured: NDArray[np.uint8],
+    tolerance: float,
+    subjects: pa.Table,
+    faults: Faults,
+) -> None:
+    """Stored answers are what the networks answer, but for a share of them."""
+    most = tolerance * config.patterns.space_size
+    wrong = []
+    for content, bits in zip(stored, measured, strict=True):
+        same_size = len(content) == len(bits)
+        there = np.frombuffer(content, np.uint8) if same_size else ~bits
+        wrong.append(int(np.bitwise_count(there ^ bits).sum()) > most)
+    ids = subjects["example_id"].to_numpy()
+    sentence = "its behaviour is not what its network answers."
+    faults.compare("behaviour", ids, np.array(wrong, np.bool_), sentence)
 
 
 def _close_up(stored: float, measured: float) -> str:

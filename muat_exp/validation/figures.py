@@ -17,8 +17,8 @@ _TOLERANCE = 1e-9  # of means, which may be summed in another order
 _VERSION = re.compile(r"unknown|\d[\w.+!-]*")
 # What `generation.derive` says of a dataset's origin, one sentence after another.
 _ORIGIN = re.compile(
-    r"(Made by `task=(signature|render)` from the networks of a dataset with the config_signature "
-    r"`[0-9a-f]{16}`; attempts and rejections are those of its run\.( |$))+"
+    r"(Made by `task=(signature|measure|render)` from the networks of a dataset with the "
+    r"config_signature `[0-9a-f]{16}`; attempts and rejections are those of its run\.( |$))+"
 )
 Summary = Mapping[str, Any]
 
@@ -72,7 +72,7 @@ def _expected(tally: Tally, recount: Recount, summary: Summary) -> dict[str, Any
         "attempts": attempts,
         "acceptance": acceptance,
         "rejected": _rejections(recount, names),
-        "accuracy": tally.means.overall(),
+        "accuracy": tally.figures.overall(),
         "patterns": {name: _expected_row(name, tally, recount) for name in names},
         "splits": tally.splits,
         **fitting(tally.config, _fitting(tally)),
@@ -92,7 +92,7 @@ def _expected_row(name: str, tally: Tally, recount: Recount) -> dict[str, Any]:
         "attempts": _COUNT if counts is None else counts[name],
         "accepted": tally.patterns[name],
         "rejected": _rejections(recount, (name,)),
-        **tally.means.by_pattern(name),
+        **tally.figures.by_pattern(name),
     }
 
 

@@ -10,51 +10,58 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from muat_exp.config.groups import SPLITS, Config
+from muat_exp.dataset.behaviour import behaviour_bounds
+from muat_exp.dataset.column_names import BEHAVIOUR, PROMPTS, SUBJECTS
 from muat_exp.dataset.faults import Faults
 from muat_exp.dataset.parquet import Shard, open_parquet, parse_shard_name, shard_name, shards
 from muat_exp.dataset.records import prompt_bounds, record_bounds
-from muat_exp.dataset.schema import columns_with_gaps, subject_schema
+from muat_exp.dataset.schema import columns_with_gaps, part_schemas
 from muat_exp.errors import DatasetError, first_line
-from muat_exp.prompts.columns import prompt_schema
 from muat_exp.validation.examples import batch_size
 
 _SHARD_FORM = "<split>-<number>-of-<shards>.parquet"
 _Files = dict[str, pq.ParquetFile]  # the files of one shard, by configuration
-_Pair = tuple[pa.Table, pa.Table]  # the same rows of `subjects` and of `prompts`
+_Tables = dict[str, pa.Table]  # the same rows of all configurations
 
 
 class Batch(NamedTuple):
-    """Some examples of one split: the same rows of both configurations."""
+    """Some examples of one split: the same rows of all configurations."""
 
     split: str
     subjects: pa.Table
     prompts: pa.Table
+    behaviour: pa.Table | None
 
 
 def count_examples(folder: Path) -> int:
     """Examples of a dataset of this program, as far as its Parquet files can be read."""
     count = 0
-    for path in shards(folder, "subjects"):
+    for path in shards(folder, SUBJECTS):
         with suppress(OSError, pa.ArrowException):
             count += pq.read_metadata(path).num_rows if path.is_file() else 0
     return count
 
 
-def check_files(folder: Path, faults: Faults) -> None:
-    """Checks that both configurations have the same shards, all of them.
+def check_files(folder: Path, config: Config, faults: Faults) -> None:
+    """Checks that all configurations have the same shards, all of them.
 
     Args:
         folder: the dataset's.
+        config: its configuration.
         faults: takes what is wrong.
     """
-    subjects = _shard_names(folder, "subjects")
-    prompts = _shard_names(folder, "prompts")
-    for name in sorted(subjects ^ prompts):
-        if name in subjects:
-            faults.add("files", f"subjects/{name} has no counterpart in prompts.")
-        else:
-            faults.add("files", f"prompts/{name} has no counterpart in subjects.")
-    _check_shards(subjects | prompts, faults)
+    parts = [part for part in part_schemas(config) if part != SUBJECTS]
+    subjects = _shard_names(folder, SUBJECTS)
+    every = set(subjects)
+    for part in parts:
+        names = _shard_names(folder, part)
+        every |= names
+        for name in sorted(subjects ^ names):
+            place, other = (SUBJECTS, part) if name in subjects else (part, SUBJECTS)
+            faults.add("files", f"{place}/{name} has no counterpart in {other}.")
+    for name in sorted(_shard_names(folder, BEHAVIOUR) if BEHAVIOUR not in parts else ()):
+        faults.add("files", f"{BEHAVIOUR}/{name} is there, but dataset.behaviour is false.")
+    _check_shards(every, faults)
 
 
 def _shard_names(folder: Path, part: str) -> set[str]:
@@ -88,24 +95,28 @@ def _own_shard(name: str) -> Shard | None:
 
 def batches(folder: Path, config: Config, faults: Faults) -> Iterator[Batch]:
     """The examples of a dataset, some at a time; a file that can't be read is a fault."""
-    for path in shards(folder, "subjects"):
+    for path in shards(folder, SUBJECTS):
         shard = _own_shard(path.name)
-        pair = (path, folder / "prompts" / path.name)
-        if shard is None or not all(file.is_file() for file in pair):
+        files = [folder / part / path.name for part in part_schemas(config)]
+        if shard is None or not all(file.is_file() for file in files):
             continue
         try:
-            for subjects, prompts in _paired_tables(folder, path.name, config, faults):
-                yield Batch(shard.split, subjects, prompts)
+            for tables in _matching_tables(folder, path.name, config, faults):
+                yield Batch(shard.split, tables[SUBJECTS], tables[PROMPTS], tables.get(BEHAVIOUR))
         except DatasetError as error:
             faults.add("files", str(error))
         except (OSError, pa.ArrowException, ValueError) as error:
             faults.add("files", f"{path.name} can't be read: {first_line(error)}.")
 
 
-def _paired_tables(folder: Path, name: str, config: Config, faults: Faults) -> Iterator[_Pair]:
-    """Tables of the same rows of both files of a shard, if these have the right columns."""
-    schemas = {"subjects": subject_schema(config), "prompts": prompt_schema(config)}
-    bounds = {"subjects": record_bounds(config), "prompts": prompt_bounds(config)}
+def _matching_tables(folder: Path, name: str, config: Config, faults: Faults) -> Iterator[_Tables]:
+    """Tables of the same rows of all files of a shard, if these have the right columns."""
+    schemas = part_schemas(config)
+    bounds = {
+        SUBJECTS: record_bounds(config),
+        PROMPTS: prompt_bounds(config),
+        BEHAVIOUR: behaviour_bounds(config),
+    }
     files = {
         part: open_parquet(folder / part / name, folder, bounds[part], schemas[part].names)
         for part in schemas
@@ -114,11 +125,11 @@ def _paired_tables(folder: Path, name: str, config: Config, faults: Faults) -> I
         return
     if not _have_same_rows(files, name, faults):
         return
-    yield from _paired(files, name, config, faults)
+    yield from _matching(files, name, config, faults)
 
 
 def _have_schemas(files: _Files, schemas: dict[str, pa.Schema], name: str, faults: Faults) -> bool:
-    """Whether the files of both configurations have the columns that the configuration gives."""
+    """Whether the files have the columns that the configuration gives."""
     sound = True
     for part, schema in schemas.items():
         if not files[part].schema_arrow.equals(schema):
@@ -129,26 +140,26 @@ def _have_schemas(files: _Files, schemas: dict[str, pa.Schema], name: str, fault
 
 
 def _have_same_rows(files: _Files, name: str, faults: Faults) -> bool:
-    """Whether the files of both configurations have as many rows."""
-    subjects = files["subjects"].metadata.num_rows
-    prompts = files["prompts"].metadata.num_rows
-    if subjects != prompts:
-        faults.add("schema", f"{name}: subjects has {subjects} rows, prompts {prompts}.")
-    return subjects == prompts
+    """Whether the files of all configurations have as many rows."""
+    rows = {part: file.metadata.num_rows for part, file in files.items()}
+    wrong = [part for part in rows if rows[part] != rows[SUBJECTS]]
+    for part in wrong:
+        sentence = f"{SUBJECTS} has {rows[SUBJECTS]} rows, {part} {rows[part]}."
+        faults.add("schema", f"{name}: {sentence}")
+    return not wrong
 
 
-def _paired(files: _Files, name: str, config: Config, faults: Faults) -> Iterator[_Pair]:
-    """Tables of the same rows of both files, as far as they have no gaps."""
+def _matching(files: _Files, name: str, config: Config, faults: Faults) -> Iterator[_Tables]:
+    """Tables of the same rows of all files, as far as they have no gaps."""
     size = batch_size(config)
     enabled = config.patterns.enabled
-    subjects = files["subjects"].iter_batches(size)
-    prompts = files["prompts"].iter_batches(size)
-    for first, second in zip(subjects, prompts, strict=True):
-        gaps = [*columns_with_gaps(first, enabled), *columns_with_gaps(second, enabled)]
+    streams = [file.iter_batches(size) for file in files.values()]
+    for group in zip(*streams, strict=True):
+        gaps = [gap for batch in group for gap in columns_with_gaps(batch, enabled)]
         for column in gaps:
             faults.add("schema", f"{name}: {column} has a null.")
         if not gaps:
-            yield _as_table(first), _as_table(second)
+            yield dict(zip(files, map(_as_table, group), strict=True))
 
 
 def _as_table(batch: pa.RecordBatch) -> pa.Table:

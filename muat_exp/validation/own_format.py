@@ -74,7 +74,7 @@ def check_own_format(
     config = _readable_config(folder, report)
     if config is None:
         return
-    check_files(folder, report.found)
+    check_files(folder, config, report.found)
     ensure_compiled(reporter.note)
     context = _build_context(folder, config, report)
     if context is None:
@@ -210,7 +210,12 @@ class _Examples:
 
         def check(batch: Batch) -> tuple[Batch, Checked]:
             checked = check_examples(
-                self._context, self.renderer, tolerances, batch.subjects, batch.prompts
+                self._context,
+                self.renderer,
+                tolerances,
+                batch.subjects,
+                batch.prompts,
+                batch.behaviour,
             )
             return batch, checked
 
@@ -234,6 +239,8 @@ class _Examples:
             report.unchecked.append(
                 f"the networks and texts of {counted(left, 'example')}: the faults say why"
             )
+        if self.config.dataset.behaviour:
+            report.checked.append(tally.duplicates.clause())
         if not self._arithmetic.same:
             report.unchecked.append(
                 f"last bits, as the dataset was made with {self._arithmetic}: numbers were "

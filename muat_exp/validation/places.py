@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from muat_exp.dataset.checksums import CHECKSUMS, FOREIGN
+from muat_exp.dataset.column_names import PARTS
 from muat_exp.dataset.faults import Faults
 
 _TEXTS = ("README.md", "config.yaml", "probe_set.json", "summary.json", CHECKSUMS)
@@ -57,8 +58,7 @@ def _is_known(name: Path) -> bool:
     """Whether a dataset of this program may have a file of this name."""
     if len(name.parts) == 1:
         return name.name in _TEXTS
-    parts = ("prompts", "subjects")
-    return len(name.parts) == 2 and name.parts[0] in parts and name.suffix == ".parquet"
+    return len(name.parts) == 2 and name.parts[0] in PARTS and name.suffix == ".parquet"
 
 
 def _entries(folder: Path) -> Iterator[Path]:

@@ -8,9 +8,10 @@ from numpy.typing import NDArray
 
 from muat_exp.config.groups import SPLITS, Config
 from muat_exp.dataset.faults import Faults
+from muat_exp.dataset.figures import ExampleFigures
 from muat_exp.dataset.splits import assign_splits
-from muat_exp.dataset.writing import Means
 from muat_exp.prompts.tokens import TokenStatistics
+from muat_exp.validation.duplicates import FunctionalDuplicates
 from muat_exp.validation.equal_weights import DistinctWeights
 from muat_exp.validation.examples import Checked
 
@@ -24,21 +25,23 @@ class Tally:
         config: the dataset's configuration.
 
     Attributes:
-        means: of the scores, by target pattern.
+        figures: means of the scores, and what explains the examples, by target pattern.
         tokens: counts by task, where there is a tokenizer.
         meets_thresholds: whether all examples are such as the run accepts.
         measured: examples whose networks were run again.
+        duplicates: those of them that answer every sequence alike.
     """
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        self.means = Means()
+        self.figures = ExampleFigures(config)
         limit = config.dataset.max_tokens
         self.tokens = {task: TokenStatistics(limit) for task in config.dataset.tasks}
         self.meets_thresholds = True
         self.measured = 0
         self._examples: list[tuple[int, str, str]] = []  # number, split, target pattern
         self._distinct = DistinctWeights()
+        self.duplicates = FunctionalDuplicates()
 
     @property
     def count(self) -> int:
@@ -66,8 +69,10 @@ class Tally:
         for number, target, digest in zip(numbers, targets, checked.digests, strict=True):
             self._distinct.add(number, digest, faults)
             self._examples.append((number, split, target))
-        self.means.add(records)
+        self.figures.add(records)
         self.measured += int(checked.measured.sum())
+        for digest in checked.answers:
+            self.duplicates.add(split, digest)
         self.meets_thresholds &= self._accepts(records)
         for task, counts in checked.tokens.items():
             self.tokens[task].add(counts)
