@@ -12,16 +12,14 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
-from conftest import small_config
 
 import muat_exp
 from muat_exp.app.compose import load_config
 from muat_exp.app.main import main
-from muat_exp.config.groups import SPLITS, ArchitectureConfig, DatasetConfig, LoggerConfig, Range
+from muat_exp.config.groups import SPLITS
 from muat_exp.dataset.reading import read_config
 from muat_exp.errors import ConfigurationError, DatasetError, ExportError
 from muat_exp.exports.formats import FORMATS, LONG_ROWS, ROWS, Options, format_module
-from muat_exp.generation.pipeline import generate
 
 PROMPT_COLUMNS = ("classification_prompt", "classification_completion")
 
@@ -29,17 +27,6 @@ PROMPT_COLUMNS = ("classification_prompt", "classification_completion")
 def package(name):
     """A consumer's package; the test is skipped where it is not installed."""
     return pytest.importorskip(name, reason=f"{name} is not installed")
-
-
-@pytest.fixture(scope="module")
-def one_shape(tmp_path_factory):
-    """A dataset of networks of one shape."""
-    config = small_config(
-        architecture=ArchitectureConfig(Range(3, 3), Range(6, 6)),
-        dataset=DatasetConfig(num_examples=14),
-        logger=LoggerConfig("none"),
-    )
-    return generate(config, tmp_path_factory.mktemp("one_shape")).dataset
 
 
 def export(dataset, folder, *keys):
