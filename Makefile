@@ -50,7 +50,7 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.setup: $(INPUTS) | $(BIN)/python
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[datasets,hub,tokenizer]'
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[datasets,hub,safetensors,tokenizer]'
 	$(COMPILE)
 	@touch $@
 

@@ -34,6 +34,7 @@ FLOW = (
     "generation",
     "validation",
     "score",
+    "exports",
     "sweep",
     "app",
     "benchmark",

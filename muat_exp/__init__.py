@@ -6,6 +6,10 @@ if TYPE_CHECKING:
     from muat_exp.config.groups import Config
     from muat_exp.dataset.reading import Subject, Subjects, load_subjects
     from muat_exp.errors import MuatError
+    from muat_exp.exports.matrix import load_matrix
+    from muat_exp.exports.pyg import load_graphs
+    from muat_exp.exports.state_dicts import load_state_dicts
+    from muat_exp.exports.trl import load_rows
     from muat_exp.generation.pipeline import Result, generate
     from muat_exp.prompts.parsing import ParsedPrompt, parse_prompt, parse_weights
 
@@ -18,6 +22,10 @@ __all__ = [
     "Subjects",
     "generate",
     "load_config",
+    "load_graphs",
+    "load_matrix",
+    "load_rows",
+    "load_state_dicts",
     "load_subjects",
     "parse_prompt",
     "parse_weights",
@@ -33,6 +41,10 @@ _HOMES = {
     "Subjects": "dataset.reading",
     "generate": "generation.pipeline",
     "load_config": "app.compose",
+    "load_graphs": "exports.pyg",
+    "load_matrix": "exports.matrix",
+    "load_rows": "exports.trl",
+    "load_state_dicts": "exports.state_dicts",
     "load_subjects": "dataset.reading",
     "parse_prompt": "prompts.parsing",
     "parse_weights": "prompts.parsing",

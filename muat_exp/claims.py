@@ -49,7 +49,7 @@ def claim(folder: Path, files: Iterable[str] = (), folders: Iterable[str] = ()) 
     files = list(files)
     folders = list(folders)
     check_claim(folder, files, folders)
-    listed = _listed(folder)
+    listed = listed_names(folder)
     names = [name for name in dict.fromkeys([*files, *folders]) if name not in listed]
     if names:
         folder.mkdir(parents=True, exist_ok=True)
@@ -86,7 +86,7 @@ def check_claim(folder: Path, files: Iterable[str] = (), folders: Iterable[str] 
         RunFolderError: something bears one of the names that we did not make, or something else
             than we made.
     """
-    listed = _listed(folder)
+    listed = listed_names(folder)
     for name in files:
         path = folder / name
         _require_listed(path, listed)
@@ -99,7 +99,7 @@ def check_claim(folder: Path, files: Iterable[str] = (), folders: Iterable[str] 
             raise RunFolderError(f"{path} is no folder, but a folder is to go there; {_ADVICE}")
 
 
-def _listed(folder: Path) -> list[str]:
+def listed_names(folder: Path) -> list[str]:
     """The names that were claimed in a folder.
 
     An empty list is one that another process is about to begin; two may begin it at once.

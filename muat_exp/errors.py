@@ -51,6 +51,10 @@ class HubError(MuatError, OSError):
     """The Hugging Face Hub did not take a dataset."""
 
 
+class ExportError(MuatError, ValueError):
+    """A dataset can't be written in the form that was asked for."""
+
+
 class PromptError(MuatError, ValueError):
     """A text is not a prompt or holds no weights; names the line."""
 

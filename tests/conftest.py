@@ -93,3 +93,14 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> Result:
         logger=LoggerConfig("none"),
     )
     return generate(config, tmp_path_factory.mktemp("full"))
+
+
+@pytest.fixture(scope="session")
+def one_shape(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A dataset of networks of one shape."""
+    config = small_config(
+        architecture=ArchitectureConfig(Range(3, 3), Range(6, 6)),
+        dataset=DatasetConfig(num_examples=14),
+        logger=LoggerConfig("none"),
+    )
+    return generate(config, tmp_path_factory.mktemp("one_shape")).dataset

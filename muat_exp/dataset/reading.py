@@ -34,6 +34,7 @@ from muat_exp.subjects.population import Population
 
 if TYPE_CHECKING:
     from torch import nn
+    from torch_geometric.data import Data
 
     from muat_exp.signatures.probe_set import ProbeSet
 
@@ -272,6 +273,16 @@ class Subject:
         """
         weights = self.degraded_weights if degraded else self.weights
         return to_module(weights, self.architecture.layers)
+
+    def to_pyg(self) -> Data:
+        """The network as a graph for PyTorch Geometric; see `exports.pyg.graph_arrays`.
+
+        Raises:
+            ConfigurationError: torch_geometric is not installed.
+        """
+        from muat_exp.exports.pyg import graph
+
+        return graph(self)
 
     def validation(self) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
         """Validation tokens `(rows, L)` and labels `(rows,)`.
