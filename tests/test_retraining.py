@@ -110,6 +110,8 @@ MEASURED = {
     "degraded_test_accuracy": lambda value: value + 1e-9,
     "test_accuracy": lambda value: value - 1e-9,
     "response": lambda shares: {**shares, "palindrome": shares["palindrome"] + 1e-6},
+    "best_pattern": another(("palindrome", "alternating")),
+    "best_pattern_score": lambda value: value - 1e-9,
     "switch_epoch": lambda epoch: epoch - 1 if epoch > 2 else 3,
     "clean_epoch": lambda epoch: epoch - 1 if epoch > 1 else 2,
     "corrupted_labels": more,
