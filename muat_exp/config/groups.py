@@ -529,6 +529,11 @@ class DatasetConfig(Keys):
         return self.label == _BEHAVIOUR
 
     @property
+    def label_column(self) -> str:
+        """The column of `subjects` that holds the one pattern that a network is labelled with."""
+        return "best_pattern" if self.names_behaviour else "target_pattern"
+
+    @property
     def needs_degraded_signature(self) -> bool:
         """Whether something that is written shows the degraded network's signature."""
         return "modification" in self.tasks or "degraded_signature" in self.columns

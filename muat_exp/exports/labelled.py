@@ -7,9 +7,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muat_exp.dataset.parquet import parse_shard_name
+from muat_exp.dataset.published.files import is_published
 from muat_exp.dataset.reading import Subjects, load_subjects
 from muat_exp.dataset.records import record_files
+from muat_exp.errors import DatasetError
 from muat_exp.subjects.population import Population
+
+
+def require_own_layout(folder: Path) -> None:
+    """Raises `DatasetError` for a repository in the published layout, which is not exported."""
+    if is_published(folder):
+        raise DatasetError(
+            f"{folder} is in the published layout, which lacks columns that exports tell of; "
+            "datasets of this program are exported."
+        )
 
 
 class LabelledSubjects:
@@ -19,11 +30,12 @@ class LabelledSubjects:
         dataset: its folder; a text may also be its `<owner>/<name>` on the Hugging Face Hub.
 
     Raises:
-        DatasetError: there is no such dataset, or it is not readable.
+        DatasetError: there is no such dataset, it is not readable, or in the published layout.
     """
 
     def __init__(self, dataset: Path | str) -> None:
         self.subjects: Subjects = load_subjects(dataset)
+        require_own_layout(self.subjects.folder)
 
     def __len__(self) -> int:
         return len(self.subjects)
@@ -35,9 +47,9 @@ class LabelledSubjects:
 
     @cached_property
     def labels(self) -> NDArray[np.int64]:
-        """The target pattern of each, as an index into `patterns`: int64 `(N,)`."""
+        """What `dataset.label` says of each, as an index into `patterns`: int64 `(N,)`."""
         codes = {name: code for code, name in enumerate(self.patterns)}
-        names = self.subjects.table["target_pattern"].to_pylist()
+        names = self.subjects.table[self.subjects.config.dataset.label_column].to_pylist()
         return np.array([codes[name] for name in names], np.int64)
 
     @cached_property

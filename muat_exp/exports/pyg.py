@@ -36,7 +36,8 @@ def graph_arrays(subject: Subject) -> dict[str, Any]:
         edge_index: int64 `(2, edges)`, from and to.
         edge_attr: float32 `(edges, 1)`, the weights.
         layer: int64 `(nodes,)`.
-        y: int64 `(1,)`, the target pattern as an index into `patterns.enabled`.
+        y: int64 `(1,)`, the pattern that `dataset.label` says, as an index into
+            `patterns.enabled`.
         example_id: int64 `(1,)`.
         pattern, activation: their names.
     """
@@ -49,15 +50,15 @@ def graph_arrays(subject: Subject) -> dict[str, Any]:
     x[inputs:, 0] = biases
     x[:, 1] = depths
     x[inputs:, 2:] = subject.signature
-    label = subject.config.patterns.enabled.index(subject.target_pattern)
+    pattern = subject.record[subject.config.dataset.label_column]
     return {
         "x": x,
         "edge_index": _edges(layers),
         "edge_attr": np.concatenate([weight.ravel() for weight, _ in parts])[:, None],
         "layer": depths,
-        "y": np.array([label]),
+        "y": np.array([subject.config.patterns.enabled.index(pattern)]),
         "example_id": np.array([subject.example_id]),
-        "pattern": subject.target_pattern,
+        "pattern": pattern,
         "activation": subject.activation,
     }
 

@@ -18,9 +18,10 @@ from muat_exp.config.groups import Config
 from muat_exp.dataset.hub import dataset_folder
 from muat_exp.dataset.parquet import all_shards, open_parquet, parse_shard_name
 from muat_exp.dataset.reading import read_config
-from muat_exp.dataset.records import check_prompts, prompt_bounds
+from muat_exp.dataset.records import check_prompts, prompt_bounds, record_files
 from muat_exp.errors import DatasetError, ExportError, first_line
 from muat_exp.exports.formats import Options, Written
+from muat_exp.exports.labelled import require_own_layout
 from muat_exp.prompts.tokens import load_counter
 
 Row = dict[str, Any]
@@ -104,8 +105,10 @@ class _Texts:
     def __init__(self, folder: Path, options: Options) -> None:
         self.folder = folder
         self.options = options
+        require_own_layout(folder)
         self.config: Config = read_config(folder)
-        check_prompts(folder, self.config)
+        count = sum(int(file.group_rows.sum()) for file in record_files(folder, self.config))
+        check_prompts(folder, self.config, count)
         self.counter = load_counter(options.tokenizer)
         self.dropped = 0
         self.files: dict[str, list[Path]] = {}
