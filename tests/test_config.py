@@ -215,7 +215,7 @@ def test_the_signature_follows_what_changes_the_data(override):
         (["training.clean.learning_rate_factor=1e-300"], ["between 1e-06 and 1000000"]),
         (["nonsense"], ["nonsense", "key=value"]),
         (["out=1"], ["'out'", "hydra.run.dir=<folder>"]),
-        ("experiment=smoke", ["['experiment=smoke']"]),
+        ("experiment=smoke", ["a list of overrides", "not 'experiment=smoke'"]),
         (["logger.run_name=Zürich"], ["logger.run_name=Zürich", "key='value'"]),
         (["architecture.num_layers=[4,6]"], ["num_layers.min=4 architecture.num_layers.max=6"]),
         (["task=gahter"], ["'task' has no option 'gahter'", "Did you mean 'gather'"]),
