@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+LOCK = ".lock"  # of a folder that a command works in
 _PARTIAL = ".muat-partial"  # how the names of half-written files end, and no file of anybody else
 
 

@@ -7,6 +7,7 @@ from itertools import count
 from pathlib import Path
 
 from muat_exp.claims import LIST
+from muat_exp.files import LOCK
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class OutputFolder:
             return cls(claimed, made=(claimed, *above))
         raise AssertionError("numbers do not end")
 
-    def restore(self, beginnings: Collection[str] = (LIST,)) -> None:
+    def restore(self, beginnings: Collection[str] = (LIST, LOCK)) -> None:
         """Takes away what a command that was refused has put there.
 
         Nothing is touched where the work had begun.

@@ -237,7 +237,7 @@ def test_a_second_run_in_the_folder_is_refused_and_ctrl_c_keeps_finished_cohorts
     process.send_signal(signal.SIGSTOP)  # at work, but not done before the second begins
     second = call(tmp_path, *long)
     assert second.returncode == 1
-    assert "Another run is at work in" in second.stderr
+    assert "Another command is at work in" in second.stderr
     assert "Traceback" not in second.stderr
     process.send_signal(signal.SIGINT)
     process.send_signal(signal.SIGCONT)

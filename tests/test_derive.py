@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
+from filelock import FileLock
 from test_cli import call
 from test_validate import change
 
@@ -132,6 +133,18 @@ def test_a_folder_in_the_way_and_a_folder_without_a_dataset_are_refused(make, tm
         make("task=signature", "signature=pca_5")
     with pytest.raises(DatasetError, match="There is no folder"):
         make("task=signature", "signature=pca_5", source=tmp_path / "nowhere", folder="other")
+
+
+def test_one_command_at_a_time_works_in_a_folder(make, tmp_path):
+    (tmp_path / "made").mkdir()
+    lock = tmp_path / "made/.lock"
+    with FileLock(lock), pytest.raises(RunFolderError, match="Another command is at work in"):
+        make("task=render", "dataset.style=interwoven")
+    lock.write_text("somebody's own")
+    with pytest.raises(RunFolderError, match=r"\.lock is there already"):
+        make("task=render", "dataset.style=interwoven")
+    assert lock.read_text() == "somebody's own"
+    assert [path.name for path in lock.parent.iterdir()] == [".lock"]
 
 
 def test_definitions_stay_unless_they_are_named():

@@ -152,7 +152,7 @@ def test_a_finished_run_is_left_alone_but_for_damage(tmp_path):
 def test_two_runs_in_one_folder_are_refused(tmp_path):
     with (
         RunFolder.open(tmp_path, small_config()),
-        pytest.raises(RunFolderError, match="Another run is at work"),
+        pytest.raises(RunFolderError, match="Another command is at work"),
     ):
         generate(small_config(), tmp_path)
 

@@ -4,8 +4,9 @@ Nothing is trained again.
 """
 
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from muat_exp.evaluation.measurement import Pair, RunContext, measure, unbounded
 from muat_exp.executors.serial import SerialExecutor
 from muat_exp.executors.threads import ThreadExecutor
 from muat_exp.generation.pipeline import ensure_compiled
+from muat_exp.generation.run_folder import locked
 from muat_exp.generation.source import Source
 from muat_exp.generation.summary import COUNTED, fitting
 from muat_exp.generation.table import measured_columns
@@ -268,7 +270,8 @@ def derive(
         ConfigurationError: see `derived_config`; or `training_metrics` are asked for and were not
             kept.
         DatasetError: `source` holds no readable dataset, or not as many examples as it says.
-        RunFolderError: `target` exists, or its place is taken by something else.
+        RunFolderError: `target` exists, its place is taken by something else, or another command
+            is at work in its folder.
     """
     if os.path.lexists(target):
         raise RunFolderError(f"{target} is there already; choose another folder for the results.")
@@ -286,27 +289,42 @@ def derive(
         "dataset.columns asks for training_metrics, which this dataset did not keep; "
         "they need a run of their own.",
     )
-    claim_dataset(target, config)
-    ensure_compiled(reporter.note)
-    context = RunContext.build(config, given_probes(source, config))
+    with locked(target.parent):
+        claim_dataset(target, config)
+        ensure_compiled(reporter.note)
+        context = RunContext.build(config, given_probes(source, config))
+        described = partial(_derived_summary, summary, composed.task)
+        _write(target, _Remeasured(context, stored), described, workers, reporter)
+    return target
+
+
+def _write(
+    target: Path,
+    remeasured: _Remeasured,
+    described: Callable[[Config, ExampleFigures, Written], dict[str, Any]],
+    workers: ThreadExecutor,
+    reporter: Reporter,
+) -> None:
+    """Writes the dataset beside its place, and puts it there."""
+    context = remeasured.context
+    config = context.config
     figures = ExampleFigures(config)
 
     def observe(records: pa.Table) -> None:
         figures.add(records)
         reporter.update(figures.count, 0, 0.0)
 
-    fetch = _Remeasured(context, stored).fetch
     staged = staged_folder(target, config)
-    written = write_shards(staged, config, stored.locations, fetch, workers, observe)
-    summary = _derived_summary(summary, config, figures, written, composed.task)
+    locations = remeasured.source.locations
+    written = write_shards(staged, config, locations, remeasured.fetch, workers, observe)
+    summary = described(config, figures, written)
     card = render_card(config, summary, written, summary["origin"])
     complete(staged, context.probes.to_json(config), summary, card)
     replace_folder(staged, target)
-    return target
 
 
 def _derived_summary(
-    summary: Mapping[str, Any], config: Config, figures: ExampleFigures, written: Written, task: str
+    summary: Mapping[str, Any], task: str, config: Config, figures: ExampleFigures, written: Written
 ) -> dict[str, Any]:
     """The counts of the first dataset's run, and the accuracies of the weights that are here."""
     origin = (

@@ -38,6 +38,7 @@ from muat_exp.executors.threads import ThreadExecutor
 from muat_exp.generation.derive import PROBES as PROBE_KEYS
 from muat_exp.generation.derive import derived_config
 from muat_exp.generation.pipeline import ensure_compiled
+from muat_exp.generation.run_folder import locked
 from muat_exp.progress import Reporter
 from muat_exp.prompts.rendering import Renderer
 from muat_exp.prompts.tokens import TokenStatistics
@@ -103,7 +104,8 @@ def derive_published(
             the repository can't give.
         DatasetError: the repository lacks its probes where a signature is taken, or they are
             wrong; or a network can't be run.
-        RunFolderError: `target` exists, or its place is taken by something else.
+        RunFolderError: `target` exists, its place is taken by something else, or another command
+            is at work in its folder.
     """
     if os.path.lexists(target):
         raise RunFolderError(f"{target} is there already; choose another hydra.run.dir.")
@@ -116,17 +118,18 @@ def derive_published(
     config = derived_config(stored.config, composed, given)
     _require_available(stored, config)
     maker = _Maker(stored, config, given)
-    claim_dataset(target, config)
-    ensure_compiled(reporter.note)
-    maker.prepare()
-    staged = staged_folder(target, config)
-    written = _write_tables(staged, maker, workers, reporter)
-    origin = _ORIGIN.format(task=composed.task)
-    splits = list(dict.fromkeys(map(_split_of, stored.tables.paths)))
-    count = len(stored.tables.numbers)
-    card = render_published_card(config, count, written, splits, origin)
-    _complete(staged, maker, card)
-    staged.rename(target)
+    with locked(target.parent):
+        claim_dataset(target, config)
+        ensure_compiled(reporter.note)
+        maker.prepare()
+        staged = staged_folder(target, config)
+        written = _write_tables(staged, maker, workers, reporter)
+        origin = _ORIGIN.format(task=composed.task)
+        splits = list(dict.fromkeys(map(_split_of, stored.tables.paths)))
+        count = len(stored.tables.numbers)
+        card = render_published_card(config, count, written, splits, origin)
+        _complete(staged, maker, card)
+        staged.rename(target)
     return target
 
 

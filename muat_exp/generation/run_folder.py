@@ -18,14 +18,12 @@ from muat_exp.config.reading import flatten
 from muat_exp.dataset.checksums import CHECKSUMS, differences
 from muat_exp.dataset.staging import dataset_names
 from muat_exp.errors import ConfigurationError, RunFolderError
-from muat_exp.files import atomic_path, remove_partial_files, write_atomically
+from muat_exp.files import LOCK, atomic_path, remove_partial_files, write_atomically
 from muat_exp.generation.manifest import Manifest
 from muat_exp.generation.summary import is_whole
 from muat_exp.generation.table import read_cohort
 from muat_exp.maker import current_maker
 from muat_exp.tracking.choice import tracker_outputs
-
-_LOCK = ".lock"
 
 
 class RunFolder:
@@ -54,7 +52,7 @@ class RunFolder:
                 somebody else that a run would replace, or it can't be written.
         """
         _check_folder(path, config)  # nothing is made in a folder that is refused
-        with _locked(path):
+        with locked(path):
             _check_folder(path, config)
             try:
                 _claim_names(path, config)
@@ -119,20 +117,23 @@ class RunFolder:
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Holds the lock of a run's folder, which is made where it is missing.
+def locked(path: Path) -> Iterator[None]:
+    """Holds the lock of a folder that results go to, which is made where it is missing.
 
     The lock of a killed process is free.
 
     Raises:
-        RunFolderError: another run holds it, or it can't be made.
+        RunFolderError: another command holds it, it can't be made, or a file of somebody else has
+            its name.
     """
-    lock = FileLock(path / _LOCK, blocking=False)
+    if not _is_lock(path / LOCK):
+        check_claim(path, files=[LOCK])
+    lock = FileLock(path / LOCK, blocking=False)
     try:
         path.mkdir(parents=True, exist_ok=True)
         lock.acquire()
     except Timeout as error:
-        busy = f"Another run is at work in {path}; wait for it, or choose another folder."
+        busy = f"Another command is at work in {path}; wait for it, or choose another folder."
         raise RunFolderError(busy) from error
     except OSError as error:
         raise _unwritable(path, error) from error
@@ -151,8 +152,6 @@ def _check_folder(path: Path, config: Config) -> None:
     if names:
         _require_same_run(path, config)
         _adopt(path, names)
-    if not _is_lock(path / _LOCK):
-        check_claim(path, files=[_LOCK])
     check_claim(path, *_run_names(config))
     if (path / "config.json").exists():
         _require_same_run(path, config)
@@ -170,7 +169,7 @@ def names_of_run(path: Path) -> list[str]:
     except (RunFolderError, ConfigurationError):
         return []
     files, folders = _run_names(config)
-    return [_LOCK, *files, *folders]
+    return [LOCK, *files, *folders]
 
 
 def _adopt(path: Path, names: list[str]) -> None:
