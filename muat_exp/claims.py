@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from muat_exp.errors import RunFolderError
-from muat_exp.files import flush_file, write_atomically
+from muat_exp.files import flush_file, remove_partial_files, write_atomically
 
 LIST = ".muat_exp"
 _HEADING = "# What muat_exp made in this folder and may replace; it leaves everything else alone."
@@ -22,12 +22,16 @@ _HEADING = "# What muat_exp made in this folder and may replace; it leaves every
 def claim_output(*paths: Path) -> None:
     """Claims files that are going to be written, before the work whose results they take.
 
+    What a killed process left of them half-written is removed.
+
     Raises:
         RunFolderError: one of them is there and not ours; nothing was claimed or made.
     """
     for folder in {path.parent for path in paths}:
         names = [path.name for path in paths if path.parent == folder]
         claim(folder, files=names)
+        for name in names:
+            remove_partial_files(folder, name)
 
 
 def write_output(path: Path, content: bytes) -> None:

@@ -1,5 +1,6 @@
 """Files written whole or not at all, and digests of files and of bytes."""
 
+import glob
 import hashlib
 import os
 import tempfile
@@ -35,9 +36,10 @@ def atomic_path(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def remove_partial_files(folder: Path) -> None:
-    """Removes what a killed process left half-written in a folder."""
-    for leftover in folder.glob(f".*{_PARTIAL}"):
+def remove_partial_files(folder: Path, name: str = "") -> None:
+    """Removes what a killed process left half-written in a folder, or of one file there."""
+    beginning = f".{glob.escape(name)}." if name else "."
+    for leftover in folder.glob(f"{beginning}*{_PARTIAL}"):
         leftover.unlink()
 
 

@@ -201,6 +201,15 @@ def test_an_output_is_replaced_by_the_next_one_and_nothing_else_is(tmp_path):
         claim_output(path, tmp_path / "out/report.html")
 
 
+def test_what_a_killed_command_left_half_written_is_removed(tmp_path):
+    path = tmp_path / "out[1].json"
+    half, another = (tmp_path / f".{name}.x1.muat-partial" for name in ("out[1].json", "out1.json"))
+    half.touch()
+    another.touch()
+    write_output(path, b"{}")
+    assert set(tmp_path.iterdir()) == {path, another, tmp_path / ".muat_exp"}
+
+
 def test_a_sweep_claims_every_plot_that_it_draws(tmp_path):
     from muat_exp.sweep import plots
 

@@ -276,8 +276,11 @@ def _stopped(
 
 def _faults_of_stop(done: Done, number: signal.Signals) -> Iterator[str]:
     """What does not hold of a command that was stopped; one that had ended before is right."""
+    if done.code == 1 and _FINISHED in done.err:
+        return  # a stop before this one came when the result was in its place
     if number is not signal.SIGINT:
-        if done.code not in (0, -number):
+        # A termination that is heard ends with a sentence and 143, as Ctrl-C does with 130.
+        if done.code not in (0, -number, 128 + number):
             yield f"{number.name}: exit code {done.code}"
         return
     if "muat_exp" not in done.err and "Traceback" in done.err:
