@@ -253,6 +253,20 @@ def test_a_second_run_in_the_folder_is_refused_and_ctrl_c_keeps_finished_cohorts
     assert pq.read_table(done.dataset / "subjects").num_rows == done.summary["accepted"]
 
 
+def test_a_folder_that_went_is_a_sentence(tmp_path):
+    script = 'mkdir gone && cd gone && rmdir ../gone && exec "$0" "$@"'
+    done = subprocess.run(
+        ["bash", "-c", script, *command(*SMALL)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=HANGS,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("error: The current folder is gone")
+
+
 def test_a_first_call_says_that_it_compiles(tmp_path):
     environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / "empty"), "PYTHONUNBUFFERED": "1"}
     process = subprocess.Popen(
@@ -287,6 +301,7 @@ def test_a_first_call_says_that_it_compiles(tmp_path):
         (["seed=${foo}"], "seed refers to '${foo}', which the configuration does not have."),
         (["hydra.run.dir="], "names no folder"),
         (["dataset.tasks=modification"], "such as [modification]"),
+        (["--cfg", "job", "--package", "nowhere"], "error: package 'nowhere' not found in config"),
         (["architecture.num_layers=8"], "architecture.num_layers.min, architecture.num_layers.max"),
     ],
 )

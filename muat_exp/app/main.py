@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import io
 import os
 import sys
 import traceback
@@ -149,11 +150,35 @@ def _run(arguments: Sequence[str]) -> int:
         print(f"muat_exp {version('muat_exp')}")
         return 0
     sys.argv[1:] = hydra_overrides(arranged(arguments, options))
-    with _errors_reach_us(), sentences():
+    _require_current_folder()
+    shown = _refusals_of_hydra() if options.package else contextlib.nullcontext()
+    with _errors_reach_us(), sentences(), shown:
         job()
     if STARTED:
         return show_sweep(STARTED[0].path)
     return report(_FAILURES)
+
+
+def _require_current_folder() -> None:
+    """Raises `RunFolderError` where the folder that the command was called in is no more."""
+    try:
+        Path.cwd()
+    except OSError as error:
+        raise RunFolderError("The current folder is gone; change to one that exists.") from error
+
+
+@contextlib.contextmanager
+def _refusals_of_hydra() -> Iterator[None]:
+    """Has what Hydra itself refuses look as ours: it prints a line and ends the process."""
+    told = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(told):
+            yield
+    except SystemExit as end:
+        if end.code != 1:
+            raise
+        raise ConfigurationError(f"{told.getvalue().strip()}.") from end
+    print(told.getvalue(), end="", file=sys.stderr)
 
 
 @contextlib.contextmanager

@@ -5,11 +5,12 @@ says in a few words what. Where there is nothing that it could damage it raises 
 """
 
 import random
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from muat_exp.dataset.checksums import write_checksums
+from muat_exp.dataset.checksums import shards_digest, write_checksums
 
 Draw = random.Random
 
@@ -53,7 +54,12 @@ def damage(
 
 
 def forge(dataset: Path) -> None:
-    """Makes the checksums anew, as who hides a change would."""
+    """Makes the checksums anew, and the digest that the card tells, as who hides a change would."""
+    card = dataset / "README.md"
+    if card.is_file():
+        told = re.compile(rb"(?m)^(  description: data )[0-9a-f]{16}$")
+        digest = shards_digest(dataset).encode()
+        card.write_bytes(told.sub(rb"\g<1>" + digest, card.read_bytes()))
     write_checksums(dataset)
 
 
