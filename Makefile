@@ -23,7 +23,7 @@ test: setup-dev ## run the tests
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile
 
 stress: setup-dev ## try interrupts, kills, damage and mistakes by the hundred (half an hour): docs/reliability.md
-	PYTHONPATH=tests $(BIN)/python -m stress $(STRESS)
+	PYTHONPATH=$(CURDIR)/tests $(BIN)/python -m stress $(STRESS)
 
 lint: setup-dev ## check style and types
 	$(BIN)/ruff check .

@@ -41,8 +41,9 @@ def shards_digest(folder: Path) -> str:
 
 
 def write_checksums(folder: Path) -> None:
-    """Writes the checksums of all files, as `sha256sum --check` reads them."""
-    lines = _checksum_lines(folder, walk(folder))
+    """Writes the checksums of all other files, as `sha256sum --check` reads them."""
+    others = [path for path in walk(folder) if path != folder / CHECKSUMS]
+    lines = _checksum_lines(folder, others)
     (folder / CHECKSUMS).write_bytes(lines)
 
 
