@@ -248,6 +248,7 @@ def test_networks_that_are_not_what_was_drawn_are_refused(run, make, tmp_path):
         DatasetError, match="target_pattern is not what its number and the seed give"
     ):
         make("task=render", "dataset.style=interwoven", source=source)
+    assert {path.name for path in (tmp_path / "made").iterdir()} <= {".lock", ".muat_exp"}
 
 
 def test_weights_beyond_a_type_are_refused(full, run, make, tmp_path):

@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from muat_exp.claims import claim
@@ -60,6 +61,17 @@ def staged_folder(final: Path, config: Config) -> Path:
     staged.mkdir()
     (staged / _MARKED).write_bytes(to_yaml(config).encode())
     return staged
+
+
+@contextmanager
+def removed_on_failure(staged: Path) -> Iterator[None]:
+    """Takes a half-written folder of ours away where the block fails."""
+    try:
+        yield
+    except BaseException:
+        if staged.exists():
+            _remove_marked(staged)
+        raise
 
 
 def replace_folder(staged: Path, final: Path) -> None:

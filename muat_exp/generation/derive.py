@@ -24,7 +24,12 @@ from muat_exp.dataset.index import RecordLocations
 from muat_exp.dataset.networks import check_networks, stored_population
 from muat_exp.dataset.reading import check_count, read_figures
 from muat_exp.dataset.schema import record_schema, subject_schema
-from muat_exp.dataset.staging import claim_dataset, replace_folder, staged_folder
+from muat_exp.dataset.staging import (
+    claim_dataset,
+    removed_on_failure,
+    replace_folder,
+    staged_folder,
+)
 from muat_exp.dataset.writing import Written, complete, write_shards
 from muat_exp.errors import DatasetError, RunFolderError
 from muat_exp.evaluation.measurement import Pair, RunContext, measure, unbounded
@@ -315,12 +320,13 @@ def _write(
         reporter.update(figures.count, 0, 0.0)
 
     staged = staged_folder(target, config)
-    locations = remeasured.source.locations
-    written = write_shards(staged, config, locations, remeasured.fetch, workers, observe)
-    summary = described(config, figures, written)
-    card = render_card(config, summary, written, summary["origin"])
-    complete(staged, context.probes.to_json(config), summary, card)
-    replace_folder(staged, target)
+    with removed_on_failure(staged):
+        locations = remeasured.source.locations
+        written = write_shards(staged, config, locations, remeasured.fetch, workers, observe)
+        summary = described(config, figures, written)
+        card = render_card(config, summary, written, summary["origin"])
+        complete(staged, context.probes.to_json(config), summary, card)
+        replace_folder(staged, target)
 
 
 def _derived_summary(

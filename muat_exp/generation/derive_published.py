@@ -29,7 +29,12 @@ from muat_exp.dataset.published.probes import published_probe_file, published_pr
 from muat_exp.dataset.published.reading import PublishedDataset
 from muat_exp.dataset.published.settings import SETTINGS, read_settings
 from muat_exp.dataset.schema import lists
-from muat_exp.dataset.staging import claim_dataset, flush_folder, staged_folder
+from muat_exp.dataset.staging import (
+    claim_dataset,
+    flush_folder,
+    removed_on_failure,
+    staged_folder,
+)
 from muat_exp.errors import DatasetError, RunFolderError
 from muat_exp.evaluation.measurement import RunContext, extract_signatures, unbounded
 from muat_exp.executors.budget import Budget
@@ -123,13 +128,14 @@ def derive_published(
         ensure_compiled(reporter.note)
         maker.prepare()
         staged = staged_folder(target, config)
-        written = _write_tables(staged, maker, workers, reporter)
-        origin = _ORIGIN.format(task=composed.task)
-        splits = list(dict.fromkeys(map(_split_of, stored.tables.paths)))
-        count = len(stored.tables.numbers)
-        card = render_published_card(config, count, written, splits, origin)
-        _complete(staged, maker, card)
-        staged.rename(target)
+        with removed_on_failure(staged):
+            written = _write_tables(staged, maker, workers, reporter)
+            origin = _ORIGIN.format(task=composed.task)
+            splits = list(dict.fromkeys(map(_split_of, stored.tables.paths)))
+            count = len(stored.tables.numbers)
+            card = render_published_card(config, count, written, splits, origin)
+            _complete(staged, maker, card)
+            staged.rename(target)
     return target
 
 

@@ -178,7 +178,8 @@ def a_null_within(draw: Draw, dataset: Path) -> str:
         row = _pick_row(draw, table)
         values = table[name].to_pylist()
         if isinstance(values[row], dict):
-            values[row][draw.choice(sorted(values[row]))] = None
+            told = [key for key, value in values[row].items() if value is not None]
+            values[row][draw.choice(sorted(told))] = None
         else:
             values[row][draw.randrange(len(values[row]))] = None
         return _with(table, name, values), f"{name} has a null within row {row}"
@@ -567,17 +568,16 @@ def a_shard_is_missing(draw: Draw, dataset: Path) -> str:
 @damage()
 def a_shard_under_another_name(draw: Draw, dataset: Path) -> str:
     path = pick_shard(draw, dataset)
-    name = draw.choice(
-        [
-            path.name.replace("of-", "of-9"),
-            path.name.replace("train", "dev"),
-            "train-٣-of-٣.parquet",
-            "train.parquet",
-            "data\n.parquet",
-            "train-99999999999999999999-of-99999999999999999999.parquet",
-            path.name.upper(),
-        ]
-    )
+    names = [
+        path.name.replace("of-", "of-9"),
+        path.name.replace("train", "dev"),
+        "train-٣-of-٣.parquet",
+        "train.parquet",
+        "data\n.parquet",
+        "train-99999999999999999999-of-99999999999999999999.parquet",
+        path.name.upper(),
+    ]
+    name = draw.choice([name for name in names if name != path.name])
     path.rename(path.with_name(name))
     return f"{path.relative_to(dataset)} is called {name!r}"
 
