@@ -22,6 +22,7 @@ from muat_exp.generation.derive import derive, derived_config
 from muat_exp.generation.pipeline import generate
 from muat_exp.generation.run_folder import load_run_config
 from muat_exp.progress import Silent
+from muat_exp.score.truth import load_truth
 from muat_exp.subjects.quantization import rounded
 from muat_exp.validation.validate import validate
 
@@ -106,6 +107,12 @@ def test_coarser_weights_are_measured_anew(run, make, workers, change):
             source=made,
             folder="finer",
         )
+
+
+def test_the_label_is_the_truth_also_where_no_prompt_asks_for_it(full, make):
+    changes = ["dataset.tasks=[modification]", "dataset.label=behaviour"]
+    made = make("task=render", *changes, source=full.dataset)
+    assert list(load_truth(made).completions) == table(made)["best_pattern"].to_pylist()
 
 
 def test_the_card_tells_where_the_networks_come_from(run, make):

@@ -77,8 +77,9 @@ def load_truth(folder: Path) -> Truth:
 
     They stand in Parquet files of the folder `prompts`, or where there is none anywhere in the
     dataset's folder, in the columns `example_id` and `classification_completion`. Of a dataset
-    without them its subjects' selected patterns are taken, or those of its metadata. Where ids
-    begin at 0 in each of several parts, examples are numbered in the order of the files.
+    without them its subjects' patterns are taken, those that `dataset.label` says, or those of its
+    metadata. Where ids begin at 0 in each of several parts, examples are numbered in the order of
+    the files.
 
     Raises:
         DatasetError: there is no dataset, it does not hold them, or two examples have the same
@@ -119,9 +120,18 @@ def _prompted_examples(folder: Path) -> list[_Example]:
 
 
 def _selected_patterns(folder: Path) -> list[_Example]:
-    """The examples of a dataset without classification prompts."""
+    """The examples of a dataset without classification prompts, as these would name them."""
     files = shards(folder, "subjects")
-    return list(_read_column(folder, files, "selected_patterns"))
+    column = "best_pattern" if _names_behaviour(folder) else "selected_patterns"
+    return list(_read_column(folder, files, column))
+
+
+def _names_behaviour(folder: Path) -> bool:
+    """Whether a dataset tells that its completions name what explains a network best."""
+    try:
+        return read_config(folder).dataset.names_behaviour
+    except DatasetError:
+        return False
 
 
 def _told_patterns(folder: Path) -> list[_Example]:
